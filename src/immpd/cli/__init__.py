@@ -1,0 +1,1 @@
+"""The command lines: words and exit codes over a Caller, no side door to the store."""

@@ -1,0 +1,1 @@
+"""The two entry points: ``immpd`` for operators, ``immp`` for people and programs."""

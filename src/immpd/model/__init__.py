@@ -1,0 +1,1 @@
+"""The values every room speaks: frozen, and importing nothing of ours."""

@@ -1,0 +1,1 @@
+"""Octets between machines: streams and TLS, certificates, fingerprints. Knows nothing of commands."""

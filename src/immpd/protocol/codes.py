@@ -1,0 +1,79 @@
+"""Every status code of the protocol: one table, each code one meaning (docs/protocol.md, "Codes").
+
+Rules: a number is written nowhere else in the source; a reply ends at its first undashed line
+whose code is ``final``; ``closes`` says that the sender hangs up after it.
+"""
+
+from enum import IntEnum
+
+
+class Code(IntEnum):
+    """A status code; ``meaning`` is what the reference page says of it."""
+
+    meaning: str
+    final: bool
+    closes: bool
+
+    def __new__(cls, number: int, meaning: str, final: bool = True, closes: bool = False) -> "Code":
+        code = int.__new__(cls, number)
+        code._value_ = number
+        code.meaning = meaning
+        code.final = final
+        code.closes = closes
+        return code
+
+    # 1xx information
+    GREETING = 100, "A line of the greeting, for people", False
+    CAPABILITIES = 101, "Ends the greeting: protocol, version, domain and, inside TLS, capabilities"
+    UPGRADE_METHOD = 102, "A method that UPGRADE takes", False
+    # 2xx success
+    OK = 200, "Done"
+    GOODBYE = 203, "The server says good-bye and closes", True, True
+    UPGRADING = 204, "The next octets are the TLS handshake"
+    AUTHENTICATED = 210, "Authentication accepted"
+    ACCOUNT = 231, "An account (rows), or the end of the list"
+    SALT = 232, "Salt and rounds with which an account's verifier is made"
+    COUNTS = 240, "A folder's unread and total counts and its state"
+    FOLDER = 241, "A folder (rows), or the end of the list"
+    MESSAGES = 250, "A message or index row (rows), or the end of them"
+    STORED = 251, "A message was put into a mailbox"
+    BLOCK = 255, "Octets of a message part follow", False
+    EVENT = 260, "Something happened (rows), or the watch has ended"
+    OPENED = 270, "A message is open: DATA, then DONE"
+    READY = 271, "The part is awaited or being read", False
+    PART = 272, "The part is complete"
+    DELIVERED = 273, "What became of each recipient (rows), then the message's id"
+    FINDING = 290, "What the store's check found (rows), or its verdict"
+    # 3xx progress
+    NONCES = 302, "Nonces follow", False
+    SECRET_CHALLENGE = 303, "The nonces and key derivation of AUTH SECRET; answer with AUTH RESPONSE"
+    SCRAM_CHALLENGE = 304, "SCRAM's server-first message; answer with AUTH RESPONSE"
+    # 4xx understood and refused
+    BAD_VALUE = 400, "A value cannot be what it is"
+    DENIED = 403, "There is no right to do this"
+    NOT_FOUND = 404, "What was named does not exist"
+    CONFLICT = 409, "The present state does not allow it"
+    AUTH_FAILED = 410, "Authentication failed"
+    LIMIT = 413, "More than a limit allows"
+    CANCELLED = 420, "The command was cancelled before it took effect"
+    TEMPORARY = 450, "Not possible now; retry= says after how many seconds to try again"
+    NO_ROUTE = 451, "The recipient's domain is not served here"
+    # 7xx protocol and server errors
+    SYNTAX = 700, "The line or a value in it is malformed"
+    UNKNOWN = 701, "An unknown command, parameter or switch"
+    STATE = 704, "Not in this state; the text names what would be needed"
+    ATTEMPTS = 705, "Too many failed attempts", True, True
+    CLEAR = 710, "In clear only UPGRADE and QUIT are answered"
+    UPGRADE_REFUSED = 711, "That method of encryption is not offered"
+    OUT_OF_STEP = 720, "The two sides may be out of step", True, True
+    BOUND = 721, "A bound in time or octets was passed", True, True
+    INTERNAL = 750, "The server failed; it has logged why"
+    SHUTDOWN = 751, "The server is shutting down", True, True
+
+
+def describe(number: int) -> Code | None:
+    """The table's entry for a number, or None for a number that the table does not have."""
+    return _BY_NUMBER.get(number)
+
+
+_BY_NUMBER: dict[int, Code] = {int(code): code for code in Code}

@@ -1,0 +1,220 @@
+"""The server: listeners, the conversations they accept, and the one timer that sweeps them.
+
+Rules: conversations own no timer, this sweeps them all once a second; connections before log-in are
+bounded by address; a stop finishes what the store has and tells every client (docs/protocol.md,
+"Bounds").
+"""
+
+import asyncio
+import ipaddress
+import os
+import socket
+import ssl
+import struct
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from immpd.net.certificates import Certificates
+from immpd.net.stream import Stream
+from immpd.protocol.codes import Code
+from immpd.protocol.errors import Refused
+from immpd.service.session import Services
+
+from .conversation import Conversation
+from .settings import Bounds
+
+SWEEP = 1.0
+BACKLOG = 1024
+_SHUTDOWN = Refused(Code.SHUTDOWN, "SHUTTING-DOWN", "The server is shutting down; come back later", 30)
+
+
+class Address(msgspec.Struct, frozen=True):
+    """Where a listener listens; port 0 takes any free one."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class Server:
+    """Listeners and conversations of one process."""
+
+    def __init__(self, services: Services, bounds: Bounds, certificates: Certificates, log: Any) -> None:
+        self.services = services
+        self.bounds = bounds
+        self.certificates = certificates
+        self.log = log
+        self.now = services.clock.monotonic()
+        """Monotonic seconds, as of the last sweep: exact enough for bounds of seconds, and free."""
+        self.conversations: set[Conversation] = set()
+        self._listeners: list[asyncio.Server] = []
+        self._by_address: dict[str, int] = {}
+        self._dirty: list[Conversation] = []
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._loop = asyncio.get_running_loop()
+        self._empty: asyncio.Event = asyncio.Event()
+
+    async def listen(self, address: Address, *, direct: bool) -> list[Address]:
+        """Accept connections at an address; ``direct``: TLS from the first octet. Returns what was bound."""
+
+        def accept() -> Stream:
+            stream = Stream()
+            stream.receiver = Conversation(self, stream, direct=direct)
+            return stream
+
+        listener = await self._loop.create_server(accept, address.host or None, address.port, backlog=BACKLOG)
+        self._listeners.append(listener)
+        self._start_sweeping()
+        return [Address(*entry.getsockname()[:2]) for entry in listener.sockets]
+
+    async def listen_operator(self, path: Path) -> None:
+        """The operator's socket, for this user and root only."""
+
+        def accept() -> Stream:
+            stream = Stream()
+            stream.receiver = _Operator(self, stream)
+            return stream
+
+        path.unlink(missing_ok=True)
+        listener = await self._loop.create_unix_server(accept, str(path))
+        os.chmod(path, 0o600)
+        self._listeners.append(listener)
+        self._start_sweeping()
+
+    async def stop(self) -> None:
+        """Accept nobody, finish what the store has, tell every client 751, wait for the last to go."""
+        for listener in self._listeners:
+            listener.close()
+        for conversation in tuple(self.conversations):
+            conversation.leave(_SHUTDOWN)
+        try:
+            if self.conversations:
+                self._empty.clear()
+                await asyncio.wait_for(self._empty.wait(), self.bounds.quit)
+        except TimeoutError:
+            for conversation in tuple(self.conversations):
+                conversation.abort()
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+
+    # --- what conversations ask
+
+    def admit(self, conversation: Conversation) -> Refused | None:
+        """Take in a connection, or say why not."""
+        peer = conversation.stream.transport.get_extra_info("peername")
+        host = peer[0] if isinstance(peer, tuple) else ""
+        conversation.peer = host
+        if len(self.conversations) >= self.bounds.connections:
+            return Refused(Code.BOUND, "TOO-MANY-CONNECTIONS", "The server has as many connections as it takes", 30)
+        network = network_of(host)
+        count = self._by_address.get(network, 0)
+        if count >= self.bounds.per_address:
+            text = "Too many connections of your address have not logged in"
+            return Refused(Code.BOUND, "TOO-MANY-CONNECTIONS", text, 30)
+        self._by_address[network] = count + 1
+        conversation.counted_address = network
+        self.conversations.add(conversation)
+        return None
+
+    def logged_in(self, conversation: Conversation) -> None:
+        """Its address may have another connection that is not logged in."""
+        self._uncount(conversation)
+        account = conversation.session.account
+        if account is not None:
+            self.services.enders.setdefault(account.address, {})[id(conversation)] = conversation.end
+
+    def gone(self, conversation: Conversation) -> None:
+        """A connection has ended."""
+        self._uncount(conversation)
+        self.conversations.discard(conversation)
+        account = conversation.session.account
+        if account is not None:
+            enders = self.services.enders.get(account.address, {})
+            enders.pop(id(conversation), None)
+            if not enders:
+                self.services.enders.pop(account.address, None)
+        if not self.conversations:
+            self._empty.set()
+
+    def _uncount(self, conversation: Conversation) -> None:
+        network, conversation.counted_address = conversation.counted_address, None
+        if network is not None:
+            left = self._by_address.get(network, 1) - 1
+            if left:
+                self._by_address[network] = left
+            else:
+                self._by_address.pop(network, None)
+
+    def flush_later(self, conversation: Conversation) -> None:
+        """Send what a conversation wrote, together with all that happens in this tick."""
+        self._dirty.append(conversation)
+        if len(self._dirty) == 1:
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        dirty, self._dirty = self._dirty, []
+        for conversation in dirty:
+            conversation.flush()
+
+    def turn_later(self, conversation: Conversation) -> None:
+        """Give a conversation with long answers its turn after the others."""
+        self._loop.call_soon(conversation.take_turn)
+
+    def domain_of(self, tls: ssl.SSLObject) -> str:
+        """The served domain that the client asked for, else the first."""
+        asked = self.certificates.asked(tls)
+        return asked if asked in self.services.domains else min(self.services.domains)
+
+    def _start_sweeping(self) -> None:
+        if self._sweeper is None:
+            self._sweep()
+
+    def _sweep(self) -> None:
+        self.now = self.services.clock.monotonic()
+        for conversation in tuple(self.conversations):
+            conversation.sweep(self.now)
+        self._sweeper = self._loop.call_later(SWEEP, self._sweep)
+
+
+class _Operator(Conversation):
+    """A conversation on the operator's socket."""
+
+    __slots__ = ()
+
+    def __init__(self, server: Server, stream: Stream) -> None:
+        super().__init__(server, stream, direct=False)
+
+    def connected(self) -> None:
+        """Check who it is, and greet."""
+        raw: socket.socket = self.stream.transport.get_extra_info("socket")
+        if not _is_operator(raw):
+            self.stream.abort()
+            return
+        self.server.conversations.add(self)
+        self.begin_operator()
+
+
+def _is_operator(raw: socket.socket) -> bool:
+    """Whether the peer is this server's own user or root, as the kernel says."""
+    option = getattr(socket, "SO_PEERCRED", None)
+    if option is None:
+        return True  # the socket's mode 0600 stands alone where the kernel does not tell
+    _, uid, _ = struct.unpack("3i", raw.getsockopt(socket.SOL_SOCKET, option, struct.calcsize("3i")))
+    return uid in (0, os.getuid())
+
+
+def network_of(host: str) -> str:
+    """What is counted as one address: an IPv4 address, or an IPv6 /64."""
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return host
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is not None:
+            return str(address.ipv4_mapped)
+        return str(ipaddress.ip_network((address, 64), strict=False))
+    return host

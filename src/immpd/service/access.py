@@ -1,0 +1,80 @@
+"""From a path in a command to rows of the store, for whoever asks and what they want to do.
+
+Rule: the only place that decides who may touch which mailbox. Today an account has its own mailbox
+and all rights in it (docs/protocol.md, "Paths").
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from immpd.model.imid import Imid
+from immpd.protocol.codes import Code
+from immpd.protocol.errors import Refused
+from immpd.store.mailboxes import Folder, FolderAt, folder_at
+
+from .outcome import Outcome, Step
+from .session import Session
+
+
+class Place(msgspec.Struct, frozen=True):
+    """A folder of a mailbox that the session may use."""
+
+    mailbox: int
+    folder: int
+    path: str
+    state: int
+    role: str | None = None
+
+
+def mailbox_of(session: Session, imid: Imid) -> int:
+    """The mailbox that a path lies in; raises Refused where the session has no right to it."""
+    own = session.mailbox
+    account = session.account
+    if imid.is_own_box or (account is not None and imid.address == account.address):
+        return own
+    raise Refused(Code.DENIED, "NO-RIGHT", f"You have no right to the mailbox {imid.address}")
+
+
+def path_of(imid: Imid) -> str:
+    """The path as the store keeps it: names percent-encoded, case kept."""
+    if not imid.path:
+        raise Refused(Code.BAD_VALUE, "NO-FOLDER", f"{imid} names no folder; paths look like /INBOX")
+    return str(Imid(path=imid.path))
+
+
+def with_folder(session: Session, imid: Imid, then: Callable[[Place], Outcome]) -> Step:
+    """Find the folder and go on; refuses where there is none."""
+    mailbox = mailbox_of(session, imid)
+    path = path_of(imid)
+
+    def found(folder: Folder | None) -> Outcome:
+        if folder is None:
+            raise Refused(Code.NOT_FOUND, "NO-FOLDER", f"There is no folder {path}; MBOX LIST shows them")
+        return then(Place(mailbox, folder.id, folder.path, folder.state, folder.role))
+
+    return Step(folder_at(FolderAt(mailbox, path)), found)
+
+
+def message_ids(imid: Imid) -> tuple[bytes, ...]:
+    """The message ids that a path names, as the store has them."""
+    return tuple([one.bytes for one in imid.ids])
+
+
+def state_text(session: Session, state: int) -> str:
+    """A state or cursor as clients see it: the store's epoch and a number."""
+    return f"{session.services.store.epoch}.{state}"
+
+
+def read_state(session: Session, text: str) -> int:
+    """The number in a state or cursor; refuses one of another epoch."""
+    epoch, dot, number = text.partition(".")
+    if not dot or not number.isdecimal() or len(number) > 18:
+        raise Refused(Code.BAD_VALUE, "BAD-STATE", f"{text[:60]} is no state; use one that the server gave")
+    if epoch != session.services.store.epoch:
+        raise Refused(Code.CONFLICT, "STATE-GONE", "The store was restored since that state; list again")
+    return int(number)
+
+
+Then = Callable[[Any], Outcome]

@@ -1,0 +1,125 @@
+"""Accounts, for the operator: ACCOUNT ADD, LIST, PASSWD, DISABLE, SALT; and STORE CHECK."""
+
+from base64 import b64encode
+from typing import Any
+
+from immpd.model.imid import Imid, skeleton
+from immpd.protocol import replies
+from immpd.protocol.codes import Code
+from immpd.protocol.commands import AccountAdd, AccountDisable, AccountList, AccountPasswd, AccountSalt, StoreCheck
+from immpd.protocol.errors import Refused
+from immpd.store.accounts import (
+    Account,
+    ListAccounts,
+    NewAccount,
+    SetDisabled,
+    add_account,
+    list_accounts,
+    set_disabled,
+)
+from immpd.store.verify import verify
+
+from .auth import new_verifier, verifier_unit
+from .ids import time_text
+from .outcome import Outcome, Step
+from .session import Session, handles
+
+PAGE = 200
+
+
+def _address(session: Session, imid: Imid) -> str:
+    if imid.is_own_box or imid.folder or imid.path or imid.ids or imid.filter is not None or imid.options:
+        raise Refused(Code.BAD_VALUE, "BAD-ADDRESS", f"{imid} is no account; accounts are written name@domain")
+    if imid.domain not in session.services.domains:
+        served = ", ".join(sorted(session.services.domains))
+        raise Refused(Code.NOT_FOUND, "NO-DOMAIN", f"{imid.domain} is not served here; served are {served}")
+    return imid.address
+
+
+@handles(AccountSalt)
+def salt(session: Session, request: AccountSalt, _: Any) -> replies.Salt:
+    """With what the verifier is made."""
+    services = session.services
+    octets = services.desk.salt(_address(session, request.address))
+    return replies.Salt(salt=b64encode(octets).decode(), i=services.authentication.iterations)
+
+
+@handles(AccountAdd)
+def add(session: Session, request: AccountAdd, _: Any) -> Outcome:
+    """An account, its mailbox and the six folders."""
+    address = _address(session, request.address)
+    services = session.services
+    given = (request.stored, request.server, request.i)
+    if any(value is not None for value in given) and None in given:
+        raise Refused(Code.BAD_VALUE, "BAD-VERIFIER", "A verifier is STORED, SERVER and I together")
+    rounds, stored, server, sealed = services.authentication.iterations, b"", b"", None
+    if request.stored is not None and request.server is not None and request.i is not None:
+        new = new_verifier(session, address, request.stored, request.server, request.i, request.secret)
+        rounds, stored, server, sealed = new.iterations, new.stored_key, new.server_key, new.sealed
+    unit = add_account(
+        NewAccount(
+            address=address,
+            domain=request.address.domain,
+            local=request.address.local,
+            skeleton=skeleton(request.address.local),
+            created=services.clock.now(),
+            salt=services.desk.salt(address),
+            iterations=rounds,
+            stored_key=stored,
+            server_key=server,
+            folders=tuple(services.ids.octets() for _ in range(6)),
+            sealed=sealed,
+        )
+    )
+    return Step(unit, lambda account: replies.Ok(text=f"Added {account.address}"))
+
+
+@handles(AccountList)
+def list_(_: Session, __: AccountList, ___: Any) -> Outcome:
+    """All accounts, by address."""
+    rows: list[replies.AccountRow] = []
+
+    def listed(page: list[Account]) -> Outcome:
+        rows.extend(
+            replies.AccountRow(
+                address=account.address,
+                disabled=account.disabled,
+                password=bool(account.stored_key),
+                created=time_text(account.created),
+            )
+            for account in page
+        )
+        if len(page) < PAGE:
+            return replies.Accounts(rows=tuple(rows))
+        return Step(list_accounts(ListAccounts(None, page[-1].address, PAGE)), listed)
+
+    return Step(list_accounts(ListAccounts(None, "", PAGE)), listed)
+
+
+@handles(AccountPasswd)
+def passwd(session: Session, request: AccountPasswd, _: Any) -> Outcome:
+    """A new verifier."""
+    address = _address(session, request.address)
+    unit = verifier_unit(session, address, request.stored, request.server, request.i, request.secret)
+    return Step(unit, lambda account: replies.Ok(text=f"The password of {account.address} is changed"))
+
+
+@handles(AccountDisable)
+def disable(session: Session, request: AccountDisable, _: Any) -> Outcome:
+    """Refuse log-in and delivery, or allow them again; open sessions of the account end."""
+    address = _address(session, request.address)
+
+    def done(account: Account) -> replies.Ok:
+        if request.disabled:
+            for end in tuple(session.services.enders.get(account.address, {}).values()):
+                end(Refused(Code.SHUTDOWN, "DISABLED", "The account was disabled"))
+        return replies.Ok(text=f"{account.address} is {'disabled' if request.disabled else 'enabled'}")
+
+    return Step(set_disabled(SetDisabled(address, request.disabled)), done)
+
+
+@handles(StoreCheck)
+async def check(session: Session, _: StoreCheck, __: Any) -> replies.Findings:
+    """Every row has its octets, every count is right."""
+    found = await verify(session.services.store, session.services.bodies)
+    return replies.Findings(rows=tuple(replies.Finding(text=f"{one.kind} {one.what}: {one.detail}") for one in found))

@@ -1,0 +1,312 @@
+"""Messages while they are being sent: opened, and their parts ordered, when the lines are read.
+
+Rules (docs/protocol.md, "Pipelines"): one open message a pipeline; FOR says whose message a part
+belongs to; DONE takes the message out when it is read and waits for the parts read before it; a
+refused message swallows its parts. A part lies in memory up to 256 KiB, then in a file.
+"""
+
+import asyncio
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+from immpd.protocol import replies
+from immpd.protocol.codes import Code
+from immpd.protocol.commands import Abort, Data, Deliver, Done, MboxPut
+from immpd.protocol.errors import Refused
+
+from .outcome import Outcome
+from .session import Session, handles, on_arrival
+from .spool import Spool
+
+if TYPE_CHECKING:
+    from immpd.store.accounts import Recipient
+    from .access import Place
+
+IN_MEMORY = 256 * 1024
+SESSION_MEMORY = 2 << 20
+CANCELLED = Refused(Code.CANCELLED, "CANCELLED", "The message was cancelled")
+
+
+class PartDraft:
+    """One part while its octets come in; the session gives them to ``take``."""
+
+    __slots__ = (
+        "_memory",
+        "_waiters",
+        "complete",
+        "digest",
+        "draft",
+        "error",
+        "head",
+        "length",
+        "octets",
+        "request",
+        "spool",
+    )
+
+    def __init__(self, draft: "Draft | None", request: Data) -> None:
+        self.draft = draft
+        self.request = request
+        self.length = 0
+        self.octets: bytes | None = None
+        """The whole part, where it is small and complete."""
+        self.spool: Spool | None = None
+        self.head = b""
+        """Of a part in a file: its beginning, for the headers of Internet mail."""
+        self.digest = b""
+        self.complete = False
+        """All octets are here and, in a file, on disk; or ``error`` says why not."""
+        self.error: Refused | None = None
+        self._memory: list[bytes] | None = None
+        self._waiters: list[asyncio.Future[None]] = []
+
+    def whole(self, octets: bytes) -> None:
+        """All octets at once."""
+        draft = self.draft
+        if draft is not None and draft.admits(self, len(octets)):
+            if len(octets) > IN_MEMORY or draft.drafts.memory + len(octets) > SESSION_MEMORY:
+                self.take(octets, True)
+                return
+            self.length = len(octets)
+            self.octets = octets
+            draft.drafts.memory += len(octets)
+            self.digest = hashlib.sha256(octets).digest()
+        self.complete = True
+
+    def take(self, octets: bytes, last: bool) -> None:
+        """Some octets, in order; ``last`` with the end."""
+        draft = self.draft
+        if draft is None or self.error is not None or not draft.admits(self, len(octets)):
+            self._settle_if(last)
+            return
+        self.length += len(octets)
+        drafts = draft.drafts
+        if self.spool is None:
+            self._memory = self._memory or []
+            self._memory.append(octets)
+            drafts.memory += len(octets)
+            if self.length > IN_MEMORY or drafts.memory > SESSION_MEMORY:
+                self.spool = Spool(drafts.session.services.bodies, drafts.session.services.ids, drafts.on_room)
+                drafts.memory -= self.length
+                octets, self._memory = b"".join(self._memory), None
+        if self.spool is not None:
+            if len(self.head) < IN_MEMORY and self.request.content:
+                self.head += octets[: IN_MEMORY - len(self.head)]
+            self.spool.write(octets)
+            if last:
+                self.spool.finish(self._on_disk)
+        elif last:
+            self.octets = b"".join(self._memory or ())
+            self._memory = None
+            self.digest = hashlib.sha256(self.octets).digest()
+            self._settle_if(True)
+
+    def fail(self, error: Refused) -> None:
+        """The part is bad or was given up; what comes of it is thrown away."""
+        self.error = self.error or error
+        self.discard()
+        self._settle_if(True)
+
+    def cancelled(self) -> None:
+        """DATA was cancelled."""
+        self.fail(CANCELLED)
+
+    def discard(self) -> None:
+        """Let go of what was kept."""
+        if self.spool is not None:
+            self.spool.discard()
+            self.spool = None
+        held = len(self.octets or b"") + sum(map(len, self._memory or ()))
+        if self.draft is not None:
+            self.draft.drafts.memory -= held
+        self.octets = self._memory = None
+
+    def _on_disk(self, error: BaseException | None) -> None:
+        if error is not None:
+            self.error = Refused(Code.TEMPORARY, "STORE-FULL", "The part could not be written to the server's disk", 60)
+        elif self.spool is not None:
+            self.digest = self.spool.digest
+        self._settle_if(True)
+
+    def _settle_if(self, last: bool) -> None:
+        if last and not self.complete:
+            self.complete = True
+            waiters, self._waiters = self._waiters, []
+            for waiter in waiters:
+                if not waiter.done():
+                    waiter.set_result(None)
+
+    async def settled(self) -> None:
+        """Wait until ``complete``."""
+        if not self.complete:
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiters.append(waiter)
+            await waiter
+
+
+class Draft:
+    """One message being sent or put."""
+
+    __slots__ = (
+        "drafts",
+        "error",
+        "octets",
+        "parts",
+        "pid",
+        "place",
+        "recipients",
+        "request",
+        "sent",
+        "touched",
+    )
+
+    def __init__(self, drafts: "Drafts", pid: str | None, request: Deliver | MboxPut) -> None:
+        self.drafts = drafts
+        self.pid = pid
+        self.request = request
+        self.parts: list[PartDraft] = []
+        self.octets = 0
+        self.error: Refused | None = None
+        self.recipients: list[tuple[str, Recipient | Refused]] = []
+        self.sent: int | None = None
+        """The sender's SENT folder, where a copy goes."""
+        self.place: Place | None = None
+        """Of MBOX PUT: where it goes."""
+        self.touched = drafts.session.services.clock.monotonic()
+
+    def admits(self, part: PartDraft, octets: int) -> bool:
+        """Count octets; marks the part where they are too many or the message is refused."""
+        if self.error is not None:
+            part.error = self.error
+            return False
+        limit = self.drafts.session.services.limits.max_message
+        self.octets += octets
+        if self.octets > limit:
+            part.fail(Refused(Code.LIMIT, "TOO-LARGE", f"A message has at most {limit} octets here"))
+            return False
+        return True
+
+    def cancelled(self) -> None:
+        """DELIVER, MBOX PUT, DONE or ABORT was cancelled: the message comes to nothing."""
+        self.refuse(CANCELLED)
+
+    def refuse(self, error: Refused) -> None:
+        """The message comes to nothing: its parts are thrown away, now and when they come."""
+        self.error = error
+        self.drafts.forget(self)
+        for part in self.parts:
+            part.discard()
+
+
+class Drafts:
+    """The open messages of a session."""
+
+    __slots__ = ("blocked", "memory", "on_room", "opened", "session")
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.opened: dict[str | None, Draft] = {}
+        self.memory = 0
+        """Octets of unfinished messages in memory."""
+        self.on_room: Any = None
+        """Called when a file's writer has caught up."""
+
+    def open(self, pid: str | None, request: Deliver | MboxPut) -> Draft | None:
+        """Open a message in the pipeline; None where one is open already."""
+        if pid in self.opened:
+            return None
+        draft = self.opened[pid] = Draft(self, pid, request)
+        return draft
+
+    def forget(self, draft: Draft) -> None:
+        """It is no longer open in its pipeline."""
+        if self.opened.get(draft.pid) is draft:
+            del self.opened[draft.pid]
+
+    def expire(self, now: float) -> None:
+        """Drop messages that nothing was added to for too long."""
+        idle = self.session.services.limits.message_idle
+        for draft in list(self.opened.values()):
+            if now - draft.touched > idle:
+                draft.refuse(Refused(Code.NOT_FOUND, "EXPIRED", f"The message was dropped: nothing came for {idle} s"))
+
+    def close(self) -> None:
+        """Drop everything."""
+        for draft in list(self.opened.values()):
+            draft.refuse(Refused(Code.CANCELLED, "CANCELLED", "The session has ended"))
+
+
+def drafts_of(session: Session) -> Drafts:
+    """The session's open messages."""
+    if session.drafts is None:
+        session.drafts = Drafts(session)
+    return session.drafts
+
+
+@on_arrival(Deliver, MboxPut)
+def open_draft(session: Session, pid: str | None, request: Deliver | MboxPut) -> Draft | None:
+    """A message is open from the moment its line is read."""
+    return drafts_of(session).open(pid, request)
+
+
+@on_arrival(Data)
+def open_part(session: Session, pid: str | None, request: Data) -> PartDraft:
+    """The part's place in its message is decided when its line is read."""
+    opened = drafts_of(session).opened
+    if request.for_ is not None:
+        draft = opened.get(None if request.for_ == "*" else request.for_)
+    else:
+        draft = opened.get(pid) or opened.get(None)
+    part = PartDraft(draft, request)
+    if draft is None:
+        part.error = Refused(
+            Code.NOT_FOUND, "NO-MESSAGE", "There is no open message; begin one with DELIVER or MBOX PUT"
+        )
+        return part
+    draft.touched = session.services.clock.monotonic()
+    limits = session.services.limits
+    if len(draft.parts) >= limits.max_parts:
+        part.error = Refused(Code.LIMIT, "TOO-MANY-PARTS", f"A message has at most {limits.max_parts} parts here")
+    elif request.length is not None and not request.base64 and draft.octets + request.length > limits.max_message:
+        part.error = Refused(Code.LIMIT, "TOO-LARGE", f"A message has at most {limits.max_message} octets here")
+    draft.parts.append(part)
+    return part
+
+
+@on_arrival(Done, Abort)
+def take_draft(session: Session, pid: str | None, _: Done | Abort) -> Draft | None:
+    """DONE and ABORT end the message of their pipeline; the next DELIVER opens a new one."""
+    return drafts_of(session).opened.pop(pid, None)
+
+
+@handles(Data)
+def data(_: Session, __: Data, part: PartDraft) -> Outcome:
+    """272 when the part is complete."""
+    if part.error is not None:
+        raise part.error
+    return _stored(part) if part.complete else _wait_for(part)
+
+
+async def _wait_for(part: PartDraft) -> Outcome:
+    await part.settled()
+    return _stored(part)
+
+
+def _stored(part: PartDraft) -> replies.PartStored:
+    draft = part.draft
+    if part.error is None and draft is not None and draft.error is not None:
+        part.error = draft.error
+    if part.error is not None:
+        raise part.error
+    assert draft is not None
+    draft.touched = draft.drafts.session.services.clock.monotonic()
+    return replies.PartStored(n=draft.parts.index(part) + 1, length=part.length)
+
+
+@handles(Abort)
+def abort(_: Session, __: Abort, draft: Draft | None) -> replies.Ok:
+    """Drop what was begun."""
+    if draft is None:
+        raise Refused(Code.NOT_FOUND, "NO-MESSAGE", "There is no open message in this pipeline")
+    draft.refuse(Refused(Code.CANCELLED, "ABORTED", "The message was aborted"))
+    return replies.Ok(text="Dropped")

@@ -1,0 +1,333 @@
+"""MBOX FETCH: text for people, JSON, Internet mail or octets as they are (docs/protocol.md, "MBOX FETCH").
+
+Rules: a block has at most 64 KiB; octets in files are read by the store's threads, block by block,
+as the client takes them; a message is marked read after its last block was written, never by PART or
+RANGE.
+"""
+
+from base64 import b64encode
+from collections.abc import AsyncIterator, Callable
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from immpd.mime.outgoing import render, render_text
+from immpd.model.flags import Flag, flag_names
+from immpd.model.message import Envelope, FetchedMessage, FetchedPart, Part
+from immpd.protocol import replies
+from immpd.protocol.codes import Code
+from immpd.protocol.commands import MboxFetch
+from immpd.protocol.errors import Refused
+from immpd.protocol.registry import Span
+from immpd.protocol.text import clean
+from immpd.store.ids import uuid_text
+from immpd.store.messages import Fetched, FetchIds, FetchPage, Stored, fetch_ids, fetch_page
+
+from .access import Place, message_ids, with_folder
+from .messages import filter_of, from_position, mark_read
+from .outcome import Outcome, Page, Step
+from .session import Session, handles
+
+BLOCK = 64 * 1024
+PAGE_OCTETS = 256 * 1024
+PAGE_MESSAGES = 64
+IDS_AT_ONCE = 8
+MAX_RENDERED = 16 << 20
+"""Octets of a message that is rendered as a whole (+MIME of several parts, text for people)."""
+_READ = int(Flag.READ)
+_LINE_FOR_JSON = 16_000
+
+_decode_envelope = msgspec.json.Decoder(Envelope).decode
+_encode = msgspec.json.Encoder().encode
+
+
+@lru_cache(maxsize=1024)
+def parts_of(octets: bytes) -> tuple[Part, ...]:
+    """The parts that a message has."""
+    return msgspec.json.decode(octets, type=tuple[Part, ...])
+
+
+def blocks(head: bytes, octets: bytes, more: bool = False) -> list[bytes]:
+    """255 blocks with these octets; ``more`` says that the part goes on after them."""
+    size = len(octets)
+    if size <= BLOCK and not more:
+        return [b"255- %b %d\n%b\n" % (head, size, octets)]
+    pieces = []
+    for at in range(0, size, BLOCK):
+        piece = octets[at : at + BLOCK]
+        follows = more or at + BLOCK < size
+        pieces.append(b"255- %b %d%b\n%b\n" % (head, len(piece), b" more=1" if follows else b"", piece))
+    return pieces
+
+
+class _Fetch:
+    """One MBOX FETCH while its messages go out."""
+
+    __slots__ = ("filter", "left", "place", "request", "sent", "session", "unread")
+
+    def __init__(self, session: Session, request: MboxFetch, place: Place) -> None:
+        self.session = session
+        self.request = request
+        self.place = place
+        self.filter = filter_of(request.path.filter)
+        self.left = list(message_ids(request.path))
+        self.sent = 0
+        self.unread: list[bytes] = []
+        """Written and still to be marked as read."""
+
+    # --- which messages
+
+    def next_ids(self) -> Outcome:
+        if not self.left:
+            return self.end(None)
+        ids, self.left = tuple(self.left[:IDS_AT_ONCE]), self.left[IDS_AT_ONCE:]
+        unit = fetch_ids(FetchIds(self.place.mailbox, self.place.folder, ids, self.request.json))
+        return Step(unit, lambda found: self.write(found, self.next_ids))
+
+    def page(self, cursor: int | None) -> Outcome:
+        limit = self.request.limit
+        wanted = PAGE_MESSAGES if limit is None else min(PAGE_MESSAGES, limit - self.sent)
+        if wanted <= 0:
+            return self.end(cursor)
+        place = self.place
+        unit = fetch_page(
+            FetchPage(
+                place.mailbox,
+                place.folder,
+                cursor,
+                wanted,
+                self.filter,
+                with_folders=self.request.json,
+                octets=PAGE_OCTETS,
+            )
+        )
+        return Step(unit, self.got)
+
+    def got(self, found: Fetched) -> Outcome:
+        following = found.next
+        if following is None:
+            return self.write(found.messages, lambda: self.end(None))
+        return self.write(found.messages, lambda: self.page(following))
+
+    # --- what goes out of each
+
+    def write(self, messages: list[Stored], then: Callable[[], Outcome]) -> Outcome:
+        """Pieces of these messages in pages of about a block, then mark them, then ``then``."""
+        request = self.request
+        pieces: list[bytes] = []
+        for at, stored in enumerate(messages):
+            if stored.files is not None and not request.json:
+                return self.write_large(pieces, stored, messages[at + 1 :], then)
+            pieces += self.pieces(stored)
+            self.written(stored)
+        if not self.unread:
+            return Page(pieces, then) if pieces else then()
+        ids, self.unread = self.unread, []
+        return Page(pieces, lambda: Step(mark_read(self.place, ids), lambda changes: self.marked(changes, then)))
+
+    def write_large(
+        self, pieces: list[bytes], stored: Stored, rest: list[Stored], then: Callable[[], Outcome]
+    ) -> Outcome:
+        """A message with parts in files, between what is ready and the rest."""
+
+        def stream() -> Outcome:
+            self.written(stored)
+            return _stream(self, stored, lambda: self.write(rest, then))
+
+        return Page(pieces, stream) if pieces else stream()
+
+    def written(self, stored: Stored) -> None:
+        self.sent += 1
+        request = self.request
+        if request.read and not stored.flags & _READ and request.part is None and request.range is None:
+            self.unread.append(stored.id)
+
+    def marked(self, changes: Any, then: Callable[[], Outcome]) -> Outcome:
+        self.session.services.bus.publish(changes)
+        return then()
+
+    def pieces(self, stored: Stored) -> list[bytes]:
+        """The answer for one message whose octets are all here (or, of +JSON, left out)."""
+        request = self.request
+        name = uuid_text(stored.id)
+        if request.raw or request.part is not None or request.range is not None:
+            return self.raw(name, stored)
+        parts = parts_of(stored.parts)
+        if request.json:
+            return self.json(name, stored, parts)
+        if request.mime:
+            return blocks(f"{name} mime".encode(), _mime(stored, parts))
+        text = render_text(envelope_of(stored), parts, lambda number: inline_octets(stored, parts, number))
+        return [f"250- {clean(line)}\n".encode() for line in (*text.splitlines(), "")]
+
+    def raw(self, name: str, stored: Stored) -> list[bytes]:
+        request = self.request
+        octets = stored.octets or b""
+        parts = parts_of(stored.parts)
+        if len(parts) == 1 and request.part is None and request.range is None:
+            return blocks(f"{name} 1".encode(), octets)
+        pieces = []
+        for part in chosen(parts, request):
+            first, stop = bounds(part, request.range)
+            data = inline_octets(stored, parts, part.id)[first:stop]
+            pieces += blocks(f"{name} {part.id}".encode(), data)
+        return pieces
+
+    def json(self, name: str, stored: Stored, parts: tuple[Part, ...]) -> list[bytes]:
+        files = stored.file_names()
+        message = FetchedMessage(
+            name,
+            envelope_of(stored),
+            tuple(
+                fetched_part(part, None if part.id in files else inline_octets(stored, parts, part.id))
+                for part in parts
+            ),
+            (*flag_names(stored.flags), *stored.keywords),
+            tuple(stored.folders),
+        )
+        octets = _encode(message)
+        if self.request.pretty:
+            return blocks(f"{name} json".encode(), msgspec.json.format(octets, indent=2))
+        if len(octets) > _LINE_FOR_JSON:
+            return blocks(f"{name} json".encode(), octets)
+        return [b"250- " + octets + b"\n"]
+
+    def end(self, cursor: int | None) -> replies.Fetched:
+        return replies.Fetched(n=self.sent, more="yes" if cursor is not None else None)
+
+
+@handles(MboxFetch)
+def fetch(session: Session, request: MboxFetch, _: Any) -> Outcome:
+    """Messages by id in the order named, or a folder's newest first."""
+    if request.json + request.mime + request.raw > 1:
+        raise Refused(Code.BAD_VALUE, "BAD-SWITCH", "+JSON, +MIME and +RAW exclude each other")
+    if (request.part is not None or request.range is not None) and (request.json or request.mime):
+        raise Refused(Code.BAD_VALUE, "BAD-SWITCH", "PART and RANGE bring octets: with +RAW or alone")
+    if not request.path.ids and request.path.filter is None and request.after is None and request.limit is None:
+        text = f"Name messages: {request.path}#id, or {request.path}::unread, or {request.path}::* for all"
+        raise Refused(Code.BAD_VALUE, "NO-MESSAGE-NAMED", text)
+
+    def found(place: Place) -> Outcome:
+        running = _Fetch(session, request, place)
+        if request.path.ids:
+            return running.next_ids()
+        return from_position(place, request.after, running.page)
+
+    return with_folder(session, request.path, found)
+
+
+# --- octets of parts
+
+
+def envelope_of(stored: Stored) -> Envelope:
+    """The envelope, in the sender's own copy with BCC."""
+    envelope = _decode_envelope(stored.envelope)
+    if stored.private is not None:
+        envelope = msgspec.structs.replace(envelope, bcc=tuple(msgspec.json.decode(stored.private)["bcc"]))
+    return envelope
+
+
+def inline_octets(stored: Stored, parts: tuple[Part, ...], number: int) -> bytes:
+    """The octets of a part that lies in the store's row."""
+    files = stored.file_names()
+    at = 0
+    for part in parts:
+        if part.id in files:
+            continue
+        if part.id == number:
+            return (stored.octets or b"")[at : at + part.length]
+        at += part.length
+    raise Refused(Code.LIMIT, "TOO-LARGE", f"Part {number} is too large for this form; fetch it with PART {number}")
+
+
+def chosen(parts: tuple[Part, ...], request: MboxFetch) -> tuple[Part, ...]:
+    """The parts that the request asks for; RANGE alone means the first."""
+    if request.part is None:
+        return parts[:1] if request.range is not None else parts
+    found = tuple(part for part in parts if part.id == request.part)
+    if not found:
+        raise Refused(Code.NOT_FOUND, "NO-PART", f"The message has parts 1 to {len(parts)}, no part {request.part}")
+    return found
+
+
+def bounds(part: Part, span: Span | None) -> tuple[int, int]:
+    """First octet and the one behind the last; a range that begins behind the end is refused."""
+    if span is None:
+        return 0, part.length
+    if span.first >= part.length and (span.first or part.length):
+        raise Refused(Code.BAD_VALUE, "BAD-RANGE", f"Part {part.id} has {part.length} octets")
+    return span.first, part.length if span.last is None else min(part.length, span.last + 1)
+
+
+def fetched_part(part: Part, octets: bytes | None) -> FetchedPart:
+    """A part as +JSON shows it: text as text, other octets in base64, large ones left out."""
+    encoding: Any = ""
+    data = ""
+    if octets is None:
+        encoding = "omitted"
+    else:
+        try:
+            if not part.type.startswith(("text/", "message/", "application/json")):
+                raise ValueError
+            data = octets.decode()
+        except ValueError:
+            encoding, data = "base64", b64encode(octets).decode()
+    return FetchedPart(part.id, part.name, part.type, part.length, part.part_class, encoding, data)
+
+
+def _mime(stored: Stored, parts: tuple[Part, ...]) -> bytes:
+    return render(envelope_of(stored), parts, lambda number: inline_octets(stored, parts, number))
+
+
+async def _stream(running: _Fetch, stored: Stored, then: Callable[[], Outcome]) -> Outcome:
+    """A message with parts in files: block by block, each read when the client has taken the last."""
+    request = running.request
+    parts = parts_of(stored.parts)
+    name = uuid_text(stored.id)
+    files = stored.file_names()
+    whole_mail = request.mime and len(parts) == 1 and parts[0].type == "message/rfc822"
+    if not (request.raw or request.part is not None or request.range is not None or whole_mail):
+        return await _rendered(running, stored, parts, then)
+    bodies = running.session.services.bodies
+
+    async def pieces() -> AsyncIterator[list[bytes]]:
+        for part in chosen(parts, request):
+            first, stop = bounds(part, request.range)
+            head = f"{name} {'mime' if whole_mail else part.id}".encode()
+            if part.id not in files:
+                yield blocks(head, inline_octets(stored, parts, part.id)[first:stop])
+                continue
+            async for octets in bodies.blocks(files[part.id], first, stop - first):
+                first += len(octets)
+                yield blocks(head, octets, more=first < stop)
+
+    source = pieces()
+
+    async def following() -> Outcome:
+        try:
+            return Page(await anext(source), following)
+        except StopAsyncIteration:
+            return then()
+
+    return await following()
+
+
+async def _rendered(running: _Fetch, stored: Stored, parts: tuple[Part, ...], then: Callable[[], Outcome]) -> Outcome:
+    if stored.size > MAX_RENDERED:
+        text = f"The message has {stored.size} octets; fetch it with +RAW, or its parts with PART"
+        raise Refused(Code.LIMIT, "TOO-LARGE", text)
+    files = stored.file_names()
+    bodies = running.session.services.bodies
+    octets = {number: b"".join([piece async for piece in bodies.blocks(file)]) for number, file in files.items()}
+
+    def read(number: int) -> bytes:
+        return octets[number] if number in octets else inline_octets(stored, parts, number)
+
+    envelope = envelope_of(stored)
+    if running.request.mime:
+        pieces = blocks(f"{uuid_text(stored.id)} mime".encode(), render(envelope, parts, read))
+    else:
+        text = render_text(envelope, parts, read)
+        pieces = [f"250- {clean(line)}\n".encode() for line in (*text.splitlines(), "")]
+    return Page(pieces, then)

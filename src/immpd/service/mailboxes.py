@@ -1,0 +1,152 @@
+"""Folders: MBOX LIST, CHECK, CREATE, RENAME, REMOVE (docs/protocol.md, "Mailboxes")."""
+
+from collections.abc import Callable
+from typing import Any
+
+from immpd.model.change import Change
+from immpd.model.imid import Imid
+from immpd.protocol import replies
+from immpd.protocol.codes import Code
+from immpd.protocol.commands import MboxCheck, MboxCreate, MboxList, MboxPut, MboxRemove, MboxRename
+from immpd.protocol.errors import Refused
+from immpd.store.ids import uuid_text
+from immpd.store.mailboxes import (
+    Check,
+    CreateFolder,
+    Created,
+    Folder,
+    ListFolders,
+    Removal,
+    RemoveFolder,
+    RenameFolder,
+    check,
+    create_folder,
+    folders,
+    remove_folder,
+    rename_folder,
+)
+
+from .access import Place, mailbox_of, path_of, state_text, with_folder
+from .drafts import Draft
+from .outcome import Outcome, Step
+from .session import Session, handles
+
+OWN_RIGHTS = ("lookup", "read", "write", "flag", "delete", "admin")
+
+
+@handles(MboxList)
+def list_(session: Session, _: MboxList, __: Any) -> Outcome:
+    """All folders of the account's mailbox."""
+
+    def listed(found: list[Folder]) -> replies.Folders:
+        rows = tuple(
+            replies.FolderRow(
+                path=folder.path,
+                id=uuid_text(folder.uuid),
+                role=folder.role or "",
+                u=folder.unread,
+                t=folder.total,
+                s=state_text(session, folder.state),
+                rights=OWN_RIGHTS,
+            )
+            for folder in found
+        )
+        return replies.Folders(rows=rows)
+
+    return Step(folders(ListFolders(session.mailbox)), listed)
+
+
+@handles(MboxCheck)
+def check_(session: Session, request: MboxCheck, _: Any) -> Outcome:
+    """Counts of a folder, with +RECURSIVE of all below it too."""
+    path = path_of(request.path)
+
+    def counted(found: list[Folder]) -> replies.Counts:
+        return replies.Counts(
+            rows=tuple(
+                replies.FolderCounts(path=f.path, u=f.unread, t=f.total, s=state_text(session, f.state)) for f in found
+            )
+        )
+
+    return Step(check(Check(mailbox_of(session, request.path), path, request.recursive)), counted)
+
+
+@handles(MboxCreate)
+def create(session: Session, request: MboxCreate, _: Any) -> Outcome:
+    """A new folder; parents that are missing are made with it."""
+    mailbox = mailbox_of(session, request.path)
+    path = path_of(request.path)
+    limit = session.services.limits.max_folders
+
+    def counted(present: list[Folder]) -> Outcome:
+        if len(present) + len(request.path.path) > limit:
+            raise Refused(Code.LIMIT, "TOO-MANY-FOLDERS", f"A mailbox has at most {limit} folders here")
+        return Step(create_folder(CreateFolder(mailbox, path, _uuids(session, request.path))), created)
+
+    def created(made: Created) -> replies.Ok:
+        session.services.bus.publish(made.changes)
+        return replies.Ok(text=f"Created {made.folder.path}")
+
+    return Step(folders(ListFolders(mailbox)), counted)
+
+
+@handles(MboxRename)
+def rename(session: Session, request: MboxRename, _: Any) -> Outcome:
+    """Another name or place for a folder and all below it."""
+    mailbox = mailbox_of(session, request.path)
+    if mailbox_of(session, request.to) != mailbox:
+        raise Refused(Code.BAD_VALUE, "OTHER-MAILBOX", "A folder stays in its mailbox")
+    unit = rename_folder(RenameFolder(mailbox, path_of(request.path), path_of(request.to), _uuids(session, request.to)))
+    return Step(unit, _published(session, f"Renamed to {path_of(request.to)}"))
+
+
+@handles(MboxRemove)
+def remove(session: Session, request: MboxRemove, _: Any) -> Outcome:
+    """An empty folder; with +RECURSIVE its messages go to TRASH, in steps."""
+    arguments = RemoveFolder(
+        mailbox_of(session, request.path), path_of(request.path), session.services.clock.now(), force=request.recursive
+    )
+
+    def removed(step: Removal) -> Outcome:
+        session.services.bus.publish(step.changes)
+        return replies.Ok(text=f"Removed {arguments.path}") if step.done else Step(remove_folder(arguments), removed)
+
+    return Step(remove_folder(arguments), removed)
+
+
+@handles(MboxPut)
+def put(session: Session, request: MboxPut, draft: Draft | None) -> Outcome:
+    """Open a message that DONE places in the folder."""
+    if draft is None:
+        raise Refused(Code.CONFLICT, "MESSAGE-OPEN", "A message is open in this pipeline: DONE or ABORT it first")
+
+    def found(place: Place) -> replies.Opened:
+        draft.place = place
+        return replies.Opened()
+
+    try:
+        step = with_folder(session, request.path, found)
+    except Refused as error:
+        draft.refuse(error)
+        raise
+
+    def checked(folder: Any) -> Outcome:
+        try:
+            return step.then(folder)
+        except Refused as error:
+            draft.refuse(error)
+            raise
+
+    return Step(step.unit, checked)
+
+
+def _uuids(session: Session, path: Imid) -> tuple[bytes, ...]:
+    return tuple(session.services.ids.octets() for _ in path.path)
+
+
+def _published(session: Session, text: str) -> Callable[[tuple[Change, ...]], replies.Ok]:
+    def done(changes: tuple[Change, ...]) -> replies.Ok:
+        session.services.bus.publish(changes)
+        return replies.Ok(text=text)
+
+    return done

@@ -1,0 +1,356 @@
+"""Messages in folders: MBOX INDEX, FLAG, MOVE, COPY, DELETE (docs/protocol.md, "Mailboxes").
+
+Rules: a long answer is pages read by position, never one cursor; a change of many messages is units
+of at most 200, each committed and told before the next; what was named by id and is not there fails
+the whole command before anything changed, within its first unit.
+"""
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from immpd.model.change import Change
+from immpd.model.filters import FilterTerm, FromTerm, KeywordTerm, SinceTerm, StateTerm
+from immpd.model.flags import FLAG_BITS, Flag, split_flags
+from immpd.model.imid import Imid
+from immpd.model.message import IndexRow
+from immpd.protocol import replies
+from immpd.protocol.codes import Code
+from immpd.protocol.commands import MboxCopy, MboxDelete, MboxFlag, MboxIndex, MboxMove
+from immpd.protocol.errors import Refused
+from immpd.protocol.text import clean
+from immpd.store.ids import uuid_text
+from immpd.store.filing import (
+    Copied,
+    CopyMessages,
+    DeleteMessages,
+    FlagMessages,
+    MoveMessages,
+    PurgeMessages,
+    copy,
+    delete,
+    flag,
+    move,
+    purge,
+)
+from immpd.store.messages import (
+    Filter,
+    Ids,
+    IdsPage,
+    Index,
+    IndexPage,
+    PositionOf,
+    ids_page,
+    index_page,
+    position_of,
+)
+from immpd.store.units import Unit
+
+from .access import Place, mailbox_of, message_ids, read_state, state_text, with_folder
+from .outcome import Outcome, Page, Step
+from .session import Session, handles
+
+ROWS = 128
+"""Index rows a page: about 64 KiB."""
+STEP = 200
+"""Messages changed in one unit."""
+MAX_KEYWORDS = 32
+
+
+def filter_of(terms: tuple[FilterTerm, ...] | None, changed_since: int | None = None) -> Filter:
+    """The store's filter for the terms of a path."""
+    on = off = 0
+    keywords: tuple[list[str], list[str]] = ([], [])
+    senders: tuple[list[str], list[str]] = ([], [])
+    since = before = None
+    none = False
+    for term in terms or ():
+        if isinstance(term, StateTerm):
+            name: str = term.state
+            negated = term.negated
+            if name == "unread":
+                name, negated = "read", not negated
+            bit = FLAG_BITS.get(name.upper())
+            if bit is None:
+                # Nobody is assigned in a mailbox of one's own.
+                none = none or (name == "mine") != negated
+            elif negated:
+                off |= bit
+            else:
+                on |= bit
+        elif isinstance(term, KeywordTerm):
+            keywords[term.negated].append(term.keyword)
+        elif isinstance(term, FromTerm):
+            senders[term.negated].append(term.text)
+        elif isinstance(term, SinceTerm):
+            moment = int(term.moment.timestamp() * 1000)
+            if term.negated:
+                before = moment if before is None else min(before, moment)
+            else:
+                since = moment if since is None else max(since, moment)
+        else:
+            none = none or not term.negated
+    return Filter(
+        on=on,
+        off=off,
+        keywords=tuple(keywords[0]),
+        without_keywords=tuple(keywords[1]),
+        senders=tuple(senders[0]),
+        without_senders=tuple(senders[1]),
+        since=since,
+        before=before,
+        changed_since=changed_since,
+        none=none or bool(on & off),
+    )
+
+
+def from_position(place: Place, after: UUID | None, then: Callable[[int | None], Outcome]) -> Outcome:
+    """Go on behind the message AFTER names, or from the beginning."""
+    if after is None:
+        return then(None)
+    return Step(position_of(PositionOf(place.mailbox, place.folder, after.bytes)), then)
+
+
+# --- INDEX
+
+
+class _Index:
+    """One MBOX INDEX while its pages go out."""
+
+    __slots__ = ("filter", "place", "request", "sent", "session")
+
+    def __init__(self, session: Session, request: MboxIndex, place: Place) -> None:
+        self.session = session
+        self.request = request
+        self.place = place
+        since = None if request.since is None else read_state(session, request.since)
+        self.filter = filter_of(request.path.filter, since)
+        self.sent = 0
+
+    def page(self, cursor: int | None) -> Outcome:
+        limit = self.request.limit
+        wanted = ROWS if limit is None else min(ROWS, limit - self.sent)
+        if wanted <= 0:
+            return self.end(None if limit == 0 else cursor)
+        place = self.place
+        unit = index_page(
+            IndexPage(
+                place.mailbox,
+                place.folder,
+                place.path,
+                self.session.services.store.epoch,
+                cursor,
+                wanted,
+                self.filter,
+                self.request.reverse,
+            )
+        )
+        return Step(unit, self.got)
+
+    def got(self, index: Index) -> Outcome:
+        rows = index.rows
+        self.sent += len(rows)
+        following = index.next
+        if not rows:
+            return self.end(None) if following is None else self.page(following)
+        if self.request.json:
+            pieces = [b"250- " + row + b"\n" for row in rows]
+        else:
+            pieces = [_for_people(row) for row in rows]
+        if following is None:
+            return Page(pieces, lambda: self.end(None))
+        return Page(pieces, lambda: self.page(following))
+
+    def end(self, cursor: int | None) -> replies.IndexPage:
+        more = "yes" if cursor is not None else None
+        return replies.IndexPage(n=self.sent, s=state_text(self.session, self.place.state), more=more)
+
+
+@handles(MboxIndex)
+def index(session: Session, request: MboxIndex, _: Any) -> Outcome:
+    """Rows newest first; with +JSON as objects, else a line for people."""
+    if request.path.ids:
+        raise Refused(Code.BAD_VALUE, "BAD-PATH", "MBOX INDEX takes a folder and a filter; MBOX FETCH takes ids")
+
+    def found(place: Place) -> Outcome:
+        running = _Index(session, request, place)
+        return from_position(place, request.after, running.page)
+
+    return with_folder(session, request.path, found)
+
+
+_decode_row = msgspec.json.Decoder(IndexRow).decode
+
+
+def _for_people(row: bytes) -> bytes:
+    """A line that a person can read: id, flags, date, size, sender, subject."""
+    one = _decode_row(row)
+    marks = "".join(mark if name in one.flags else "-" for name, mark in _MARKS)
+    who = clean(one.author or one.from_)
+    return f"250- {one.id} {marks} {one.date} {one.size:>8} {who}  {clean(one.subject)}\n".encode()
+
+
+_MARKS = (("READ", "r"), ("FLAGGED", "f"), ("ANSWERED", "a"), ("IMPORTANT", "!"), ("DRAFT", "d"))
+
+
+# --- changes of many messages
+
+
+def for_each_step(
+    session: Session,
+    path: Imid,
+    place: Place,
+    unit_of: Callable[[tuple[bytes, ...]], Unit[Any]],
+    end: Callable[[list[Any]], Outcome],
+) -> Outcome:
+    """Run ``unit_of`` over the messages that the path names, 200 at a time; ``end`` gets all results."""
+    results: list[Any] = []
+    if path.ids:
+        ids = message_ids(path)
+        chunks = [ids[at : at + STEP] for at in range(0, len(ids), STEP)]
+        return _run_chunks(session, chunks, unit_of, results, end)
+    if path.filter is None:
+        raise Refused(
+            Code.BAD_VALUE, "NO-MESSAGE-NAMED", f"Name messages: {path}#id, or {path}::unread, or {path}::* for all"
+        )
+    wanted = filter_of(path.filter)
+
+    def collect(cursor: int | None) -> Outcome:
+        return Step(ids_page(IdsPage(place.folder, cursor, STEP, wanted)), got)
+
+    def got(found: Ids) -> Outcome:
+        following = found.next
+
+        def go_on() -> Outcome:
+            return end(results) if following is None else collect(following)
+
+        if not found.ids:
+            return go_on()
+        return Step(unit_of(tuple(found.ids)), lambda result: _took(session, result, results, go_on))
+
+    return collect(None)
+
+
+def _run_chunks(
+    session: Session,
+    chunks: list[tuple[bytes, ...]],
+    unit_of: Callable[[tuple[bytes, ...]], Unit[Any]],
+    results: list[Any],
+    end: Callable[[list[Any]], Outcome],
+) -> Outcome:
+    if not chunks:
+        return end(results)
+    first, *rest = chunks
+    return Step(
+        unit_of(first),
+        lambda result: _took(session, result, results, lambda: _run_chunks(session, rest, unit_of, results, end)),
+    )
+
+
+def _took(session: Session, result: Any, results: list[Any], go_on: Callable[[], Outcome]) -> Outcome:
+    session.services.bus.publish(result.changes if isinstance(result, Copied) else result)
+    results.append(result)
+    return go_on()
+
+
+def _changed(session: Session, place: Place, results: list[tuple[Change, ...]]) -> replies.Changed:
+    changes = [change for result in results for change in result]
+    state = max((change.state for change in changes), default=place.state)
+    return replies.Changed(n=len(changes), s=state_text(session, state))
+
+
+@handles(MboxFlag)
+def set_flags(session: Session, request: MboxFlag, _: Any) -> Outcome:
+    """Set those with +, clear those with -."""
+    if not request.flags:
+        raise Refused(Code.BAD_VALUE, "NO-FLAG", "MBOX FLAG needs at least one +FLAG or -FLAG")
+    on, add = split_flags(tuple(name for name, set_ in request.flags if set_))
+    off, drop = split_flags(tuple(name for name, set_ in request.flags if not set_))
+    if on & off or set(add) & set(drop):
+        raise Refused(Code.BAD_VALUE, "BAD-FLAG", "The same flag is set and cleared")
+    if len(add) > MAX_KEYWORDS:
+        raise Refused(Code.LIMIT, "TOO-MANY-KEYWORDS", f"At most {MAX_KEYWORDS} keywords at once")
+
+    def found(place: Place) -> Outcome:
+        def unit_of(ids: tuple[bytes, ...]) -> Unit[Any]:
+            return flag(FlagMessages(place.mailbox, place.folder, ids, on=on, off=off, add=add, drop=drop))
+
+        return for_each_step(session, request.path, place, unit_of, lambda r: _changed(session, place, r))
+
+    return with_folder(session, request.path, found)
+
+
+def mark_read(place: Place, ids: list[bytes]) -> Unit[Any]:
+    """The unit that marks messages as read."""
+    return flag(FlagMessages(place.mailbox, place.folder, tuple(ids), on=int(Flag.READ)))
+
+
+@handles(MboxMove)
+def move_(session: Session, request: MboxMove, _: Any) -> Outcome:
+    """Into another folder of the same mailbox; ids stay."""
+    if mailbox_of(session, request.path) != mailbox_of(session, request.to):
+        raise Refused(Code.BAD_VALUE, "OTHER-MAILBOX", "Messages are moved inside a mailbox; COPY them to another")
+
+    def move_between(source: Place, target: Place) -> Outcome:
+        if source.folder == target.folder:
+            raise Refused(Code.BAD_VALUE, "SAME-FOLDER", "The messages are in that folder already")
+        now = session.services.clock.now()
+
+        def unit_of(ids: tuple[bytes, ...]) -> Unit[Any]:
+            return move(MoveMessages(source.mailbox, source.folder, target.folder, ids, now))
+
+        return for_each_step(session, request.path, source, unit_of, lambda r: _changed(session, source, r))
+
+    return _between(session, request.path, request.to, move_between)
+
+
+@handles(MboxCopy)
+def copy_(session: Session, request: MboxCopy, _: Any) -> Outcome:
+    """Into a further folder: the same message and id inside one mailbox."""
+
+    def copy_between(source: Place, target: Place) -> Outcome:
+        services = session.services
+        same = source.mailbox == target.mailbox
+        now = services.clock.now()
+        asked: list[bytes] = []
+
+        def unit_of(ids: tuple[bytes, ...]) -> Unit[Any]:
+            asked.extend(ids)
+            new = () if same else tuple(services.ids.octets() for _ in ids)
+            return copy(CopyMessages(source.mailbox, source.folder, target.mailbox, target.folder, ids, new, now))
+
+        def end(results: list[Copied]) -> replies.Copied:
+            new = [one for result in results for one in result.ids]
+            return replies.Copied(
+                rows=tuple(
+                    replies.CopiedRow(old=uuid_text(old), new=uuid_text(one))
+                    for old, one in zip(asked, new, strict=True)
+                )
+            )
+
+        return for_each_step(session, request.path, source, unit_of, end)
+
+    return _between(session, request.path, request.to, copy_between)
+
+
+@handles(MboxDelete)
+def delete_(session: Session, request: MboxDelete, _: Any) -> Outcome:
+    """To TRASH; with +PURGE, or out of TRASH itself, for good."""
+
+    def found(place: Place) -> Outcome:
+        now = session.services.clock.now()
+
+        def unit_of(ids: tuple[bytes, ...]) -> Unit[Any]:
+            if request.purge:
+                return purge(PurgeMessages(place.mailbox, place.folder, ids))
+            return delete(DeleteMessages(place.mailbox, place.folder, ids, now))
+
+        return for_each_step(session, request.path, place, unit_of, lambda r: _changed(session, place, r))
+
+    return with_folder(session, request.path, found)
+
+
+def _between(session: Session, source: Imid, target: Imid, then: Callable[[Place, Place], Outcome]) -> Outcome:
+    return with_folder(session, source, lambda a: with_folder(session, target, lambda b: then(a, b)))

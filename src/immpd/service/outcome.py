@@ -1,0 +1,67 @@
+"""What a handler says comes next. The session drives it; a handler never writes to a connection.
+
+    Reply       the answer
+    Step        a unit of work for the store, and what to do with its result
+    Page        octets of a long answer that are ready, and how to get the next
+    Wait        nothing yet: call back when there is more (WATCH)
+    coroutine   network, files, waiting: the only one that costs a task
+
+Rules: a long answer is a chain of pages, each read by its own small unit, so no cursor is held while
+a client is slow; whoever drives may stop between any two links (docs/why/handlers.md).
+"""
+
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol, Union
+
+import msgspec
+
+from immpd.protocol.errors import Refused
+from immpd.protocol.replies import Reply
+from immpd.store.units import Unit
+
+
+class Step(msgspec.Struct, gc=False):
+    """Run ``unit``; ``then`` makes the next outcome from its result."""
+
+    unit: Unit[Any]
+    then: Callable[[Any], "Outcome"]
+    failed: Callable[[BaseException], "Outcome"] | None = None
+    """Makes the next outcome from a store's error; without it the error is the answer."""
+
+
+class Page(msgspec.Struct, gc=False):
+    """Ready pieces of an answer; ``then`` is called when they were written."""
+
+    pieces: list[bytes]
+    """Each begins where a line begins and ends where one ends; the pipeline's prefix goes before each."""
+    then: Callable[[], "Outcome"]
+
+
+class Wait(msgspec.Struct, gc=False):
+    """Nothing to say until ``wake`` (given to ``arm``) is called; then ``then`` is asked."""
+
+    arm: Callable[[Callable[[], None]], None]
+    then: Callable[[], "Outcome"]
+
+
+class Attached(Protocol):
+    """What a command has besides its request, from the moment its line is read (``Session.arrive``)."""
+
+    def cancelled(self) -> None:
+        """The command will not run, or not go on: let go of everything."""
+
+
+class Taker(Attached, Protocol):
+    """Who takes the octets that follow a command."""
+
+    def whole(self, octets: bytes) -> None:
+        """All of them at once."""
+
+    def take(self, octets: bytes, last: bool) -> None:
+        """Some of them, in order."""
+
+    def fail(self, error: Refused) -> None:
+        """They were not what they should be."""
+
+
+Outcome = Union[Reply, Step, Page, Wait, Coroutine[Any, Any, "Outcome"]]

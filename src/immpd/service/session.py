@@ -1,0 +1,230 @@
+"""One session with the system, whoever holds it: a connection, a command of the operator, a test.
+
+Rules: everything that a session remembers between commands is here; ``begin`` never touches a
+connection; what is wrong comes out as ``Refused``; store errors get their protocol words in one
+place (docs/protocol.md, "Sessions").
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+
+from immpd.bus import LocalBus
+from immpd.protocol.codes import Code
+from immpd.protocol.errors import Refused
+from immpd.protocol.registry import Request
+from immpd.protocol.replies import Capabilities, Reply
+from immpd.protocol.states import State
+from immpd.store import errors as store_errors
+from immpd.store.contract import Store
+
+from .ids import IdMaker
+from .outcome import Outcome, Page, Step, Wait
+from .ports import Clock, Randomness
+from .settings import Authentication, Limits
+
+if TYPE_CHECKING:
+    from immpd.store.accounts import Account
+    from immpd.store.bodies import BodyFiles
+
+    from .auth import AuthDesk, Exchange
+    from .drafts import Drafts
+
+R = TypeVar("R", bound=Reply)
+
+
+class Services(msgspec.Struct, kw_only=True, gc=False):
+    """What all sessions of a server share."""
+
+    store: Store
+    bodies: "BodyFiles"
+    bus: LocalBus
+    clock: Clock
+    random: Randomness
+    ids: IdMaker
+    domains: frozenset[str]
+    limits: Limits
+    authentication: Authentication
+    desk: "AuthDesk"
+    enders: dict[str, dict[int, Callable[[Refused], None]]] = {}
+    """By account: how the sessions that it has open are ended."""
+
+
+class Session:
+    """One session: who it is, what it has open."""
+
+    __slots__ = (
+        "account",
+        "authenticated_at",
+        "channel_binding",
+        "device",
+        "domain",
+        "drafts",
+        "exchange",
+        "failures",
+        "peer",
+        "services",
+        "state",
+    )
+
+    def __init__(
+        self, services: Services, state: State, *, peer: str = "", channel_binding: bytes | None = None
+    ) -> None:
+        self.services = services
+        self.state = state
+        self.peer = peer
+        """Address of the other side, for delays and the log."""
+        self.channel_binding = channel_binding
+        """tls-server-end-point data, None outside TLS (RFC 5929)."""
+        self.domain = ""
+        """The served domain that the client asked for by SNI."""
+        self.account: Account | None = None
+        self.device = ""
+        self.authenticated_at = 0.0
+        """Monotonic seconds of the last log-in."""
+        self.exchange: Exchange | None = None
+        """A challenge that waits for AUTH RESPONSE."""
+        self.failures = 0
+        self.drafts: Drafts | None = None
+        """Messages being sent, made with the first one."""
+
+    @property
+    def mailbox(self) -> int:
+        """The account's own mailbox."""
+        if self.account is None:
+            raise Refused(Code.STATE, "STATE", "Log in with AUTH first")
+        return self.account.mailbox
+
+    def arrive(self, pid: str | None, request: Request[Any]) -> Any:
+        """What must happen when a line is read, before its turn: open messages and the order of parts."""
+        on_arrival = ARRIVALS.get(type(request))
+        return None if on_arrival is None else on_arrival(self, pid, request)
+
+    def begin(self, request: Request[Any], attached: Any = None) -> Outcome:
+        """Start a command; raises ``Refused``."""
+        return HANDLERS[type(request)](self, request, attached)
+
+    async def call(self, request: Request[R]) -> R:
+        """Run one command to its reply, for callers inside the process; raises ``Refused``."""
+        outcome = self.begin(request, self.arrive(None, request))
+        while not isinstance(outcome, Reply):
+            if isinstance(outcome, Step):
+                step = outcome
+                store = self.services.store
+                try:
+                    result = await (store.write if step.unit.work.writes else store.read)(step.unit)
+                except store_errors.StoreError as error:
+                    if step.failed is None:
+                        raise refusal_of(error) from error
+                    outcome = step.failed(error)
+                else:
+                    outcome = step.then(result)
+            elif isinstance(outcome, Page):
+                outcome = outcome.then()
+            elif isinstance(outcome, Wait):
+                raise TypeError("a watch has no single reply")
+            else:
+                outcome = await asyncio.ensure_future(outcome)
+        return outcome  # type: ignore[return-value] # the registry ties a request to its reply
+
+    def close(self) -> None:
+        """Drop what is unfinished."""
+        if self.drafts is not None:
+            self.drafts.close()
+
+
+Handler = Callable[[Session, Any, Any], Outcome]
+Arrival = Callable[[Session, str | None, Any], Any]
+
+HANDLERS: dict[type[Request[Any]], Handler] = {}
+ARRIVALS: dict[type[Request[Any]], Arrival] = {}
+H = TypeVar("H", bound=Handler)
+A = TypeVar("A", bound=Arrival)
+
+
+def handles(*requests: type[Request[Any]]) -> Callable[[H], H]:
+    """Register the decorated function as the handler of these commands."""
+
+    def register(handler: H) -> H:
+        for request in requests:
+            if request in HANDLERS:
+                raise ValueError(f"{request.__name__} has a handler already")
+            HANDLERS[request] = handler
+        return handler
+
+    return register
+
+
+def on_arrival(*requests: type[Request[Any]]) -> Callable[[A], A]:
+    """Register what happens when these commands are read."""
+
+    def register(arrival: A) -> A:
+        for request in requests:
+            ARRIVALS[request] = arrival
+        return arrival
+
+    return register
+
+
+def refusal_of(error: BaseException) -> Refused:
+    """The protocol's words for an error of the store."""
+    for kind, code, word, text, retry in _STORE_WORDS:
+        if isinstance(error, kind):
+            return Refused(code, word, text, retry)
+    raise error
+
+
+_STORE_WORDS: tuple[tuple[type[BaseException], Code, str, str, int | None], ...] = (
+    (store_errors.StoreFull, Code.TEMPORARY, "STORE-FULL", "There is no room on the server's disk", 60),
+    (store_errors.StoreReadOnly, Code.TEMPORARY, "STORE-READ-ONLY", "The server's disk can only be read now", 60),
+    (store_errors.StoreUnavailable, Code.TEMPORARY, "STORE-UNAVAILABLE", "The store cannot be reached now", 10),
+    (store_errors.NoAccount, Code.NOT_FOUND, "NO-ACCOUNT", "There is no such account", None),
+    (store_errors.NoMailbox, Code.NOT_FOUND, "NO-MAILBOX", "There is no such mailbox", None),
+    (store_errors.NoFolder, Code.NOT_FOUND, "NO-FOLDER", "There is no such folder; MBOX LIST shows them", None),
+    (store_errors.NoMessage, Code.NOT_FOUND, "NO-MESSAGE", "There is no such message in this folder", None),
+    (store_errors.AccountExists, Code.CONFLICT, "EXISTS", "There is such an account already", None),
+    (store_errors.AddressConfusable, Code.CONFLICT, "CONFUSABLE", "The name looks like that of another account", None),
+    (store_errors.FolderExists, Code.CONFLICT, "EXISTS", "There is such a folder already", None),
+    (
+        store_errors.FolderNotEmpty,
+        Code.CONFLICT,
+        "NOT-EMPTY",
+        "The folder is not empty; +RECURSIVE removes it all",
+        None,
+    ),
+    (
+        store_errors.FolderSpecial,
+        Code.CONFLICT,
+        "SPECIAL-FOLDER",
+        "This folder belongs to every mailbox and stays",
+        None,
+    ),
+    (
+        store_errors.StateGone,
+        Code.CONFLICT,
+        "STATE-GONE",
+        "Changes since that state are no longer known; list again",
+        None,
+    ),
+    (store_errors.StateConflict, Code.CONFLICT, "STATE-CHANGED", "It changed since that state", None),
+    (store_errors.TooMuch, Code.LIMIT, "TOO-MUCH", "Too many messages at once; name fewer", None),
+)
+
+
+def capabilities(session: Session) -> Capabilities:
+    """What the greeting and CAPS say in the session's state (docs/protocol.md, "Greeting")."""
+    services = session.services
+    mechanisms = ["SCRAM-SHA-256-PLUS"] if session.channel_binding is not None else []
+    mechanisms.append("SCRAM-SHA-256")
+    if services.authentication.secret:
+        mechanisms.append("SECRET")
+    return Capabilities(
+        d=session.domain or min(services.domains),
+        auth=tuple(mechanisms),
+        cb="tls-server-end-point" if session.channel_binding is not None else "",
+        caps=("WATCH", "PUT", "RANGE"),
+        max_message=services.limits.max_message,
+        max_to=services.limits.max_recipients,
+    )

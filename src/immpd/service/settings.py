@@ -1,0 +1,29 @@
+"""What an operator may set about what the service allows (docs/reference/settings.md is made from it)."""
+
+from typing import Annotated
+
+import msgspec
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How much one message or session may ask for."""
+
+    max_message: Annotated[int, msgspec.Meta(ge=65_536, description="octets in all parts of a message")] = 1 << 28
+    max_recipients: Annotated[int, msgspec.Meta(ge=1, le=250, description="recipients of one message")] = 100
+    max_parts: Annotated[int, msgspec.Meta(ge=1, le=1000, description="parts of one message")] = 200
+    max_folders: Annotated[int, msgspec.Meta(ge=10, description="folders of one mailbox")] = 1000
+    message_idle: Annotated[
+        int, msgspec.Meta(ge=10, description="seconds until an open message that nothing is added to is dropped")
+    ] = 600
+
+
+class Authentication(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How accounts log in."""
+
+    secret: Annotated[
+        bool, msgspec.Meta(description="offer AUTH SECRET, which needs password-equivalents (sealed) in the store")
+    ] = True
+    iterations: Annotated[
+        int, msgspec.Meta(ge=600_000, le=10_000_000, description="PBKDF2 rounds of new passwords")
+    ] = 600_000
+    attempts: Annotated[int, msgspec.Meta(ge=1, le=20, description="failed attempts until a connection is closed")] = 3

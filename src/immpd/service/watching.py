@@ -1,0 +1,255 @@
+"""WATCH: changes of a mailbox as events, in order, none missed (docs/protocol.md, "WATCH").
+
+Rules: the store is the truth and a watcher keeps no queue: it asks for what is behind its cursor when
+its client can take more, so a slow client costs nothing; the bus only wakes it. A bus hint is used
+itself only if it is exactly the next change. Listen first, then catch up.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from immpd.model.change import Change
+from immpd.model.flags import flag_names
+from immpd.model.imid import folder_key
+from immpd.protocol import replies
+from immpd.protocol.codes import Code
+from immpd.protocol.commands import Ack, Watch
+from immpd.protocol.errors import Refused
+from immpd.store.changes import ChangesSince, Positions, SetPositions, changes_since, positions, set_positions
+from immpd.store.errors import StateGone
+from immpd.store.ids import uuid_text
+from immpd.store.mailboxes import ByMailbox, Folder, ListFolders, MailboxRow, folders, mailbox_row
+from immpd.store.messages import IndexSeqs, index_seqs
+
+from .access import mailbox_of, path_of, read_state, state_text
+from .outcome import Outcome, Page, Step, Wait
+from .session import Session, handles, on_arrival, refusal_of
+
+SPAN = 200
+MAX_NAME = 64
+_ARRIVALS = ("new", "copied")
+_EVENTS = {
+    "new": "mail",
+    "copied": "copied",
+    "flags": "flags",
+    "moved": "moved",
+    "gone": "gone",
+    "created": "folder-created",
+    "renamed": "folder-renamed",
+    "removed": "folder-removed",
+}
+
+
+class _Id(msgspec.Struct):
+    id: str
+
+
+_decode_id = msgspec.json.Decoder(_Id).decode
+
+
+class Watcher:
+    """One running WATCH."""
+
+    __slots__ = ("cursor", "hint", "mailbox", "paths", "session", "shown", "stop", "wake", "wanted")
+
+    def __init__(self, session: Session, request: Watch) -> None:
+        self.session = session
+        self.mailbox = session.mailbox
+        for path in request.paths:
+            mailbox_of(session, path)
+        self.wanted = frozenset(folder_key(path_of(path)) for path in request.paths)
+        """Keys of the folders to show; empty: all."""
+        self.cursor = 0
+        self.shown = 0
+        """The last cursor that an event showed."""
+        self.paths: dict[int, str] = {}
+        self.wake: Callable[[], None] | None = None
+        self.hint: Change | None = None
+        _checked_name(request.name)
+        self.stop = session.services.bus.listen(self.mailbox, self.told)
+
+    def told(self, change: Change) -> None:
+        """Something changed; whoever waits is woken once."""
+        self.hint = change if self.wake is not None else None
+        wake, self.wake = self.wake, None
+        if wake is not None:
+            wake()
+
+    def cancelled(self) -> None:
+        """Listen no longer."""
+        self.stop()
+        self.wake = None
+
+    # --- the chain of outcomes
+
+    def begin(self, since: int) -> Outcome:
+        """Show that the watch stands, then what came after ``since``."""
+        self.cursor = self.shown = since
+        return Step(folders(ListFolders(self.mailbox)), lambda found: self.standing(found))
+
+    def standing(self, found: list[Folder]) -> Outcome:
+        self.know(found)
+        return Page([self.event(b"watching", self.cursor)], self.following)
+
+    def know(self, found: list[Folder]) -> None:
+        self.paths = {folder.id: folder.path for folder in found}
+
+    def following(self) -> Outcome:
+        """The next events, or wait for some."""
+        hint, self.hint = self.hint, None
+        if hint is not None and hint.state == self.cursor + 1:
+            return self.show([hint], hint.state, more=True)
+        unit = changes_since(ChangesSince(self.mailbox, self.cursor, SPAN))
+        return Step(unit, lambda found: self.show(found.changes, found.cursor, more=found.more), self.gap)
+
+    def gap(self, error: BaseException) -> Outcome:
+        """The changes behind the cursor are no longer known: say so, and go on from now."""
+        if not isinstance(error, StateGone):
+            raise refusal_of(error)
+        return Step(mailbox_row(ByMailbox(self.mailbox)), self.resync)
+
+    def resync(self, row: MailboxRow) -> Outcome:
+        self.cursor = self.shown = row.state
+        return Page([self.event(b"resync", row.state)], self.following)
+
+    def show(self, changes: list[Change], cursor: int, *, more: bool) -> Outcome:
+        if not changes and not more:
+            self.cursor = max(self.cursor, cursor)
+            return self.wait()
+        if any(change.path or change.kind == "renamed" or change.folder not in self.paths for change in changes):
+            return Step(folders(ListFolders(self.mailbox)), lambda found: self.renewed(found, changes, cursor))
+        return self.render(changes, cursor)
+
+    def renewed(self, found: list[Folder], changes: list[Change], cursor: int) -> Outcome:
+        gone = {change.folder: change.path for change in changes if change.kind == "removed"}
+        self.know(found)
+        self.paths |= gone
+        return self.render(changes, cursor)
+
+    def render(self, changes: list[Change], cursor: int) -> Outcome:
+        visible = [change for change in changes if self.sees(change)]
+        arrived: dict[int, list[int]] = {}
+        for change in visible:
+            if change.kind in _ARRIVALS:
+                arrived.setdefault(change.folder, []).append(change.state)
+        return self.rows(list(arrived.items()), {}, visible, cursor)
+
+    def rows(
+        self, left: list[tuple[int, list[int]]], rows: dict[str, bytes], visible: list[Change], cursor: int
+    ) -> Outcome:
+        """Read the index rows of what arrived, a folder at a time, then write all events in order."""
+        if not left:
+            self.cursor = cursor
+            pieces = [
+                self.piece(change, rows.get(uuid_text(change.id)) if change.kind in _ARRIVALS else None)
+                for change in visible
+            ]
+            return Page(pieces, self.following) if pieces else self.following()
+        (folder, seqs), rest = left[0], left[1:]
+        path = self.paths.get(folder, "")
+        unit = index_seqs(IndexSeqs(folder, path, self.session.services.store.epoch, tuple(seqs)))
+
+        def got(found: list[bytes]) -> Outcome:
+            rows.update({_decode_id(row).id: row for row in found})
+            return self.rows(rest, rows, visible, cursor)
+
+        return Step(unit, got)
+
+    def wait(self) -> Outcome:
+        return Wait(self.arm, self.following)
+
+    def arm(self, wake: Callable[[], None]) -> None:
+        self.wake = wake
+
+    def sees(self, change: Change) -> bool:
+        if not self.wanted:
+            return True
+        about = (change.folder, change.origin, *change.folders)
+        names = [self.paths.get(folder, "") for folder in about if folder] + [change.path, change.old_path]
+        return any(folder_key(name) in self.wanted for name in names if name)
+
+    # --- events
+
+    def piece(self, change: Change, row: bytes | None) -> bytes:
+        self.shown = change.state
+        name = _EVENTS[change.kind].encode()
+        if row is not None:
+            # The row is a JSON object; the event is the same object with a cursor and a name before it.
+            return self.event(name, change.state)[:-2] + b"," + row[1:] + b"\n"
+        details: dict[str, Any] = {}
+        if change.id:
+            details["id"] = uuid_text(change.id)
+        if change.path:
+            details["folder"] = change.path
+            if change.old_path:
+                details["was"] = change.old_path
+        elif change.folder:
+            details["folder"] = self.paths.get(change.folder, "")
+        if change.origin:
+            details["from-folder"] = self.paths.get(change.origin, "")
+        if change.kind == "flags":
+            details["flags"] = (*flag_names(change.flags), *change.keywords)
+        return self.event(name, change.state)[:-2] + b"," + msgspec.json.encode(details)[1:] + b"\n"
+
+    def event(self, name: bytes, state: int) -> bytes:
+        cursor = state_text(self.session, state).encode()
+        return b'260- {"cursor":"%b","event":"%b"}\n' % (cursor, name)
+
+    def alive(self) -> bytes:
+        """What an idle watch shows from time to time."""
+        return self.event(b"alive", self.shown)
+
+
+def begin_watch(session: Session, watcher: Watcher, request: Watch) -> Outcome:
+    """From SINCE, else from where this device and name acknowledged last, else from now."""
+    if request.since is not None:
+        return watcher.begin(read_state(session, request.since))
+
+    def from_now(row: MailboxRow) -> Outcome:
+        return watcher.begin(row.state)
+
+    def from_position(found: dict[int, int]) -> Outcome:
+        if watcher.mailbox in found:
+            return watcher.begin(found[watcher.mailbox])
+        return Step(mailbox_row(ByMailbox(watcher.mailbox)), from_now)
+
+    account = session.account
+    assert account is not None
+    if not session.device:
+        return Step(mailbox_row(ByMailbox(watcher.mailbox)), from_now)
+    return Step(positions(Positions(account.id, session.device, request.name)), from_position)
+
+
+@on_arrival(Watch)
+def listen(session: Session, _: str | None, request: Watch) -> Watcher:
+    """A watch listens from the moment its line is read."""
+    return Watcher(session, request)
+
+
+@handles(Watch)
+def watch(session: Session, request: Watch, watcher: Watcher) -> Outcome:
+    """Begin a watch; it goes on until its pipeline is cancelled or ends."""
+    return begin_watch(session, watcher, request)
+
+
+@handles(Ack)
+def acknowledge(session: Session, request: Ack, _: Any) -> Outcome:
+    """Keep the position of this device and name; it never goes back."""
+    account = session.account
+    assert account is not None
+    if not session.device:
+        text = "Positions are kept for devices: log in with a device label after the mechanism's data"
+        raise Refused(Code.CONFLICT, "NO-DEVICE", text)
+    state = read_state(session, request.cursor)
+    unit = set_positions(
+        SetPositions(account.id, session.device, _checked_name(request.name), ((session.mailbox, state),))
+    )
+    return Step(unit, lambda _: replies.Ok(text="Kept"))
+
+
+def _checked_name(name: str) -> str:
+    if len(name.encode()) > MAX_NAME or not name.isprintable():
+        raise Refused(Code.BAD_VALUE, "BAD-NAME", f"The name of a watch has at most {MAX_NAME} octets")
+    return name

@@ -1,0 +1,242 @@
+"""Large parts: files beside the database, so that nothing large is ever one value in memory.
+
+Rules: a file is complete, synced and named, and its folder synced, before the row that names it; a
+purge writes the name down as doomed in its transaction and the file goes after the commit; at the
+start files that no row names are removed. Every call to the disk runs in a helper thread.
+"""
+
+import asyncio
+import errno
+import os
+import re
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from immpd.model.message import Part
+from immpd.store.contract import Store
+from immpd.store.errors import StoreDamaged, StoreError, StoreFull, StoreReadOnly, StoreUnavailable
+from immpd.store.units import Tx, read_unit, write_unit
+
+INLINE = 256 << 10
+"""Octets of a part above which it is a file."""
+INLINE_TOTAL = 1 << 20
+"""Octets of a message's parts in rows; parts beyond are files."""
+BLOCK = 64 << 10
+"""Octets read at once."""
+_STEP = 200
+_NAME = re.compile(r"[0-9a-z][0-9a-z-]{0,63}", re.ASCII)
+_PART = ".part"
+
+R = TypeVar("R")
+
+
+class Names(msgspec.Struct, frozen=True):
+    """Arguments of units about files: their names, at most some hundreds."""
+
+    names: tuple[str, ...]
+
+
+class SomeDoomed(msgspec.Struct, frozen=True):
+    """Arguments of ``doomed_files``."""
+
+    limit: int = _STEP
+
+
+@read_unit
+def doomed_files(tx: Tx, args: SomeDoomed) -> list[str]:
+    """Names of files whose messages were purged."""
+    return [row[0] for row in tx.rows("SELECT name FROM doomed_file ORDER BY name LIMIT :n", {"n": args.limit})]
+
+
+@write_unit
+def forget_doomed(tx: Tx, args: Names) -> None:
+    """These doomed files are removed."""
+    tx.executemany("DELETE FROM doomed_file WHERE name = ?", [(name,) for name in args.names])
+
+
+@read_unit
+def known_files(tx: Tx, args: Names) -> frozenset[str]:
+    """Which of these names a message has."""
+    rows = tx.rows_of_many("SELECT name FROM body_file WHERE name = ?", [(name,) for name in args.names])
+    return frozenset(row[0] for row in rows)
+
+
+def inline_places(parts: Sequence[Part], files: Mapping[int, str]) -> dict[int, slice]:
+    """Where each part that is not a file lies in the message's octets."""
+    places = {}
+    start = 0
+    for part in parts:
+        if part.id not in files:
+            places[part.id] = slice(start, start + part.length)
+            start += part.length
+    return places
+
+
+def _store_error(error: OSError) -> StoreError:
+    kind: type[StoreError]
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        kind = StoreFull
+    elif error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        kind = StoreReadOnly
+    elif error.errno == errno.ENOENT:
+        kind = StoreDamaged
+    else:
+        kind = StoreUnavailable
+    return kind(f"{error.filename}: {error.strerror}")
+
+
+class BodyFiles:
+    """The folder of body files. Made in ``folder`` if it is not there; two threads do its work."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(mode=0o700, exist_ok=True)
+        self._threads = ThreadPoolExecutor(2, "store bodies")
+
+    async def run(self, call: Callable[[], R]) -> R:
+        """Run ``call`` in a helper thread. Raises store errors for those of the disk."""
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+        except OSError as error:
+            raise _store_error(error) from error
+
+    def path(self, name: str) -> Path:
+        """Where the file of this name lies. Raises ValueError for what is no name of ours."""
+        if _NAME.fullmatch(name) is None:
+            raise ValueError(f"not a name of a body file: {name!r}")
+        return self.folder / name
+
+    async def create(self, name: str) -> "BodyWriter":
+        """Begin a new file; its name (lower-case letters, digits, hyphens) must never have been used."""
+        final = self.path(name)
+        temporary = final.with_name(name + _PART)
+        handle = await self.run(lambda: os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        return BodyWriter(self, handle, temporary, final)
+
+    async def blocks(self, name: str, start: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
+        """The octets of a file from ``start`` on, ``length`` of them (None: to the end), by blocks of 64 KiB.
+
+        Raises StoreDamaged if the file is missing or ends before ``length`` octets.
+        """
+        path = self.path(name)
+        handle = await self.run(lambda: os.open(path, os.O_RDONLY))
+        try:
+            left = length
+            while left is None or left > 0:
+                size = BLOCK if left is None else min(BLOCK, left)
+                block = await self.run(lambda size=size, at=start: os.pread(handle, size, at))  # type: ignore[misc]
+                if not block:
+                    if left is not None:
+                        raise StoreDamaged(f"{name} ends {left} octets early")
+                    return
+                yield block
+                start += len(block)
+                if left is not None:
+                    left -= len(block)
+        finally:
+            os.close(handle)
+
+    async def remove(self, names: Sequence[str]) -> None:
+        """Unlink files; those that are gone already do no harm."""
+        paths = [self.path(name) for name in names]
+
+        def unlink() -> None:
+            for path in paths:
+                path.unlink(missing_ok=True)
+
+        await self.run(unlink)
+
+    def close(self) -> None:
+        """Let go of the threads."""
+        self._threads.shutdown()
+
+
+class BodyWriter:
+    """One file being written: ``write`` … ``finish``, or ``abandon``."""
+
+    def __init__(self, files: BodyFiles, handle: int, temporary: Path, final: Path) -> None:
+        self._files = files
+        self._handle = handle
+        self._temporary = temporary
+        self._final = final
+        self.length = 0
+        """Octets written."""
+
+    async def write(self, octets: bytes | bytearray | memoryview) -> None:
+        """Append octets. Raises StoreFull and its like; then ``abandon`` it."""
+
+        def append() -> None:
+            rest = memoryview(octets)
+            while rest:
+                rest = rest[os.write(self._handle, rest) :]
+
+        await self._files.run(append)
+        self.length += len(octets)
+
+    async def finish(self) -> int:
+        """Put it on disk under its name; from now on a delivery may name it. Returns its length in octets."""
+
+        def settle() -> None:
+            os.fsync(self._handle)
+            os.close(self._handle)
+            self._handle = -1
+            self._temporary.rename(self._final)
+            folder = os.open(self._final.parent, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+
+        await self._files.run(settle)
+        return self.length
+
+    async def abandon(self) -> None:
+        """Forget it, finished or not; only where no delivery named it."""
+
+        def forget() -> None:
+            if self._handle >= 0:
+                os.close(self._handle)
+                self._handle = -1
+            self._temporary.unlink(missing_ok=True)
+            self._final.unlink(missing_ok=True)
+
+        await self._files.run(forget)
+
+
+async def unlink_doomed(store: Store, files: BodyFiles) -> int:
+    """Remove the files of purged messages, a step at a time; how many."""
+    removed = 0
+    while names := await store.read(doomed_files(SomeDoomed())):
+        await files.remove(names)
+        # If power fails before the unlinking is on disk, the sweep of the next start finds the file.
+        await store.write(forget_doomed(Names(tuple(names))))
+        removed += len(names)
+    return removed
+
+
+async def sweep(store: Store, files: BodyFiles) -> int:
+    """At the start, before anybody delivers: remove files that no message names; how many."""
+    await unlink_doomed(store, files)
+    there = await files.run(lambda: sorted(os.listdir(files.folder)))
+    removed = 0
+    for first in range(0, len(there), _STEP):
+        step = there[first : first + _STEP]
+        known = await store.read(known_files(Names(tuple(step))))
+        strays = [files.folder / name for name in step if name not in known and _is_ours(name)]
+
+        def unlink(strays: list[Path] = strays) -> None:
+            for path in strays:
+                path.unlink(missing_ok=True)
+
+        await files.run(unlink)
+        removed += len(strays)
+    return removed
+
+
+def _is_ours(name: str) -> bool:
+    """Whether a file in the folder is one of ours: a stranger's is left alone."""
+    return _NAME.fullmatch(name.removesuffix(_PART)) is not None

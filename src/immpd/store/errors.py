@@ -1,0 +1,122 @@
+"""What a store says when it cannot do something.
+
+Two rules: every error says whether trying again later can help (``temporary``), and none of
+them is worded for people: the service turns them into coded replies (docs/protocol.md, "Replies").
+
+StoreError
+├── StoreUnavailable      temporary: the store cannot be reached or is being reopened
+│   ├── StoreFull         temporary: no room on disk; nothing of the unit was kept
+│   ├── StoreReadOnly     temporary: the file system or the file is read-only
+│   └── UnknownOutcome    temporary: the unit may or may not be on disk; close the connection, answer nothing
+├── StoreDamaged          the file is no database, or its migrations are not those of this program
+├── NotFound              there is no such account, mailbox, folder or message
+│   ├── NoAccount
+│   ├── NoMailbox
+│   ├── NoFolder
+│   └── NoMessage         carries the ids that are missing
+└── Conflict              what is there does not allow the change
+    ├── AccountExists     the address is taken
+    ├── AddressConfusable the address looks like another of its domain
+    ├── FolderExists      there is a folder of that path
+    ├── FolderNotEmpty    it has messages or subfolders
+    ├── FolderSpecial     INBOX, DRAFTS, SENT, JUNK, TRASH and ARCHIVE stay
+    ├── StateConflict     changed since the state that the caller named; carries ids
+    ├── StateGone         changes since that state are no longer known
+    └── TooMuch           more rows than one unit may touch
+"""
+
+
+class StoreError(Exception):
+    """Any error of a store; ``temporary`` says whether trying again can help."""
+
+    temporary = False
+
+
+class StoreUnavailable(StoreError):
+    """The store cannot be used now; nothing of the unit was kept."""
+
+    temporary = True
+
+
+class StoreFull(StoreUnavailable):
+    """There is no room on the disk; nothing of the unit was kept."""
+
+
+class StoreReadOnly(StoreUnavailable):
+    """The file or its file system can only be read; nothing of the unit was kept."""
+
+
+class UnknownOutcome(StoreUnavailable):
+    """A commit failed in a way that cannot be told from success: answer nothing, close the connection."""
+
+
+class StoreDamaged(StoreError):
+    """The file is no database of ours, or its migrations differ from this program's."""
+
+
+class NotFound(StoreError):
+    """What the unit was to work on is not there."""
+
+
+class NoAccount(NotFound):
+    """No account has that address."""
+
+
+class NoMailbox(NotFound):
+    """There is no such mailbox."""
+
+
+class NoFolder(NotFound):
+    """The mailbox has no such folder."""
+
+
+class NoMessage(NotFound):
+    """The folder has no such message; ``ids`` are the 16-octet ids that are missing."""
+
+    def __init__(self, *ids: bytes) -> None:
+        super().__init__(", ".join(one.hex() for one in ids))
+        self.ids = ids
+
+
+class Conflict(StoreError):
+    """What is there does not allow the change; nothing was changed."""
+
+
+class AccountExists(Conflict):
+    """The address belongs to an account already."""
+
+
+class AddressConfusable(Conflict):
+    """The address has the same skeleton (UTS 39) as another account's of the domain, named in ``address``."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__(address)
+        self.address = address
+
+
+class FolderExists(Conflict):
+    """The mailbox has a folder of that path, compared without case."""
+
+
+class FolderNotEmpty(Conflict):
+    """The folder has messages or subfolders."""
+
+
+class FolderSpecial(Conflict):
+    """A folder with a role can be neither renamed nor removed."""
+
+
+class StateConflict(Conflict):
+    """Something changed since the state that the caller named; ``ids``: the messages that did."""
+
+    def __init__(self, *ids: bytes) -> None:
+        super().__init__(", ".join(one.hex() for one in ids))
+        self.ids = ids
+
+
+class StateGone(Conflict):
+    """Changes since that state are no longer known, or it never was: list again."""
+
+
+class TooMuch(Conflict):
+    """The unit would touch more rows than a unit may (``units.ROWS_PER_UNIT``): do it in steps."""

@@ -1,0 +1,587 @@
+"""Group commit: what came while the last commit ran is the next batch.
+
+Rules: statements of writes run on the loop's thread in slices of at most 5 ms; only COMMIT (with
+its fsync) and the reset of the WAL run on the commit thread, which alone touches the write
+connection meanwhile; nothing is answered before its commit is on disk; a unit that fails is
+undone alone; a COMMIT that cannot be told from success is never answered and the file is opened
+again. Reads run at once, on a connection of their own, in a snapshot that is renewed by each
+commit (so a read costs no lock).
+"""
+
+import asyncio
+import secrets
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any, TypeVar
+
+import apsw
+import msgspec
+
+from immpd.store.contract import Done
+from immpd.store.errors import StoreUnavailable, UnknownOutcome
+from immpd.store.sqlite.files import (
+    FILE_NAME,
+    PAGE_SIZE,
+    Migration,
+    connect,
+    make_file,
+    migrate,
+    packaged_migrations,
+    read_epoch,
+    translated,
+)
+from immpd.store.sqlite.tx import SqliteTx
+from immpd.store.units import Unit, Work
+
+R = TypeVar("R")
+_Waiting = tuple[Unit[Any], Done]
+
+SLICE = 0.005
+"""Seconds that statements may hold the loop."""
+_DEFINITE = (apsw.FullError, apsw.BusyError, apsw.ReadOnlyError, apsw.ConstraintError)
+"""Errors of COMMIT that are surely no success: the commit record was not written."""
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """Bounds of a store; octets unless said otherwise."""
+
+    queue: int = 32 << 20
+    """What may wait for a commit before ``saturated``."""
+    batch: int = 4 << 20
+    """Weight of one batch."""
+    wal: int = 64 << 20
+    """The WAL is reset between two batches past this size."""
+    checkpoint: int = 8 << 20
+    """New WAL after which the checkpoint thread copies it into the file."""
+    busy_seconds: float = 5.0
+    """How long another process may hold the write lock."""
+
+
+class _Thread:
+    """One thread that runs what it is given, in order, and tells the loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, name: str) -> None:
+        self._loop = loop
+        self._queue: SimpleQueue[tuple[Callable[[], Any], Callable[[Any, BaseException | None], None]] | None] = (
+            SimpleQueue()
+        )
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def call(self, what: Callable[[], Any], then: Callable[[Any, BaseException | None], None]) -> None:
+        """Run ``what`` on the thread, then ``then(result, error)`` on the loop."""
+        self._queue.put((what, then))
+
+    def stop(self) -> None:
+        """End the thread after what it was given."""
+        self._queue.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        while (item := self._queue.get()) is not None:
+            what, then = item
+            try:
+                result, error = what(), None
+            except Exception as caught:
+                result, error = None, caught
+            self._loop.call_soon_threadsafe(then, result, error)
+
+
+class SqliteStore:
+    """The Store contract (store/contract.py) on one SQLite file. Made by ``open_sqlite``."""
+
+    def __init__(
+        self,
+        path: Path,
+        vfs: str | None,
+        limits: Limits,
+        migrations: tuple[Migration, ...],
+        make_epoch: Callable[[], str],
+    ) -> None:
+        self._path = path
+        self._vfs = vfs
+        self._limits = limits
+        self._loop = asyncio.get_running_loop()
+        make_file(path)
+        self._writer = connect(path, vfs)
+        try:
+            migrate(self._writer, migrations, int(time.time() * 1000))
+            self.epoch = read_epoch(self._writer, make_epoch)
+            self._use(self._writer, connect(path, vfs), connect(path, vfs))
+        except BaseException:
+            self._writer.close(True)
+            raise
+        self._commits = _Thread(self._loop, "store commit")
+        self._checkpoints = _Thread(self._loop, "store checkpoint")
+        self._waiting: deque[_Waiting] = deque()
+        self._alone: deque[_Waiting] = deque()
+        self._weight = 0
+        self._room: list[Callable[[], None]] = []
+        self._running = False
+        self._closed: asyncio.Future[None] | None = None
+        self._batch: list[_Waiting] = []
+        self._answers: list[tuple[Any, BaseException | None]] = []
+        self._pace: dict[Work[Any, Any], float] = {}
+        self._aside = 0  # what the checkpoint thread has to do; it would make a reset of the WAL wait
+        self._checkpointed = 0
+        self._resetting = False
+        self._usable = True
+        self._reset_past = limits.wal
+        self._opened_at = float("-inf")
+        self._busy_since: float | None = None
+
+    def _use(self, writer: apsw.Connection, reader: apsw.Connection, checkpointer: apsw.Connection) -> None:
+        """Take these connections into use."""
+        self._writer, self._reader, self._checkpointer = writer, reader, checkpointer
+        writer.set_busy_timeout(0)
+        writer.set_wal_hook(self._wal_grew)
+        self._wal_pages = 0
+        self._write_tx = SqliteTx(writer)
+        self._read_tx = SqliteTx(reader)
+        self._snapshot = False
+
+    # ------------------------------------------------------------------ what callers use
+
+    @property
+    def saturated(self) -> bool:
+        """True while more than the queue's limit waits for a commit."""
+        return self._weight > self._limits.queue
+
+    def on_room(self, call: Callable[[], None]) -> None:
+        """Call this once when there is room again; at once if there is."""
+        if self.saturated:
+            self._room.append(call)
+        else:
+            call()
+
+    def submit(self, unit: Unit[Any], done: Done) -> None:
+        """Take a unit; ``done(result, error)`` is called once. Reads run before this returns."""
+        if not unit.work.writes:
+            try:
+                result = self._read_now(unit)
+            except Exception as error:
+                done(None, error)
+            else:
+                done(result, None)
+            return
+        if self._closed is not None:
+            done(None, StoreUnavailable("the store is closed"))
+            return
+        self._waiting.append((unit, done))
+        self._weight += unit.weight
+        if not self._running:
+            self._running = True
+            self._loop.call_soon(self._turn)
+
+    async def write(self, unit: Unit[R]) -> R:
+        """Run a unit that changes the store; its result once it is on disk."""
+        answer: asyncio.Future[R] = self._loop.create_future()
+
+        def done(result: Any, error: BaseException | None) -> None:
+            if answer.done():  # the caller went away; the unit is not undone
+                return
+            if error is None:
+                answer.set_result(result)
+            else:
+                answer.set_exception(error)
+
+        self.submit(unit, done)
+        return await answer
+
+    async def read(self, unit: Unit[R]) -> R:
+        """Run a unit that only reads, at once."""
+        if unit.work.writes:
+            raise TypeError(f"{unit.work!r} writes")
+        return self._read_now(unit)
+
+    async def check_file(self) -> list[str]:
+        """What SQLite's quick_check finds, on the checkpoint thread; empty if nothing."""
+        if not self._usable or self._closed is not None:
+            raise StoreUnavailable("the store is not open")
+        answer: asyncio.Future[list[str]] = self._loop.create_future()
+
+        def checked(result: list[str], error: BaseException | None) -> None:
+            self._aside -= 1
+            if answer.done():
+                return
+            if error is None:
+                answer.set_result([line for line in result if line != "ok"])
+            else:
+                answer.set_exception(translated(error))
+
+        def check() -> list[str]:
+            return [str(row[0]) for row in self._checkpointer.execute("PRAGMA quick_check(100)")]
+
+        self._aside += 1
+        self._checkpoints.call(check, checked)
+        return await answer
+
+    async def close(self) -> None:
+        """Commit what was submitted, empty the WAL into the file, let go of everything."""
+        if self._closed is None:
+            self._closed = self._loop.create_future()
+            if not self._running:
+                self._running = True
+                self._loop.call_soon(self._turn)
+        await asyncio.shield(self._closed)
+
+    # ------------------------------------------------------------------ reads
+
+    def _read_now(self, unit: Unit[R]) -> R:
+        if not self._usable:
+            if not self._running and self._closed is None:
+                self._open_again()
+            raise StoreUnavailable("the store is being opened again")
+        if not self._snapshot:
+            # While the WAL is reset no snapshot is kept: the reset waits for readers.
+            self._reader.execute("BEGIN")
+            self._snapshot = True
+        try:
+            return unit.work.run(self._read_tx, unit.args)
+        except apsw.Error as error:
+            self._end_snapshot()
+            raise translated(error) from error
+        finally:
+            if self._resetting:
+                self._end_snapshot()
+
+    def _end_snapshot(self) -> None:
+        if self._snapshot:
+            self._snapshot = False
+            if self._reader.in_transaction:
+                self._reader.execute("ROLLBACK")
+
+    # ------------------------------------------------------------------ one batch after the other
+
+    def _turn(self) -> None:
+        """Begin the next batch, or rest."""
+        if not self._usable:
+            self._open_again()
+            return
+        if self._wal_pages * PAGE_SIZE >= self._reset_past and not self._aside:
+            self._reset_wal()
+            return
+        batch: list[_Waiting] = []
+        if self._alone:
+            batch.append(self._alone.popleft())
+        else:
+            room = self._limits.batch
+            while self._waiting and room > 0:
+                one = self._waiting.popleft()
+                room -= one[0].weight
+                batch.append(one)
+        if not batch:
+            self._running = False
+            if self._closed is not None:
+                self._shut()
+            return
+        self._batch = batch
+        self._answers = []
+        self._begin()
+
+    def _begin(self) -> None:
+        try:
+            self._writer.execute("BEGIN IMMEDIATE")
+        except apsw.BusyError as error:
+            # Another process (a backup, an operator's shell) has the lock: ask again, never block the loop.
+            now = self._loop.time()
+            if self._busy_since is None:
+                self._busy_since = now
+            if now - self._busy_since < self._limits.busy_seconds:
+                self._loop.call_later(0.01, self._begin)
+                return
+            self._busy_since = None
+            self._answer_all(translated(error))
+        except apsw.Error as error:
+            self._answer_all(translated(error))
+        else:
+            self._busy_since = None
+            self._slice()
+
+    def _slice(self) -> None:
+        """Run units for at most SLICE seconds, then let the loop do other things."""
+        batch, answers = self._batch, self._answers
+        clock = time.perf_counter
+        end = clock() + SLICE
+        try:
+            while len(answers) < len(batch):
+                self._run_some(end - clock())
+                if clock() >= end and len(answers) < len(batch):
+                    self._loop.call_soon(self._slice)
+                    return
+        except _TransactionLost as lost:
+            self._lost(lost.error)
+            return
+        self._commits.call(self._commit, self._committed)
+
+    def _run_some(self, seconds: float) -> None:
+        """Run the next unit, or the next few of the same work as one."""
+        batch, answers = self._batch, self._answers
+        first = len(answers)
+        work = batch[first][0].work
+        run_many = work.run_many
+        if run_many is None:
+            self._run_one(batch[first][0])
+            return
+        pace = self._pace.get(work, 0.0002)
+        limit = first + max(4, min(1000, int(seconds * 0.8 / pace)))
+        last = first + 1
+        while last < len(batch) and last < limit and batch[last][0].work is work:
+            last += 1
+        units = [unit for unit, _ in batch[first:last]]
+        writer = self._writer
+        began = time.perf_counter()
+        writer.execute("SAVEPOINT some")
+        try:
+            results = run_many(self._write_tx, [unit.args for unit in units])
+        except Exception as error:
+            self._undo(error)
+            for unit in units:
+                self._run_one(unit)
+            return
+        writer.execute("RELEASE some")
+        answers.extend([(result, None) for result in results])
+        assert len(answers) == last, work
+        self._pace[work] = 0.5 * pace + 0.5 * (time.perf_counter() - began) / len(units)
+
+    def _run_one(self, unit: Unit[Any]) -> None:
+        writer = self._writer
+        writer.execute("SAVEPOINT some")
+        try:
+            result = unit.work.run(self._write_tx, unit.args)
+        except Exception as error:
+            self._undo(error)
+            self._answers.append((None, translated(error)))
+            return
+        writer.execute("RELEASE some")
+        self._answers.append((result, None))
+
+    def _undo(self, error: Exception) -> None:
+        """Undo what a unit did; raise if its error ended the whole transaction (a full disk does)."""
+        if not self._writer.in_transaction:
+            raise _TransactionLost(error)
+        try:
+            self._writer.execute("ROLLBACK TO some")
+            self._writer.execute("RELEASE some")
+        except apsw.Error as failed:
+            raise _TransactionLost(error) from failed
+
+    def _lost(self, error: BaseException) -> None:
+        """The transaction is gone with all units of the batch: run each again alone."""
+        try:
+            if self._writer.in_transaction:
+                self._writer.execute("ROLLBACK")
+        except apsw.Error as failed:
+            self._usable = False
+            self._answer_all(translated(failed))
+            return
+        if len(self._batch) == 1:
+            self._answer_all(translated(error))
+        else:
+            self._alone.extend(self._batch)
+            self._batch = []
+            self._loop.call_soon(self._turn)
+
+    # ------------------------------------------------------------------ commit
+
+    def _commit(self) -> None:
+        """On the commit thread: make the batch durable."""
+        self._writer.execute("COMMIT")
+
+    def _wal_grew(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
+        """Told by SQLite after a commit, on the commit thread."""
+        self._wal_pages = pages
+        return apsw.SQLITE_OK
+
+    def _committed(self, _result: None, error: BaseException | None) -> None:
+        if error is None:
+            self._end_snapshot()  # what is read from now on includes this batch
+            self._answer(self._answers)
+        elif isinstance(error, _DEFINITE):
+            self._lost(error)
+        else:
+            # Perhaps the commit record is in the file: whatever we said could be a lie.
+            self._usable = False
+            outcome = UnknownOutcome(str(error))
+            outcome.__cause__ = error
+            self._answer_all(outcome)
+
+    def _answer_all(self, error: BaseException) -> None:
+        self._answer([(None, error)] * len(self._batch))
+
+    def _answer(self, answers: list[tuple[Any, BaseException | None]]) -> None:
+        """Tell the callers of the batch, in the order they came, and go on."""
+        batch, self._batch, self._answers = self._batch, [], []
+        for (unit, done), (result, error) in zip(batch, answers, strict=True):
+            self._weight -= unit.weight
+            self._tell(done, result, error)
+        self._tell_room()
+        if self._wal_pages < self._checkpointed:  # SQLite began the WAL anew by itself
+            self._checkpointed = 0
+        grown = (self._wal_pages - self._checkpointed) * PAGE_SIZE
+        if grown >= self._limits.checkpoint and not self._aside and self._usable:
+            self._aside += 1
+            self._checkpointed = self._wal_pages
+            self._checkpoints.call(self._copy_wal, self._copied)
+        self._loop.call_soon(self._turn)
+
+    def _tell(self, done: Done, result: Any, error: BaseException | None) -> None:
+        try:
+            done(result, error)
+        except Exception as failed:
+            self._loop.call_exception_handler({"message": "a caller of the store failed", "exception": failed})
+
+    def _tell_room(self) -> None:
+        if self._room and self._weight <= self._limits.queue // 2:
+            calls, self._room = self._room, []
+            for call in calls:
+                call()
+
+    def _fail_waiting(self, error: BaseException) -> None:
+        waiting = [*self._alone, *self._waiting]
+        self._alone.clear()
+        self._waiting.clear()
+        for unit, done in waiting:
+            self._weight -= unit.weight
+            self._tell(done, None, error)
+        self._tell_room()
+
+    # ------------------------------------------------------------------ the WAL
+
+    def _copy_wal(self) -> None:
+        """On the checkpoint thread: copy what it can without holding up anybody."""
+        self._checkpointer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+
+    def _copied(self, _result: None, _error: BaseException | None) -> None:
+        self._aside -= 1  # an error shows again at the reset, where it matters
+
+    def _reset_wal(self) -> None:
+        """Between two batches: copy the rest and begin the WAL anew."""
+        self._resetting = True
+        self._end_snapshot()
+        self._commits.call(self._truncate, self._reset)
+
+    def _truncate(self) -> None:
+        self._writer.set_busy_timeout(200)
+        try:
+            self._writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        finally:
+            self._writer.set_busy_timeout(0)
+
+    def _reset(self, _result: None, error: BaseException | None) -> None:
+        self._resetting = False
+        if error is None:
+            self._wal_pages = self._checkpointed = 0
+            self._reset_past = self._limits.wal
+        else:
+            # A reader of another process, or a full disk, prevents it: the WAL grows on for a while.
+            self._reset_past = self._wal_pages * PAGE_SIZE + self._limits.checkpoint
+        self._turn()
+
+    # ------------------------------------------------------------------ opening again, closing
+
+    def _open_again(self) -> None:
+        """Open the file anew after a failure, at most once a second; in between what waits is refused."""
+        if self._closed is not None:
+            self._fail_waiting(StoreUnavailable("the store is closed"))
+            self._shut()
+            return
+        self._running = True
+        if self._aside:
+            self._loop.call_later(0.01, self._turn)
+            return
+        now = self._loop.time()
+        if now - self._opened_at < 1.0:
+            self._running = False
+            self._fail_waiting(StoreUnavailable("the store cannot be opened"))
+            return
+        self._opened_at = now
+        self._commits.call(self._open_files, self._opened)
+
+    def _open_files(self) -> tuple[apsw.Connection, apsw.Connection, apsw.Connection]:
+        for old in (self._writer, self._reader, self._checkpointer):
+            old.close(True)
+        made: list[apsw.Connection] = []
+        try:
+            for _ in range(3):
+                made.append(connect(self._path, self._vfs))
+            made[0].execute("SELECT count(*) FROM meta").fetchall()
+        except BaseException:
+            for one in made:
+                one.close(True)
+            raise
+        return made[0], made[1], made[2]
+
+    def _opened(
+        self, made: tuple[apsw.Connection, apsw.Connection, apsw.Connection] | None, error: BaseException | None
+    ) -> None:
+        if made is not None:
+            self._use(*made)
+            self._checkpointed = 0
+            self._usable = True
+        else:
+            assert error is not None
+            self._fail_waiting(translated(error))
+        self._turn_or_rest()
+
+    def _turn_or_rest(self) -> None:
+        self._running = bool(self._waiting or self._alone or self._closed is not None)
+        if self._running:
+            self._loop.call_soon(self._turn)
+
+    def _shut(self) -> None:
+        self._end_snapshot()
+        self._checkpoints.stop()
+        self._commits.call(self._close_files, self._shut_done)
+
+    def _close_files(self) -> None:
+        for one in (self._checkpointer, self._reader):
+            one.close(True)
+        try:
+            self._truncate()
+        except apsw.Error:
+            pass  # the WAL stays and is read at the next start
+        self._writer.close(True)
+
+    def _shut_done(self, _result: None, error: BaseException | None) -> None:
+        self._commits.stop()
+        self._usable = False
+        assert self._closed is not None
+        if not self._closed.done():
+            if error is None:
+                self._closed.set_result(None)
+            else:
+                self._closed.set_exception(translated(error))
+
+
+class _TransactionLost(Exception):
+    """A statement's error ended the whole transaction."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+async def open_sqlite(
+    folder: Path,
+    *,
+    vfs: str | None = None,
+    limits: Limits | None = None,
+    migrations: tuple[Migration, ...] | None = None,
+    make_epoch: Callable[[], str] = lambda: secrets.token_hex(4),
+) -> SqliteStore:
+    """Open (or make) the store in ``folder`` and bring it to this program's schema.
+
+    Raises StoreDamaged, StoreReadOnly, StoreFull or StoreUnavailable. ``vfs`` names an apsw VFS.
+    """
+    return SqliteStore(
+        folder / FILE_NAME,
+        vfs,
+        limits or Limits(),
+        packaged_migrations() if migrations is None else migrations,
+        make_epoch,
+    )

@@ -1,0 +1,175 @@
+"""Opening the SQLite file: pragmas, migrations, and which store error an SQLite error is.
+
+Two rules: page size, auto_vacuum and secure_delete are set before the first table; a migration
+runs whole or not at all, and its text must be the one that ran before (SHA-256 kept).
+"""
+
+import hashlib
+import os
+import re
+from collections.abc import Callable
+from functools import partial
+from importlib import resources
+from pathlib import Path
+from typing import TypeVar
+
+import apsw
+
+from immpd.store.errors import StoreDamaged, StoreError, StoreFull, StoreReadOnly, StoreUnavailable
+
+FILE_NAME = "immpd.sqlite3"
+PAGE_SIZE = 8192
+_NUMBERED = re.compile(r"(\d{4})_(\w+)\.sql")
+
+_BEFORE_TABLES = (
+    f"PRAGMA page_size = {PAGE_SIZE}",
+    "PRAGMA auto_vacuum = INCREMENTAL",
+    "PRAGMA secure_delete = FAST",
+)
+_EACH_CONNECTION = (
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",
+    "PRAGMA secure_delete = FAST",
+    "PRAGMA temp_store = MEMORY",
+    "PRAGMA cache_size = -65536",
+)
+
+R = TypeVar("R")
+
+Migration = tuple[int, str, str]
+"""Number, name, SQL text."""
+
+
+def translated(error: BaseException) -> BaseException:
+    """The store error that an SQLite error is; any other error as it is."""
+    kind: type[StoreError]
+    if isinstance(error, apsw.FullError):
+        kind = StoreFull
+    elif isinstance(error, apsw.ReadOnlyError):
+        kind = StoreReadOnly
+    elif isinstance(error, (apsw.CorruptError, apsw.NotADBError)):
+        kind = StoreDamaged
+    elif isinstance(
+        error, (apsw.IOError, apsw.BusyError, apsw.LockedError, apsw.CantOpenError, apsw.ProtocolError, apsw.NoMemError)
+    ):
+        kind = StoreUnavailable
+    else:
+        return error
+    made = kind(str(error))
+    made.__cause__ = error
+    return made
+
+
+def packaged_migrations() -> tuple[Migration, ...]:
+    """The numbered SQL files of this program, in order. Raises StoreDamaged if numbers are missing."""
+    found = []
+    for entry in resources.files("immpd.store").joinpath("migrations", "sqlite").iterdir():
+        if (match := _NUMBERED.fullmatch(entry.name)) is not None:
+            found.append((int(match[1]), match[2], entry.read_text("utf-8")))
+    found.sort()
+    if [number for number, _, _ in found] != list(range(1, len(found) + 1)):
+        raise StoreDamaged("the migrations of this program are not numbered 1, 2, 3 …")
+    return tuple(found)
+
+
+def make_file(path: Path) -> None:
+    """Make the database file if there is none, readable by its owner only, and put its name on disk."""
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    except FileExistsError:
+        return
+    except OSError as error:
+        raise StoreUnavailable(f"{path}: {error.strerror}") from error
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Put the names of a folder's files on disk."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def connect(path: Path, vfs: str | None = None) -> apsw.Connection:
+    """Open a connection with this store's pragmas. Raises store errors."""
+    try:
+        connection = apsw.Connection(
+            str(path),
+            flags=apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE,
+            vfs=vfs,
+            statementcachesize=200,
+        )
+    except apsw.Error as error:
+        raise translated(error) from error
+    try:
+        connection.set_busy_timeout(5000)
+        for pragma in (*_BEFORE_TABLES, *_EACH_CONNECTION):
+            connection.execute(pragma).fetchall()
+        connection.wal_autocheckpoint(0)
+    except apsw.Error as error:
+        connection.close(True)
+        raise translated(error) from error
+    return connection
+
+
+def migrate(connection: apsw.Connection, migrations: tuple[Migration, ...], now: int) -> None:
+    """Bring the file to this program's schema.
+
+    Each migration runs in its own transaction under the write lock, so that of two processes one
+    waits. ``now``: milliseconds UTC. Raises StoreDamaged if the file was made by a newer program or
+    by other migrations, and leaves it as it was.
+    """
+    try:
+        connection.execute(
+            "CREATE TABLE IF NOT EXISTS migration (number INTEGER PRIMARY KEY, name TEXT NOT NULL,"
+            " sha256 TEXT NOT NULL, applied INTEGER NOT NULL)"
+        )
+        connection.execute("CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID")
+        for migration in migrations:
+            with_lock(connection, partial(_apply, connection, migration, now))
+        newest = connection.execute("SELECT max(number) FROM migration").get
+    except apsw.Error as error:
+        raise translated(error) from error
+    if newest is not None and newest > len(migrations):
+        raise StoreDamaged(
+            f"the store has schema {newest}, this program knows {len(migrations)}: use the newer program"
+        )
+
+
+def _apply(connection: apsw.Connection, migration: Migration, now: int) -> None:
+    number, name, text = migration
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    row = connection.execute("SELECT sha256 FROM migration WHERE number = ?", (number,)).fetchone()
+    if row is None:
+        connection.execute(text).fetchall()
+        connection.execute("INSERT INTO migration VALUES (?, ?, ?, ?)", (number, name, digest, now))
+    elif row[0] != digest:
+        raise StoreDamaged(f"migration {number} ({name}) of the store is not this program's")
+
+
+def read_epoch(connection: apsw.Connection, make_epoch: Callable[[], str]) -> str:
+    """The store's epoch; made with ``make_epoch`` (8 hex digits) if it has none yet."""
+
+    def work() -> str:
+        connection.execute("INSERT INTO meta (key, value) VALUES ('epoch', ?) ON CONFLICT DO NOTHING", (make_epoch(),))
+        return str(connection.execute("SELECT value FROM meta WHERE key = 'epoch'").get)
+
+    try:
+        return with_lock(connection, work)
+    except apsw.Error as error:
+        raise translated(error) from error
+
+
+def with_lock(connection: apsw.Connection, work: Callable[[], R]) -> R:
+    """Run ``work`` in one transaction that has the write lock."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        result = work()
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+    return result

@@ -1,0 +1,52 @@
+"""A Tx on an SQLite connection: the shortest way from a unit's statement to apsw."""
+
+from collections.abc import Iterable, Iterator
+
+import apsw
+
+from immpd.store.units import Params, Row
+
+
+class SqliteTx:
+    """The Tx contract (store/units.py) on one connection. There is one writer, so ``lock`` does nothing."""
+
+    __slots__ = ("_connection",)
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+
+    def execute(self, sql: str, params: Params = ()) -> Iterator[Row]:
+        """Run one statement and go through its rows."""
+        return self._connection.execute(sql, params)
+
+    def rows(self, sql: str, params: Params = ()) -> list[Row]:
+        """Run one statement and return all its rows."""
+        return self._connection.execute(sql, params).fetchall()
+
+    def one(self, sql: str, params: Params = ()) -> Row | None:
+        """Run one statement to its end and return its first row or None."""
+        rows = self._connection.execute(sql, params).fetchall()
+        return rows[0] if rows else None
+
+    def executemany(self, sql: str, many: Iterable[Params]) -> int:
+        """Run one statement for each set of parameters; return how many rows were changed in all."""
+        connection = self._connection
+        before = connection.total_changes()
+        connection.executemany(sql, many).fetchall()
+        return connection.total_changes() - before
+
+    def rows_of_many(self, sql: str, many: Iterable[Params]) -> list[Row]:
+        """Run one statement for each set of parameters and return all rows."""
+        return self._connection.executemany(sql, many).fetchall()
+
+    def take_ids(self, table: str, count: int) -> int:
+        """Reserve ``count`` successive integer keys of ``table``; return the first."""
+        row = self.one(
+            "UPDATE next_id SET next = next + :count WHERE name = :name RETURNING next - :count",
+            {"count": count, "name": table},
+        )
+        assert row is not None, table
+        return int(row[0])
+
+    def lock(self, mailboxes: Iterable[int]) -> None:
+        """Nothing: SQLite has one writer."""

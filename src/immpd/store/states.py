@@ -1,0 +1,24 @@
+"""State numbers: the one place where a mailbox's number rises.
+
+Rule: numbers are taken in the order of mailboxes before a unit's other writes, and held to its
+commit; a unit that changes n things takes n numbers, so each number stands for one change.
+"""
+
+from collections.abc import Mapping
+
+from immpd.store.errors import NoMailbox
+from immpd.store.units import Tx
+
+_TAKE = "UPDATE mailbox SET state = state + ? WHERE id = ? RETURNING id, state"
+
+
+def take_states(tx: Tx, wanted: Mapping[int, int]) -> dict[int, int]:
+    """Take ``wanted[mailbox]`` numbers of each mailbox; return the number before the first of them.
+
+    Raises NoMailbox if one of them does not exist.
+    """
+    # Row locks are taken in the order of mailboxes, as Tx.lock does, so that two units never wait for each other.
+    taken = tx.rows_of_many(_TAKE, [(count, mailbox) for mailbox, count in sorted(wanted.items())])
+    if len(taken) != len(wanted):
+        raise NoMailbox
+    return {mailbox: state - wanted[mailbox] for mailbox, state in taken}
