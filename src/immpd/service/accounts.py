@@ -110,6 +110,7 @@ def disable(session: Session, request: AccountDisable, _: Any) -> Outcome:
     address = _address(session, request.address)
 
     def done(account: Account) -> replies.Ok:
+        session.services.recipients.pop(account.address, None)
         if request.disabled:
             for end in tuple(session.services.enders.get(account.address, {}).values()):
                 end(Refused(Code.SHUTDOWN, "DISABLED", "The account was disabled"))

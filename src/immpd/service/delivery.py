@@ -5,49 +5,29 @@ and the sender's SENT; a BCC recipient stands in nobody else's envelope; the sam
 watchers are told after the commit (docs/protocol.md, "Delivery").
 """
 
-import hashlib
-import re
-from typing import Any
-
 import msgspec
 
-from immpd.mime.headers import HeaderError, parse_header_block
-from immpd.mime.incoming import ImportedHeaders, read_headers
+from immpd.model.change import Change
 from immpd.model.flags import Flag, split_flags
 from immpd.model.imid import Imid, folder_key, is_reserved_folder
-from immpd.model.message import Envelope, Part, thread_of
+from immpd.model.message import Envelope
 from immpd.protocol import replies
 from immpd.protocol.codes import Code
 from immpd.protocol.commands import Deliver, Done, MboxPut
 from immpd.protocol.errors import Refused
 from immpd.store.accounts import FindRecipient, FindRecipients, Recipient, find_recipients
+from immpd.store.deliver import Delivered, Delivery, Target, deliver, retry_key
+from immpd.store.filing import FlagMessages, flag
 from immpd.store.ids import uuid_text
-from immpd.store.deliver import BodyFile, Delivered, Delivery, Target, deliver, retry_key
 
-from .drafts import Draft, PartDraft
-from .ids import time_text
+from .content import content_of
+from .drafts import Draft
 from .outcome import Outcome, Step
 from .session import Session, handles
 
 MAX_SUBJECT = 2000
-_TYPE = re.compile(r"[A-Za-z0-9][\w!#$&^.+\-]{0,126}/[A-Za-z0-9][\w!#$&^.+\-]{0,126}(?:\s*;\s*[\x20-\x7e]{1,500})?")
-_RFC822 = "message/rfc822"
+KNOWN_RECIPIENTS = 16_384
 _encode = msgspec.json.Encoder().encode
-
-
-class _RowStart(msgspec.Struct, omit_defaults=True):
-    """What never changes of an INDEX row."""
-
-    from_: str = msgspec.field(name="from")
-    to: tuple[str, ...]
-    subject: str
-    date: str
-    size: int
-    thread: str
-    parts: int
-    importance: str
-    verified: bool
-    author: str = ""
 
 
 # --- DELIVER
@@ -65,32 +45,46 @@ def open_delivery(session: Session, request: Deliver, draft: Draft | None) -> Ou
     except Refused as error:
         draft.refuse(error)
         raise
-    domains = session.services.domains
+    services = session.services
     account = session.account
     assert account is not None
-    asked = [
-        FindRecipient(imid.address, _plus_key(imid))
-        for imid in wanted
-        if imid.domain in domains and _reason_against(imid) is None
-    ]
+    against = [_reason_against(session, imid) for imid in wanted]
+    asked = [imid for imid, reason in zip(wanted, against, strict=True) if reason is None]
+    known = services.recipients
+    if account.address in known and all([imid.folder is None and imid.address in known for imid in asked]):
+        return _opened(draft, wanted, against, [known[imid.address] for imid in asked], known[account.address])
 
     def found(recipients: tuple[Recipient | None, ...]) -> replies.Opened:
-        at = iter(recipients)
-        for imid in wanted:
-            against = _reason_against(imid)
-            if against is None and imid.domain not in domains:
-                text = f"{imid.domain} is not served here, and delivery to other domains is not available yet"
-                against = Refused(Code.NO_ROUTE, "NO-ROUTE", text)
-            draft.recipients.append((str(imid), against or _checked(imid, next(at))))
-        refusals = [outcome for _, outcome in draft.recipients if isinstance(outcome, Refused)]
-        if len(refusals) == len(draft.recipients):
-            draft.refuse(refusals[0])
-            raise refusals[0]
-        sender = recipients[-1]
-        draft.sent = sender.sent if sender is not None else None
-        return _OPENED
+        if len(known) > KNOWN_RECIPIENTS:
+            known.clear()
+        for imid, recipient in zip((*asked, account_imid), recipients, strict=True):
+            if imid.folder is None and recipient is not None and not recipient.disabled:
+                known[imid.address] = recipient
+        return _opened(draft, wanted, against, list(recipients[:-1]), recipients[-1])
 
-    return Step(find_recipients(FindRecipients((*asked, FindRecipient(account.address)))), found)
+    account_imid = Imid(account.local, account.domain)
+    lookups = tuple([FindRecipient(imid.address, _plus_key(imid)) for imid in (*asked, account_imid)])
+    return Step(find_recipients(FindRecipients(lookups)), found)
+
+
+def _opened(
+    draft: Draft,
+    wanted: list[Imid],
+    against: list[Refused | None],
+    recipients: list[Recipient | None],
+    sender: Recipient | None,
+) -> replies.Opened:
+    """The message is open for those who can get it; refused where nobody can."""
+    found = iter(recipients)
+    draft.recipients = [
+        (str(imid), reason or _checked(imid, next(found))) for imid, reason in zip(wanted, against, strict=True)
+    ]
+    refusals = [outcome for _, outcome in draft.recipients if isinstance(outcome, Refused)]
+    if len(refusals) == len(draft.recipients):
+        draft.refuse(refusals[0])
+        raise refusals[0]
+    draft.sent = sender.sent if sender is not None else None
+    return _OPENED
 
 
 _OPENED = replies.Opened()
@@ -118,9 +112,12 @@ def _check_subject(subject: str | None) -> None:
         raise Refused(Code.LIMIT, "SUBJECT-TOO-LONG", f"A subject has at most {MAX_SUBJECT} octets")
 
 
-def _reason_against(imid: Imid) -> Refused | None:
+def _reason_against(session: Session, imid: Imid) -> Refused | None:
     if imid.is_own_box or imid.path or imid.ids or imid.filter is not None or imid.options:
         return Refused(Code.BAD_VALUE, "BAD-RECIPIENT", f"{imid} names no recipient: name@domain or name+folder@domain")
+    if imid.domain not in session.services.domains:
+        text = f"{imid.domain} is not served here, and delivery to other domains is not available yet"
+        return Refused(Code.NO_ROUTE, "NO-ROUTE", text)
     return None
 
 
@@ -173,49 +170,8 @@ def _send(session: Session, draft: Draft) -> Outcome:
             raise Refused(
                 why.code, why.word, f"Part {number} is not there, so nothing is delivered: {why.text}", why.retry
             )
-    headers, drafts = _header_parts(draft)
-    parts = tuple(
-        [Part(number, _name(part), _type(part), part.length, _class(part)) for number, part in enumerate(drafts, 1)]
-    )
-    if not any([part.part_class == "content" for part in parts]):
-        raise Refused(Code.BAD_VALUE, "NO-CONTENT", "A message needs at least one part with +CONTENT")
+    envelope, content = content_of(session, draft)
     request = draft.request
-    imported = None
-    if len(parts) == 1 and parts[0].type == _RFC822:
-        imported = read_headers(drafts[0].octets if drafts[0].octets is not None else drafts[0].head)
-    envelope = _envelope(session, request, headers, imported)
-    services = session.services
-    now = services.clock.now()
-    size = sum([part.length for part in parts])
-    inline = [part.octets for part in drafts if part.octets is not None]
-    content = Delivery(
-        sender=envelope.from_,
-        sent=now,
-        size=size,
-        row=_encode(
-            _RowStart(
-                envelope.from_,
-                envelope.to,
-                envelope.subject,
-                envelope.date,
-                size,
-                thread_of(envelope),
-                len(parts),
-                envelope.importance,
-                envelope.verified,
-                envelope.author,
-            )
-        )[:-1],
-        parts=_encode(parts),
-        envelope=_encode(envelope),
-        octets=inline[0] if len(inline) == 1 else b"".join(inline),
-        digest=_digest(envelope.subject, parts, drafts),
-        targets=(),
-        now=now,
-        files=tuple(
-            [BodyFile(part.spool.name, n, part.length) for n, part in enumerate(drafts, 1) if part.spool is not None]
-        ),
-    )
     if isinstance(request, MboxPut):
         return _put(session, draft, request, content)
     return _deliver(session, draft, request, envelope, content)
@@ -289,109 +245,18 @@ def _outcome_line(imid: str, what: Refused | Delivered) -> replies.RecipientOutc
 def _put(session: Session, draft: Draft, request: MboxPut, content: Delivery) -> Outcome:
     place = draft.place
     assert place is not None
-    bits, _ = split_flags(tuple(name for name, on in request.flags if on))
+    bits, keywords = split_flags(tuple(name for name, on in request.flags if on))
     target = Target(place.mailbox, place.folder, place.folder, session.services.ids.octets(), bits)
     unit = deliver(msgspec.structs.replace(content, targets=(target,)))
 
-    def stored(results: tuple[Delivered, ...]) -> replies.Stored:
+    def stored(results: tuple[Delivered, ...]) -> Outcome:
         _settle(session, draft, results)
+        if not keywords:
+            return told(())
+        return Step(flag(FlagMessages(place.mailbox, place.folder, (target.id,), add=keywords)), told)
+
+    def told(changes: tuple[Change, ...]) -> replies.Stored:
+        session.services.bus.publish(changes)
         return replies.Stored(place=f"{request.path}#{uuid_text(target.id)}")
 
     return Step(unit, stored)
-
-
-# --- what a message is made of
-
-
-def _header_parts(draft: Draft) -> tuple[dict[str, str], list[PartDraft]]:
-    """Fields given with +HEADERS, and the parts that are kept."""
-    if not any([part.request.headers for part in draft.parts]):
-        return {}, draft.parts
-    headers: dict[str, str] = {}
-    for part in draft.parts:
-        if part.request.headers:
-            if part.octets is None:
-                raise Refused(Code.LIMIT, "HEADERS-TOO-LARGE", "A part with +HEADERS is too large")
-            try:
-                headers.update(parse_header_block(part.octets))
-            except HeaderError as error:
-                raise Refused(Code.BAD_VALUE, "BAD-HEADERS", str(error)) from None
-    return headers, [part for part in draft.parts if not part.request.headers]
-
-
-def _name(part: PartDraft) -> str:
-    return part.request.name
-
-
-def _type(part: PartDraft) -> str:
-    given = part.request.type
-    if given is None:
-        return "text/plain" if part.request.content else "application/octet-stream"
-    if not _TYPE.fullmatch(given):
-        raise Refused(Code.BAD_VALUE, "BAD-TYPE", f"{given[:80]} is no media type (RFC 6838), as in text/plain")
-    return given
-
-
-def _class(part: PartDraft) -> Any:
-    return "content" if part.request.content else "attachment"
-
-
-def _envelope(
-    session: Session, request: Deliver | MboxPut, headers: dict[str, str], imported: ImportedHeaders | None
-) -> Envelope:
-    """What is believed comes from the session and the command, the rest from the sender's headers."""
-    services = session.services
-    account = session.account
-    assert account is not None
-    sender = account.address
-    now = time_text(services.clock.now())
-    importance: Any = "normal"
-    if request.important is not None:
-        importance = "high" if request.important else "low"
-    envelope = Envelope(
-        id=str(request.id or services.ids.uuid()),
-        from_=sender,
-        date=now,
-        to=tuple([str(imid) for imid in request.to]),
-        cc=tuple([str(imid) for imid in request.cc]),
-        subject=request.subject or "",
-        importance=importance,
-        secure=isinstance(request, Deliver) and request.secure,
-        origin=account.domain,
-        received_date=now,
-        verified=True,
-    )
-    if imported is not None:
-        aligned = not imported.author_address or imported.author_address.lower() == sender
-        envelope = msgspec.structs.replace(
-            envelope,
-            subject=request.subject if request.subject is not None else imported.subject,
-            date=imported.date or now,
-            author="" if aligned else imported.author,
-            reply_to=imported.reply_to,
-            in_reply_to=imported.in_reply_to,
-            references=imported.references,
-            importance=imported.importance if request.important is None else importance,
-            verified=aligned,
-        )
-    if headers:
-        known = {name: value for name, value in headers.items() if name in _HEADER_FIELDS}
-        envelope = msgspec.structs.replace(
-            envelope,
-            subject=request.subject if request.subject is not None else known.get("subject", envelope.subject),
-            date=known.get("date", envelope.date),
-            reply_to=known.get("reply-to", envelope.reply_to),
-            in_reply_to=known.get("in-reply-to", envelope.in_reply_to),
-            references=tuple(known["references"].split()) if "references" in known else envelope.references,
-            headers={name: value for name, value in headers.items() if name not in _HEADER_FIELDS},
-        )
-    return envelope
-
-
-_HEADER_FIELDS = frozenset({"subject", "date", "reply-to", "in-reply-to", "references"})
-
-
-def _digest(subject: str, parts: tuple[Part, ...], drafts: list[PartDraft]) -> bytes:
-    """What makes two messages with the same ID the same: subject and parts, octet for octet."""
-    said = _encode((subject, [(part.name, part.type, part.length, part.part_class) for part in parts]))
-    return hashlib.sha256(said + b"".join([part.digest for part in drafts])).digest()

@@ -20,6 +20,7 @@ from .spool import Spool
 
 if TYPE_CHECKING:
     from immpd.store.accounts import Recipient
+
     from .access import Place
 
 IN_MEMORY = 256 * 1024

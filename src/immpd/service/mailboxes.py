@@ -12,8 +12,8 @@ from immpd.protocol.errors import Refused
 from immpd.store.ids import uuid_text
 from immpd.store.mailboxes import (
     Check,
-    CreateFolder,
     Created,
+    CreateFolder,
     Folder,
     ListFolders,
     Removal,

@@ -21,7 +21,6 @@ from immpd.protocol.codes import Code
 from immpd.protocol.commands import MboxCopy, MboxDelete, MboxFlag, MboxIndex, MboxMove
 from immpd.protocol.errors import Refused
 from immpd.protocol.text import clean
-from immpd.store.ids import uuid_text
 from immpd.store.filing import (
     Copied,
     CopyMessages,
@@ -35,6 +34,7 @@ from immpd.store.filing import (
     move,
     purge,
 )
+from immpd.store.ids import uuid_text
 from immpd.store.messages import (
     Filter,
     Ids,

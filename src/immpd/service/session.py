@@ -26,7 +26,7 @@ from .ports import Clock, Randomness
 from .settings import Authentication, Limits
 
 if TYPE_CHECKING:
-    from immpd.store.accounts import Account
+    from immpd.store.accounts import Account, Recipient
     from immpd.store.bodies import BodyFiles
 
     from .auth import AuthDesk, Exchange
@@ -48,6 +48,8 @@ class Services(msgspec.Struct, kw_only=True, gc=False):
     limits: Limits
     authentication: Authentication
     desk: "AuthDesk"
+    recipients: dict[str, "Recipient"] = {}
+    """What was found of plain addresses lately; whoever disables an account takes it out."""
     enders: dict[str, dict[int, Callable[[Refused], None]]] = {}
     """By account: how the sessions that it has open are ended."""
 

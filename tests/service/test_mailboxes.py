@@ -1,0 +1,190 @@
+"""Folders and messages as their owner uses them: counts, filters, moves, and what is refused."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from immpd.model.imid import parse_imid
+from immpd.model.message import IndexRow
+from immpd.protocol.commands import (
+    MboxCheck,
+    MboxCopy,
+    MboxCreate,
+    MboxDelete,
+    MboxFetch,
+    MboxFlag,
+    MboxIndex,
+    MboxList,
+    MboxMove,
+    MboxRemove,
+    MboxRename,
+)
+from immpd.protocol.errors import Refused
+from immpd.protocol.registry import Span
+from immpd.service.session import Services, Session
+from tests.service.driving import account, answers, deliver, services_in
+
+
+@pytest.fixture
+async def services(tmp_path: Path) -> AsyncIterator[Services]:
+    async with services_in(tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def alice(services: Services) -> Session:
+    session = await account(services, "alice@demo.test")
+    for number in range(5):
+        await deliver(session, "alice@demo.test", subject=f"No. {number}")
+    return session
+
+
+def path(text: str):
+    return parse_imid(text)
+
+
+async def index(session: Session, text: str, **more) -> list[IndexRow]:
+    _, octets = await answers(session, MboxIndex(path=path(text), json=True, **more))
+    return [msgspec.json.decode(line[5:], type=IndexRow) for line in octets.splitlines()]
+
+
+async def subjects(session: Session, text: str, **more) -> list[str]:
+    return [row.subject for row in await index(session, text, **more)]
+
+
+async def counts(session: Session, text: str) -> tuple[int, int]:
+    (row,) = (await session.call(MboxCheck(path=path(text)))).rows
+    return row.u, row.t
+
+
+async def refusal(session: Session, request) -> str:
+    with pytest.raises(Refused) as error:
+        await answers(session, request)
+    return error.value.word
+
+
+async def test_index_is_newest_first_and_pages_without_gaps(alice):
+    assert await subjects(alice, "/inbox") == [f"No. {n}" for n in (4, 3, 2, 1, 0)]
+    assert await subjects(alice, "/INBOX", reverse=True, limit=2) == ["No. 0", "No. 1"]
+    first = await index(alice, "/inbox", limit=2)
+    await alice.call(MboxDelete(path=path(f"/inbox#{first[-1].id}"), purge=True))
+    from uuid import UUID
+
+    assert await subjects(alice, "/inbox", after=UUID(first[-1].id)) == ["No. 2", "No. 1", "No. 0"]
+
+
+async def test_index_since_a_state_shows_what_is_new_or_changed(alice):
+    reply, _ = await answers(alice, MboxIndex(path=path("/inbox"), json=True))
+    oldest = (await index(alice, "/inbox"))[-1]
+    await alice.call(MboxFlag(path=path(f"/inbox#{oldest.id}"), flags=(("FLAGGED", True),)))
+    await deliver(alice, "alice@demo.test", subject="New")
+    assert await subjects(alice, "/inbox", since=reply.s) == ["New", "No. 0"]
+
+
+@pytest.mark.parametrize("state", ["x", "deadbeef.1", "", "1.-1"])
+async def test_an_impossible_state_is_refused(alice, state):
+    assert await refusal(alice, MboxIndex(path=path("/inbox"), since=state)) in ("BAD-STATE", "STATE-GONE")
+
+
+async def test_flags_change_counts_and_filters(alice):
+    rows = await index(alice, "/inbox")
+    await alice.call(MboxFlag(path=path(f"/inbox#{rows[0].id},{rows[1].id}"), flags=(("read", True), ("todo", True))))
+    assert await counts(alice, "/inbox") == (3, 5)
+    assert await subjects(alice, "/inbox::unread") == ["No. 2", "No. 1", "No. 0"]
+    assert await subjects(alice, "/inbox::read") == ["No. 4", "No. 3"]
+    assert await subjects(alice, "/inbox::keyword:todo,!flagged") == ["No. 4", "No. 3"]
+    changed = await alice.call(MboxFlag(path=path("/inbox::read"), flags=(("READ", False),)))
+    assert changed.n == 2
+    assert await counts(alice, "/inbox") == (5, 5)
+
+
+async def test_one_message_in_two_folders_is_read_in_both(alice):
+    await alice.call(MboxCreate(path=path("/work/new")))
+    row = (await index(alice, "/inbox"))[0]
+    copied = await alice.call(MboxCopy(path=path(f"/inbox#{row.id}"), to=path("/work/new")))
+    assert copied.rows[0].old == copied.rows[0].new == row.id
+    await alice.call(MboxFlag(path=path(f"/work/new#{row.id}"), flags=(("READ", True),)))
+    assert await counts(alice, "/inbox") == (4, 5)
+    assert await counts(alice, "/work/new") == (0, 1)
+    await alice.call(MboxDelete(path=path(f"/inbox#{row.id}"), purge=True))
+    assert await subjects(alice, "/work/new") == ["No. 4"]
+
+
+async def test_a_filter_deletes_everything_it_names(alice):
+    assert (await alice.call(MboxDelete(path=path("/inbox::*")))).n == 5
+    assert await counts(alice, "/inbox") == (0, 0)
+    assert await counts(alice, "/trash") == (5, 5)
+    await alice.call(MboxDelete(path=path("/trash::*"), purge=True))
+    assert await counts(alice, "/trash") == (0, 0)
+
+
+async def test_moving_back_and_forth_keeps_the_id(alice):
+    row = (await index(alice, "/inbox"))[2]
+    await alice.call(MboxMove(path=path(f"/inbox#{row.id}"), to=path("/archive")))
+    assert [one.id for one in await index(alice, "/archive")] == [row.id]
+    await alice.call(MboxMove(path=path("/archive::*"), to=path("/inbox")))
+    assert (await subjects(alice, "/inbox"))[0] == "No. 2"
+
+
+async def test_folders_are_made_with_their_parents_renamed_and_removed(alice):
+    await alice.call(MboxCreate(path=path("/a/b/c")))
+    await alice.call(MboxRename(path=path("/A/b"), to=path("/x/y")))
+    names = [row.path for row in (await alice.call(MboxList())).rows]
+    assert names == ["/INBOX", "/DRAFTS", "/SENT", "/JUNK", "/TRASH", "/ARCHIVE", "/a", "/x", "/x/y", "/x/y/c"]
+    await alice.call(MboxMove(path=path("/inbox::*"), to=path("/x/y/c")))
+    assert await refusal(alice, MboxRemove(path=path("/x"))) == "NOT-EMPTY"
+    await alice.call(MboxRemove(path=path("/x"), recursive=True))
+    assert await counts(alice, "/trash") == (5, 5)
+
+
+@pytest.mark.parametrize(
+    ("request_", "word"),
+    [
+        (MboxCheck(path=path("/nowhere")), "NO-FOLDER"),
+        (MboxCheck(path=path("eve@demo.test/INBOX")), "NO-RIGHT"),
+        (MboxIndex(path=path("/inbox#0197a2b4-7c3e-7d4a-8f00-1b2c3d4e5f60")), "BAD-PATH"),
+        (MboxFetch(path=path("/inbox")), "NO-MESSAGE-NAMED"),
+        (MboxFetch(path=path("/inbox#0197a2b4-7c3e-7d4a-8f00-1b2c3d4e5f60")), "NO-MESSAGE"),
+        (MboxFetch(path=path("/inbox::*"), json=True, raw=True), "BAD-SWITCH"),
+        (MboxFetch(path=path("/inbox::*"), part=9), "NO-PART"),
+        (MboxFetch(path=path("/inbox::*"), range=Span(first=99)), "BAD-RANGE"),
+        (MboxFlag(path=path("/inbox::*")), "NO-FLAG"),
+        (MboxFlag(path=path("/inbox"), flags=(("READ", True),)), "NO-MESSAGE-NAMED"),
+        (MboxFlag(path=path("/inbox::*"), flags=(("READ", True), ("read", False))), "BAD-FLAG"),
+        (MboxMove(path=path("/inbox::*"), to=path("/inbox")), "SAME-FOLDER"),
+        (MboxMove(path=path("/inbox::*"), to=path("/nowhere")), "NO-FOLDER"),
+        (MboxCreate(path=path("/inbox")), "EXISTS"),
+        (MboxRename(path=path("/inbox"), to=path("/other")), "SPECIAL-FOLDER"),
+        (MboxRemove(path=path("/trash")), "SPECIAL-FOLDER"),
+    ],
+)
+async def test_what_cannot_be_is_refused_by_name(alice, request_, word):
+    assert await refusal(alice, request_) == word
+
+
+async def test_fetch_marks_read_unless_told_otherwise(alice):
+    await answers(alice, MboxFetch(path=path("/inbox::*"), read=False, raw=True))
+    await answers(alice, MboxFetch(path=path("/inbox::*"), part=1))
+    assert await counts(alice, "/inbox") == (5, 5)
+    row = (await index(alice, "/inbox"))[0]
+    await answers(alice, MboxFetch(path=path(f"/inbox#{row.id}")))
+    assert await counts(alice, "/inbox") == (4, 5)
+    await answers(alice, MboxFetch(path=path("/inbox::unread"), json=True))
+    assert await counts(alice, "/inbox") == (0, 5)
+
+
+async def test_a_range_is_the_octets_asked_for(alice):
+    _, octets = await answers(alice, MboxFetch(path=path("/inbox::*"), limit=1, range=Span(first=1, last=3)))
+    head, body, _ = octets.split(b"\n")
+    assert head.split()[2:] == [b"1", b"3"]
+    assert body == b"ell"
+
+
+async def test_fetch_for_people_shows_who_and_what(alice):
+    _, octets = await answers(alice, MboxFetch(path=path("/inbox::*"), limit=1))
+    text = octets.decode()
+    assert "250- From: alice@demo.test\n" in text
+    assert "250- Subject: No. 4\n" in text
+    assert "250- hello\n" in text
