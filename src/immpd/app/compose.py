@@ -24,7 +24,7 @@ import immpd.service.mailboxes
 import immpd.service.messages
 import immpd.service.watching  # noqa: F401 - these imports register the handlers
 from immpd.bus import LocalBus
-from immpd.net.certificates import Certificates, CertificateFiles, ensure_self_signed
+from immpd.net.certificates import CertificateFiles, Certificates, ensure_self_signed
 from immpd.protocol.states import State
 from immpd.server.server import Address, Server
 from immpd.service.auth import AuthDesk

@@ -12,8 +12,8 @@ import ssl
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from weakref import WeakKeyDictionary
 from typing import TYPE_CHECKING, Self
+from weakref import WeakKeyDictionary
 
 import msgspec
 

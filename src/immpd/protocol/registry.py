@@ -117,6 +117,24 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
         return " ".join(pieces)
 
 
+COMMON_CODES = frozenset(
+    {
+        Code.BAD_VALUE,
+        Code.LIMIT,
+        Code.CANCELLED,
+        Code.TEMPORARY,
+        Code.SYNTAX,
+        Code.UNKNOWN,
+        Code.STATE,
+        Code.CLEAR,
+        Code.OUT_OF_STEP,
+        Code.BOUND,
+        Code.INTERNAL,
+        Code.SHUTDOWN,
+    }
+)
+"""What any command may be answered with besides its own codes."""
+
 COMMANDS: list[Command] = []
 """Every command, in the order of the reference."""
 

@@ -228,7 +228,7 @@ class Conversation:
                 attached.whole(call.octets)
             elif call.body is not None:
                 call.body.receiver = attached
-        self._submit(Job(self, None if kind is Ack else call.pid, call, attached, None, size), kind is Ack)
+        self._submit(Job(self, call.pid, call, attached, None, size), kind is Ack)
 
     def _refuse_call(self, call: Call, error: Refused) -> None:
         """Answer with an error in the pipeline's order; the octets that follow are thrown away."""
@@ -286,9 +286,9 @@ class Conversation:
             )
         job.start()
         if not job.done:
-            self._count(job.size)
             if beside:
                 return
+            self._count(job.size)
             self.pipelines[job.pid] = deque((job,))
 
     def _end_watch(self, jobs: deque[Job]) -> None:

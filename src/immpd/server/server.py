@@ -169,15 +169,19 @@ class Server:
         asked = self.certificates.asked(tls)
         return asked if asked in self.services.domains else min(self.services.domains)
 
-    def _start_sweeping(self) -> None:
-        if self._sweeper is None:
-            self._sweep()
-
-    def _sweep(self) -> None:
+    def sweep(self) -> None:
+        """Hold every conversation to its bounds in time, as of the clock's now."""
         self.now = self.services.clock.monotonic()
         for conversation in tuple(self.conversations):
             conversation.sweep(self.now)
-        self._sweeper = self._loop.call_later(SWEEP, self._sweep)
+
+    def _start_sweeping(self) -> None:
+        if self._sweeper is None:
+            self._sweep_on()
+
+    def _sweep_on(self) -> None:
+        self.sweep()
+        self._sweeper = self._loop.call_later(SWEEP, self._sweep_on)
 
 
 class _Operator(Conversation):

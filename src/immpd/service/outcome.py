@@ -11,7 +11,7 @@ a client is slow; whoever drives may stop between any two links (docs/why/handle
 """
 
 from collections.abc import Callable, Coroutine
-from typing import Any, Protocol, Union
+from typing import Any, Protocol, TypeAlias
 
 import msgspec
 
@@ -64,4 +64,4 @@ class Taker(Attached, Protocol):
         """They were not what they should be."""
 
 
-Outcome = Union[Reply, Step, Page, Wait, Coroutine[Any, Any, "Outcome"]]
+Outcome: TypeAlias = "Reply | Step | Page | Wait | Coroutine[Any, Any, Outcome]"

@@ -87,83 +87,83 @@ class Watcher:
     def begin(self, since: int) -> Outcome:
         """Show that the watch stands, then what came after ``since``."""
         self.cursor = self.shown = since
-        return Step(folders(ListFolders(self.mailbox)), lambda found: self.standing(found))
+        return Step(folders(ListFolders(self.mailbox)), self._standing)
 
-    def standing(self, found: list[Folder]) -> Outcome:
-        self.know(found)
-        return Page([self.event(b"watching", self.cursor)], self.following)
+    def _standing(self, found: list[Folder]) -> Outcome:
+        self._know(found)
+        return Page([self._event(b"watching", self.cursor)], self._following)
 
-    def know(self, found: list[Folder]) -> None:
+    def _know(self, found: list[Folder]) -> None:
         self.paths = {folder.id: folder.path for folder in found}
 
-    def following(self) -> Outcome:
+    def _following(self) -> Outcome:
         """The next events, or wait for some."""
         hint, self.hint = self.hint, None
         if hint is not None and hint.state == self.cursor + 1:
-            return self.show([hint], hint.state, more=True)
+            return self._show([hint], hint.state, more=True)
         unit = changes_since(ChangesSince(self.mailbox, self.cursor, SPAN))
-        return Step(unit, lambda found: self.show(found.changes, found.cursor, more=found.more), self.gap)
+        return Step(unit, lambda found: self._show(found.changes, found.cursor, more=found.more), self._gap)
 
-    def gap(self, error: BaseException) -> Outcome:
+    def _gap(self, error: BaseException) -> Outcome:
         """The changes behind the cursor are no longer known: say so, and go on from now."""
         if not isinstance(error, StateGone):
             raise refusal_of(error)
-        return Step(mailbox_row(ByMailbox(self.mailbox)), self.resync)
+        return Step(mailbox_row(ByMailbox(self.mailbox)), self._resync)
 
-    def resync(self, row: MailboxRow) -> Outcome:
+    def _resync(self, row: MailboxRow) -> Outcome:
         self.cursor = self.shown = row.state
-        return Page([self.event(b"resync", row.state)], self.following)
+        return Page([self._event(b"resync", row.state)], self._following)
 
-    def show(self, changes: list[Change], cursor: int, *, more: bool) -> Outcome:
+    def _show(self, changes: list[Change], cursor: int, *, more: bool) -> Outcome:
         if not changes and not more:
             self.cursor = max(self.cursor, cursor)
-            return self.wait()
+            return self._wait()
         if any(change.path or change.kind == "renamed" or change.folder not in self.paths for change in changes):
-            return Step(folders(ListFolders(self.mailbox)), lambda found: self.renewed(found, changes, cursor))
-        return self.render(changes, cursor)
+            return Step(folders(ListFolders(self.mailbox)), lambda found: self._renewed(found, changes, cursor))
+        return self._render(changes, cursor)
 
-    def renewed(self, found: list[Folder], changes: list[Change], cursor: int) -> Outcome:
+    def _renewed(self, found: list[Folder], changes: list[Change], cursor: int) -> Outcome:
         gone = {change.folder: change.path for change in changes if change.kind == "removed"}
-        self.know(found)
+        self._know(found)
         self.paths |= gone
-        return self.render(changes, cursor)
+        return self._render(changes, cursor)
 
-    def render(self, changes: list[Change], cursor: int) -> Outcome:
-        visible = [change for change in changes if self.sees(change)]
+    def _render(self, changes: list[Change], cursor: int) -> Outcome:
+        visible = [change for change in changes if self._sees(change)]
         arrived: dict[int, list[int]] = {}
         for change in visible:
             if change.kind in _ARRIVALS:
                 arrived.setdefault(change.folder, []).append(change.state)
-        return self.rows(list(arrived.items()), {}, visible, cursor)
+        return self._rows(list(arrived.items()), {}, visible, cursor)
 
-    def rows(
+    def _rows(
         self, left: list[tuple[int, list[int]]], rows: dict[str, bytes], visible: list[Change], cursor: int
     ) -> Outcome:
         """Read the index rows of what arrived, a folder at a time, then write all events in order."""
         if not left:
             self.cursor = cursor
             pieces = [
-                self.piece(change, rows.get(uuid_text(change.id)) if change.kind in _ARRIVALS else None)
+                self._piece(change, rows.get(uuid_text(change.id)) if change.kind in _ARRIVALS else None)
                 for change in visible
             ]
-            return Page(pieces, self.following) if pieces else self.following()
+            return Page(pieces, self._following) if pieces else self._following()
         (folder, seqs), rest = left[0], left[1:]
         path = self.paths.get(folder, "")
         unit = index_seqs(IndexSeqs(folder, path, self.session.services.store.epoch, tuple(seqs)))
 
         def got(found: list[bytes]) -> Outcome:
             rows.update({_decode_id(row).id: row for row in found})
-            return self.rows(rest, rows, visible, cursor)
+            return self._rows(rest, rows, visible, cursor)
 
         return Step(unit, got)
 
-    def wait(self) -> Outcome:
-        return Wait(self.arm, self.following)
+    def _wait(self) -> Outcome:
+        return Wait(self._arm, self._following)
 
-    def arm(self, wake: Callable[[], None]) -> None:
+    def _arm(self, wake: Callable[[], None]) -> None:
         self.wake = wake
 
-    def sees(self, change: Change) -> bool:
+    def _sees(self, change: Change) -> bool:
         if not self.wanted:
             return True
         about = (change.folder, change.origin, *change.folders)
@@ -172,12 +172,12 @@ class Watcher:
 
     # --- events
 
-    def piece(self, change: Change, row: bytes | None) -> bytes:
+    def _piece(self, change: Change, row: bytes | None) -> bytes:
         self.shown = change.state
         name = _EVENTS[change.kind].encode()
         if row is not None:
             # The row is a JSON object; the event is the same object with a cursor and a name before it.
-            return self.event(name, change.state)[:-2] + b"," + row[1:] + b"\n"
+            return self._event(name, change.state)[:-2] + b"," + row[1:] + b"\n"
         details: dict[str, Any] = {}
         if change.id:
             details["id"] = uuid_text(change.id)
@@ -191,15 +191,15 @@ class Watcher:
             details["from-folder"] = self.paths.get(change.origin, "")
         if change.kind == "flags":
             details["flags"] = (*flag_names(change.flags), *change.keywords)
-        return self.event(name, change.state)[:-2] + b"," + msgspec.json.encode(details)[1:] + b"\n"
+        return self._event(name, change.state)[:-2] + b"," + msgspec.json.encode(details)[1:] + b"\n"
 
-    def event(self, name: bytes, state: int) -> bytes:
+    def _event(self, name: bytes, state: int) -> bytes:
         cursor = state_text(self.session, state).encode()
         return b'260- {"cursor":"%b","event":"%b"}\n' % (cursor, name)
 
     def alive(self) -> bytes:
         """What an idle watch shows from time to time."""
-        return self.event(b"alive", self.shown)
+        return self._event(b"alive", self.shown)
 
 
 def begin_watch(session: Session, watcher: Watcher, request: Watch) -> Outcome:

@@ -1,0 +1,85 @@
+"""What a client's call can raise.
+
+    Refused                  the protocol's: a 4xx or 7xx of the server, with code, word, text, retry
+    ClientError              all that is the client's own
+    ├── CannotConnect        nobody answered at the server's address, or not in time
+    ├── NotSecure            the connection cannot be made safe: TLS missing, too old, or octets before it
+    ├── ServerNotProven      the server did not prove that it knows the account's password
+    ├── PasswordNeeded       what is kept of the password no longer fits the account: log in again
+    ├── ConnectionLost       the connection ended; what was on its way may or may not have happened
+    ├── ProtocolFault        the server sent what no reply can be
+    └── TooSlow              a stream's consumer left too much waiting
+
+Rules: FingerprintMismatch comes from ``immpd.net.fingerprints``; nothing else is raised on purpose.
+"""
+
+from immpd.net.fingerprints import FingerprintMismatch
+from immpd.protocol.codes import Code, describe
+from immpd.protocol.errors import Refused
+from immpd.protocol.replies import Line
+
+__all__ = [
+    "CannotConnect",
+    "ClientError",
+    "ConnectionLost",
+    "FingerprintMismatch",
+    "NotSecure",
+    "PasswordNeeded",
+    "ProtocolFault",
+    "Refused",
+    "ServerNotProven",
+    "TooSlow",
+    "read_refusal",
+]
+
+
+class ClientError(Exception):
+    """Something went wrong on this side or between the two."""
+
+
+class CannotConnect(ClientError):
+    """Nobody answered at the server's address, or not in time."""
+
+
+class NotSecure(ClientError):
+    """The connection cannot be made safe, so nothing was sent over it."""
+
+
+class ServerNotProven(ClientError):
+    """The server could not prove that it knows the account's password, or asked for a weak proof of ours."""
+
+
+class PasswordNeeded(ClientError):
+    """The h that was given was made with another salt or other rounds than the account has now."""
+
+
+class ConnectionLost(ClientError):
+    """The connection ended before the reply came."""
+
+
+class ProtocolFault(ClientError):
+    """The server sent what no reply can be."""
+
+
+class TooSlow(ClientError):
+    """More of a stream waits to be taken than a client keeps."""
+
+
+def read_refusal(line: Line) -> Refused:
+    """The error that a reply line says: ``404 [NO-FOLDER] retry=5 There is no …``."""
+    text = line.text
+    word = ""
+    if text.startswith("["):
+        word, _, text = text[1:].partition("]")
+        text = text.removeprefix(" ")
+    retry: int | None = None
+    if text.startswith("retry="):
+        number, _, rest = text.removeprefix("retry=").partition(" ")
+        if number.isdecimal() and len(number) <= 9:
+            retry, text = int(number), rest
+    code = describe(line.code)
+    if code is None:
+        # A newer server's code: its class says what to do, the text keeps its number.
+        code = Code.INTERNAL if line.code >= 700 else Code.CONFLICT
+        text = f"{text} (code {line.code})"
+    return Refused(code, word, text, retry)
