@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import structlog
 
-from immpd.app.compose import SystemClock, open_services
+from immpd.app.clock import SystemClock
+from immpd.app.compose import opened
 from immpd.app.configuration import Configuration
 from immpd.protocol.commands import Data, Deliver, Done
 from immpd.protocol.registry import Request
@@ -42,11 +44,8 @@ async def services_in(folder: Path, **limits: Any) -> AsyncIterator[Services]:
     if limits:
         changed = msgspec.structs.replace(configuration.limits, **limits)
         configuration = msgspec.structs.replace(configuration, limits=changed)
-    services = await open_services(folder, configuration, SetClock())
-    try:
+    async with opened(folder, configuration, structlog.get_logger(), SetClock()) as services:
         yield services
-    finally:
-        await services.store.close()
 
 
 async def account(services: Services, address: str) -> Session:

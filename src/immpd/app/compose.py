@@ -1,16 +1,15 @@
 """Wires the rooms of a server: store, service, listeners.
 
 Rules: the data folder is locked by one process; nothing listens before everything is open; what is
-started is stopped in the opposite order.
+started is stopped in the opposite order, also where a later step fails.
 """
 
 import asyncio
-import fcntl
 import os
-import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -29,83 +28,63 @@ from immpd.protocol.states import State
 from immpd.server.server import Address, Server
 from immpd.service.auth import AuthDesk
 from immpd.service.ids import IdMaker
+from immpd.service.ports import Clock, Log
 from immpd.service.sealing import Sealer, load_or_make_key
 from immpd.service.session import Services, Session
 from immpd.store.bodies import BodyFiles, sweep
 from immpd.store.sqlite.engine import open_sqlite
 
+from .clock import SystemClock
 from .configuration import Configuration, read_address
-
-SOCKET = "immpd.sock"
-LOCK = "immpd.lock"
-
-
-class DataFolderInUse(Exception):
-    """Another process has the data folder."""
+from .folder import BODIES, KEYS, SOCKET, Lock
+from .housekeeping import keep_house
 
 
-class SystemClock:
-    """The machine's time."""
-
-    def now(self) -> int:
-        """Milliseconds since 1970, UTC."""
-        return time.time_ns() // 1_000_000
-
-    def monotonic(self) -> float:
-        """Seconds that only grow."""
-        return time.monotonic()
-
-    async def sleep(self, seconds: float) -> None:
-        """Come back after so many seconds."""
-        await asyncio.sleep(seconds)
+class CannotListen(Exception):
+    """An address to listen at cannot be had; the text says which and why."""
 
 
-class Lock:
-    """The data folder's lock, held until ``release`` or the end of the process."""
+@asynccontextmanager
+async def opened(
+    folder: Path, configuration: Configuration, log: Log, clock: Clock | None = None
+) -> AsyncIterator[Services]:
+    """Lock the folder, open the store and all that the service needs; closes them at the end.
 
-    def __init__(self, folder: Path) -> None:
-        self._file = open(folder / LOCK, "a+")  # noqa: SIM115 - the open file is the lock
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._file.close()
-            raise DataFolderInUse(f"{folder} is in use by another immpd") from None
-
-    def release(self) -> None:
-        """Let another process have the folder."""
-        self._file.close()
-
-
-async def open_services(folder: Path, configuration: Configuration, clock: Any = None) -> Services:
-    """Open the store and all that the service needs of a data folder."""
-    clock = clock or SystemClock()
-    keys = folder / "keys"
-    keys.mkdir(mode=0o700, exist_ok=True)
-    random = os.urandom
-    desk = AuthDesk(load_or_make_key(keys / "salt.key", random), Sealer(keys, random), clock, random)
-    store = await open_sqlite(folder)
-    bodies = BodyFiles(folder / "bodies")
-    await sweep(store, bodies)
-    return Services(
-        store=store,
-        bodies=bodies,
-        bus=LocalBus(),
-        clock=clock,
-        random=random,
-        ids=IdMaker(clock, random),
-        domains=frozenset(configuration.domains),
-        limits=configuration.limits,
-        authentication=configuration.authentication,
-        desk=desk,
-    )
+    Raises DataFolderInUse, StoreError, SealError and OSError.
+    """
+    async with AsyncExitStack() as stack:
+        clock = clock or SystemClock()
+        stack.callback(Lock(folder).release)
+        keys = folder / KEYS
+        keys.mkdir(mode=0o700, exist_ok=True)
+        random = os.urandom
+        desk = AuthDesk(load_or_make_key(keys / "salt.key", random), Sealer(keys, random), clock, random)
+        store = await open_sqlite(folder)
+        stack.push_async_callback(store.close)
+        bodies = BodyFiles(folder / BODIES)
+        stack.callback(bodies.close)
+        await sweep(store, bodies)
+        yield Services(
+            store=store,
+            bodies=bodies,
+            bus=LocalBus(),
+            clock=clock,
+            random=random,
+            ids=IdMaker(clock, random),
+            domains=frozenset(configuration.domains),
+            limits=configuration.limits,
+            authentication=configuration.authentication,
+            desk=desk,
+            log=log,
+        )
 
 
 def open_certificates(folder: Path, configuration: Configuration) -> Certificates:
-    """Certificates from the files named, else the self-signed one of the data folder."""
+    """Certificates from the files named, else the self-signed one of the data folder; raises CertificateError."""
     if configuration.certificates:
         files = [CertificateFiles(folder / one.certificate, folder / one.key) for one in configuration.certificates]
         return Certificates(files)
-    own = CertificateFiles(folder / "keys" / "tls.crt", folder / "keys" / "tls.key")
+    own = CertificateFiles(folder / KEYS / "tls.crt", folder / KEYS / "tls.key")
     ensure_self_signed(own, configuration.domains, datetime.now(UTC))
     return Certificates([own])
 
@@ -115,38 +94,60 @@ class Running(msgspec.Struct):
 
     server: Server
     services: Services
-    lock: Lock
+    certificates: Certificates
     listen: list[Address]
+    """Where connections begin in clear."""
     listen_tls: list[Address]
-    fingerprint: str
-    socket: Path
+    """Where they are TLS from the first octet."""
+    stack: AsyncExitStack
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the public key that clients see who name no domain."""
+        return self.certificates.leaves[0].fingerprint
 
     async def stop(self) -> None:
         """Finish, tell the clients, close the store."""
-        await self.server.stop()
-        self.socket.unlink(missing_ok=True)
-        await self.services.store.close()
-        self.lock.release()
+        await self.stack.aclose()
 
 
-async def start(folder: Path, configuration: Configuration, log: Any, clock: Any = None) -> Running:
-    """Open everything, then listen. Raises DataFolderInUse, OSError, StoreError, CertificateError."""
-    lock = Lock(folder)
-    services = await open_services(folder, configuration, clock)
-    certificates = open_certificates(folder, configuration)
-    server = Server(services, configuration.bounds, certificates, log)
-    socket = folder / SOCKET
-    await server.listen_operator(socket)
-    listen = [
-        a for text in configuration.listen for a in await server.listen(Address(*read_address(text)), direct=False)
-    ]
-    listen_tls = [
-        a for text in configuration.listen_tls for a in await server.listen(Address(*read_address(text)), direct=True)
-    ]
-    fingerprint = certificates.leaves[0].fingerprint
-    return Running(server, services, lock, listen, listen_tls, fingerprint, socket)
+async def start(folder: Path, configuration: Configuration, log: Log, clock: Clock | None = None) -> Running:
+    """Open everything, then listen.
+
+    Raises DataFolderInUse, CannotListen, StoreError, SealError, CertificateError and OSError.
+    """
+    async with AsyncExitStack() as stack:
+        services = await stack.enter_async_context(opened(folder, configuration, log, clock))
+        certificates = open_certificates(folder, configuration)
+        server = Server(services, configuration.bounds, certificates, log)
+        stack.push_async_callback(server.stop)
+        socket = folder / SOCKET
+        await server.listen_operator(socket)
+        stack.callback(socket.unlink, missing_ok=True)
+        listen = await _listen(server, configuration.listen, direct=False)
+        listen_tls = await _listen(server, configuration.listen_tls, direct=True)
+        housekeeping = asyncio.create_task(keep_house(services))
+        stack.push_async_callback(_end, housekeeping)
+        return Running(server, services, certificates, listen, listen_tls, stack.pop_all())
+    raise AssertionError("a stack swallows nothing")
+
+
+async def _listen(server: Server, texts: tuple[str, ...], *, direct: bool) -> list[Address]:
+    bound: list[Address] = []
+    for text in texts:
+        try:
+            bound += await server.listen(Address(*read_address(text)), direct=direct)
+        except OSError as error:
+            reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
+            raise CannotListen(f"Cannot listen at {text}: {reason}") from error
+    return bound
+
+
+async def _end(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    await asyncio.wait((task,))
 
 
 def operator_session(services: Services) -> Session:
-    """A session of the operator without a server, on a store opened here."""
+    """A session of the operator without a connection."""
     return Session(services, State.OPERATOR, peer="operator")

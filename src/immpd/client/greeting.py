@@ -29,18 +29,20 @@ class ClearGreeting:
 
     def receive_data(self, octets: bytes) -> bytes:
         """What to send now; raises NotSecure, and Refused where the server turns the client away."""
-        if self.ready:
-            raise NotSecure("Somebody sent octets between 204 and the TLS handshake; the connection was closed")
         self._octets += octets
+        self._refuse_injected()
         if len(self._octets) > MAX_IN_CLEAR:
             raise NotSecure("The server says too much before encryption; this is no IMMP server")
         answer = b""
         while (feed := self._octets.find(b"\n")) >= 0:
             line, self._octets = self._octets[:feed].rstrip(b"\r"), self._octets[feed + 1 :]
             answer += self._line(line)
-            if self.ready and self._octets:
-                raise NotSecure("Somebody sent octets between 204 and the TLS handshake; the connection was closed")
+            self._refuse_injected()
         return answer
+
+    def _refuse_injected(self) -> None:
+        if self.ready and self._octets:
+            raise NotSecure("Somebody sent octets between 204 and the TLS handshake; the connection was closed")
 
     def _line(self, octets: bytes) -> bytes:
         text = octets.decode(errors="replace")

@@ -27,6 +27,8 @@ class Base64Decoder:
             return b""
         if self._ended:
             raise ValueError("octets after the end of base64")
+        if text.count(b"=", 0, whole) > 2:
+            raise ValueError("too many = at the end of base64")
         self._ended = text.endswith(b"=", 0, whole)
         return binascii.a2b_base64(text[:whole], strict_mode=True)
 

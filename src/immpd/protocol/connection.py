@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from .bodies import Body
+from .codes import Code
 from .commands import Data
 from .errors import OutOfStep, Refused, SyntaxFault
 from .grammar import Parsed, parse_line
@@ -80,10 +81,6 @@ class ServerConnection:
         """Go on after a command that stood alone has been answered."""
         self._held = False
         return [] if self.broken else self._read(self._rest)
-
-    def abandon(self, pid: str | None) -> None:
-        """The message of the pipeline was aborted: its chunked body ends here."""
-        self._chunked.pop(pid, None)
 
     def _read(self, octets: bytes) -> list[Event]:
         events: list[Event] = []
@@ -192,9 +189,9 @@ class ServerConnection:
 
     def _parse_beside_chunks(self, line: bytes, events: list[Event]) -> list[Parsed]:
         """A line while chunked bodies are open: CHUNK belongs to them, their pipelines take nothing else."""
-        pid, words = _pipeline_and_words(line)
+        chunk_pid, words = _pipeline_and_words(line)
         if words and words[0].upper() == b"CHUNK":
-            self._chunk(pid, words, events)
+            self._chunk(chunk_pid, words, events)
             return []
         kept: list[Parsed] = []
         for one in parse_line(line):
@@ -205,6 +202,11 @@ class ServerConnection:
                     return kept
                 text = "A chunked part is open in this pipeline: CHUNK n, CHUNK 0 to end it, or ABORT"
                 one = Parsed(one.pid, error=SyntaxFault("CHUNK-EXPECTED", text))  # noqa: PLW2901 - the same place in line
+            elif name == "ABORT" and one.pid in self._chunked:
+                self._end_chunks(one.pid, events)
+            elif name == "QUIT":
+                for pid in tuple(self._chunked):
+                    self._end_chunks(pid, events)
             kept.append(one)
         return kept
 
@@ -221,6 +223,12 @@ class ServerConnection:
         del self._chunked[pid]
         body.chunked = False
         events.append(Octets(body, body.decode(b"", True), True))
+
+    def _end_chunks(self, pid: str | None, events: list[Event]) -> None:
+        """ABORT or QUIT came where CHUNK could: the part ends here, and is none."""
+        body = self._chunked.pop(pid)
+        body.error = Refused(Code.CANCELLED, "ABORTED", "The part was given up before its last chunk")
+        events.append(Octets(body, b"", True))
 
     def _break(self, pid: str | None, error: Refused, events: list[Event]) -> None:
         self.broken = True

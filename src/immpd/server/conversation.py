@@ -294,30 +294,37 @@ class Conversation:
     def _end_watch(self, jobs: deque[Job]) -> None:
         """A watch of the default pipeline ends at its next command."""
         running = jobs[0]
-        if running.pid is None and running.call is not None and type(running.call.request) is Watch:
+        if len(jobs) > 1 and running.pid is None and running.call is not None and type(running.call.request) is Watch:
             running.finish_watch(_WATCH_ENDED)
 
     def finished(self, job: Job, reply: replies.Reply | None) -> None:
         """A job has been answered: the next of its pipeline, and those who wait for the end."""
         call = job.call
         jobs = self.pipelines.get(job.pid)
-        if jobs is not None and jobs and jobs[0] is job:
+        if jobs and jobs[0] is job:
             jobs.popleft()
             self._count(-job.size)
-            while jobs and not self.stream.closed:
-                following = jobs[0]
-                following.start()
-                if not following.done:
-                    break
-            if not jobs:
-                self.pipelines.pop(job.pid, None)
-                self._answer_cancels(job.pid)
+            if not job.starting:
+                self._advance(job.pid, jobs)
         if reply is not None and type(reply) is replies.Authenticated:
             self.server.logged_in(self)
         if call is not None and call.command.alone:
             self._take(self.connection.resume())
         if self._quit is not None or self._leaving is not None:
             self._quit_if_idle()
+
+    def _advance(self, pid: str | None, jobs: deque[Job]) -> None:
+        """Start what waits in a pipeline, one after the other, as long as each is answered at once."""
+        while jobs and not self.stream.closed:
+            following = jobs[0]
+            following.starting = True
+            following.start()
+            following.starting = False
+            if not following.done:
+                break
+        if not jobs:
+            self.pipelines.pop(pid, None)
+            self._answer_cancels(pid)
 
     def _count(self, octets: int) -> None:
         self._unanswered += octets

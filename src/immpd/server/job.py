@@ -50,6 +50,7 @@ class Job:
         "pid",
         "prefix",
         "size",
+        "starting",
         "written",
     )
 
@@ -70,6 +71,8 @@ class Job:
         self.error = error
         self.size = size
         self.done = False
+        self.starting = False
+        """Its pipeline is just starting it, and goes on itself where it is answered at once."""
         self.cancelled = False
         self.written = 0
         self._in_store = False

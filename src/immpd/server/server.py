@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from immpd.net.certificates import Certificates
+from immpd.net.local_socket import bind_local
 from immpd.net.stream import Stream
 from immpd.protocol.codes import Code
 from immpd.protocol.errors import Refused
@@ -79,9 +80,7 @@ class Server:
             stream.receiver = _Operator(self, stream)
             return stream
 
-        path.unlink(missing_ok=True)
-        listener = await self._loop.create_unix_server(accept, str(path))
-        os.chmod(path, 0o600)
+        listener = await self._loop.create_unix_server(accept, sock=bind_local(path))
         self._listeners.append(listener)
         self._start_sweeping()
 

@@ -187,6 +187,7 @@ async def answer(session: Session, request: AuthResponse, _: Any) -> Outcome:
     if not good:
         services.desk.failed(exchange.address, session.peer)
         session.failures += 1
+        services.log.warning("login refused", account=exchange.address, peer=session.peer)
         if session.failures >= services.authentication.attempts:
             raise Refused(Code.ATTEMPTS, "TOO-MANY-ATTEMPTS", "Too many failed attempts; good-bye")
         raise Refused(Code.AUTH_FAILED, "AUTH-FAILED", "The account or the password is wrong")
@@ -195,6 +196,7 @@ async def answer(session: Session, request: AuthResponse, _: Any) -> Outcome:
     session.device = exchange.device
     session.state = State.USER
     session.authenticated_at = services.clock.monotonic()
+    services.log.info("login accepted", account=exchange.address, device=exchange.device, peer=session.peer)
     return replies.Authenticated(text=f"Authentication accepted for {exchange.address}", v=proof)
 
 

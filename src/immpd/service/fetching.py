@@ -159,7 +159,7 @@ class _Fetch:
         if request.mime:
             return blocks(f"{name} mime".encode(), _mime(stored, parts))
         text = render_text(envelope_of(stored), parts, lambda number: inline_octets(stored, parts, number))
-        return [f"250- {clean(line)}\n".encode() for line in (*text.splitlines(), "")]
+        return [f"250- {clean(line.expandtabs())}\n".encode() for line in (*text.splitlines(), "")]
 
     def raw(self, name: str, stored: Stored) -> list[bytes]:
         request = self.request
@@ -329,5 +329,5 @@ async def _rendered(running: _Fetch, stored: Stored, parts: tuple[Part, ...], th
         pieces = blocks(f"{uuid_text(stored.id)} mime".encode(), render(envelope, parts, read))
     else:
         text = render_text(envelope, parts, read)
-        pieces = [f"250- {clean(line)}\n".encode() for line in (*text.splitlines(), "")]
+        pieces = [f"250- {clean(line.expandtabs())}\n".encode() for line in (*text.splitlines(), "")]
     return Page(pieces, then)

@@ -1,6 +1,6 @@
-"""All that the service asks of the outside: time, randomness. Filled by app, and by tests."""
+"""All that the service asks of the outside: time, randomness, a log. Filled by app, and by tests."""
 
-from typing import Protocol
+from typing import Any, Protocol
 
 
 class Clock(Protocol):
@@ -21,3 +21,19 @@ class Randomness(Protocol):
 
     def __call__(self, size: int, /) -> bytes:
         """So many unpredictable octets."""
+
+
+class Log(Protocol):
+    """Where events are told to the operator: a name and fields, never a secret, never the octets of mail."""
+
+    def debug(self, event: str, **fields: Any) -> Any:
+        """What helps to follow one message or connection."""
+
+    def info(self, event: str, **fields: Any) -> Any:
+        """What an operator wants to see of a normal day."""
+
+    def warning(self, event: str, **fields: Any) -> Any:
+        """What an operator should look at."""
+
+    def error(self, event: str, **fields: Any) -> Any:
+        """What must not happen; ``exc_info`` is the exception."""

@@ -22,7 +22,7 @@ from immpd.store.contract import Store
 
 from .ids import IdMaker
 from .outcome import Outcome, Page, Step, Wait
-from .ports import Clock, Randomness
+from .ports import Clock, Log, Randomness
 from .settings import Authentication, Limits
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ class Services(msgspec.Struct, kw_only=True, gc=False):
     limits: Limits
     authentication: Authentication
     desk: "AuthDesk"
+    log: Log
     recipients: dict[str, "Recipient"] = {}
     """What was found of plain addresses lately; whoever disables an account takes it out."""
     enders: dict[str, dict[int, Callable[[Refused], None]]] = {}

@@ -207,7 +207,7 @@ class _Range(msgspec.Struct, frozen=True):
 
 
 def _range(tx: Tx, folder: int, cursor: int | None, reverse: bool, filter: Filter) -> _Range:
-    compare, order = (">", "ASC") if reverse else ("<", "DESC")
+    compare, until, order = (">", "<=", "ASC") if reverse else ("<", ">=", "DESC")
     params: dict[str, Any] = {"folder": folder, "cursor": cursor}
     where = "p.folder = :folder"
     if cursor is not None:
@@ -221,7 +221,7 @@ def _range(tx: Tx, folder: int, cursor: int | None, reverse: bool, filter: Filte
         )
         if row is not None:
             bound = params["bound"] = row[0]
-            where += f" AND p.seq {compare}= :bound"
+            where += f" AND p.seq {until} :bound"
         where += conditions
     return _Range(f" WHERE {where} ORDER BY p.seq {order} LIMIT :limit", params, bound)
 

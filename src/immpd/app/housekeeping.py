@@ -1,0 +1,91 @@
+"""What a running server puts in order by itself, beside the conversations.
+
+Rules: a chore is done in small bounded units of work, so that no delivery waits for it; a chore that
+fails is logged and tried again at its next time; time is the injected clock's.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import msgspec
+
+from immpd.service.session import Services
+from immpd.store.accounts import ListAccounts, list_accounts
+from immpd.store.bodies import unlink_doomed
+from immpd.store.changes import ForgetChanges, ForgetRetryKeys, forget_changes, forget_retry_keys
+from immpd.store.filing import ExpireTrash, expire_trash
+
+DAY = 24 * 3600
+TRASH_DAYS = 30
+"""How long deleted messages can be taken back (docs/protocol.md, "Mailboxes")."""
+RETRY_KEY_DAYS = 30
+"""How long the same message sent again is known (docs/protocol.md, "Messages")."""
+KEPT_CHANGES = 20_000
+"""Changes of a mailbox that a client may have slept through; past them it lists again."""
+_PAGE = 200
+
+
+class Chore(msgspec.Struct, frozen=True):
+    """Something to be done every so many seconds, in units of work as small as it likes."""
+
+    name: str
+    every: float
+    work: Callable[[Services], Awaitable[object]]
+
+
+async def unlink_files(services: Services) -> None:
+    """Remove the body files of messages that were purged."""
+    await unlink_doomed(services.store, services.bodies)
+
+
+async def empty_trash(services: Services) -> None:
+    """Purge what has been in TRASH for 30 days, and tell those who watch."""
+    before = services.clock.now() - TRASH_DAYS * DAY * 1000
+    more = True
+    while more:
+        expired = await services.store.write(expire_trash(ExpireTrash(before)))
+        services.bus.publish(expired.changes)
+        more = expired.more
+
+
+async def drop_retry_keys(services: Services) -> None:
+    """Forget which messages came more than 30 days ago."""
+    before = services.clock.now() // (DAY * 1000) - RETRY_KEY_DAYS
+    after: bytes | None = b""
+    while after is not None:
+        after = await services.store.write(forget_retry_keys(ForgetRetryKeys(before, after)))
+
+
+async def drop_changes(services: Services) -> None:
+    """Keep the last changes of every mailbox, forget those before."""
+    after = ""
+    while accounts := await services.store.read(list_accounts(ListAccounts(None, after, _PAGE))):
+        for account in accounts:
+            while await services.store.write(forget_changes(ForgetChanges(account.mailbox, KEPT_CHANGES))):
+                pass
+        after = accounts[-1].address
+
+
+CHORES = (
+    Chore("unlink files", 60, unlink_files),
+    Chore("empty trash", 900, empty_trash),
+    Chore("drop retry keys", DAY, drop_retry_keys),
+    Chore("drop changes", DAY, drop_changes),
+)
+
+
+async def keep_house(services: Services, chores: tuple[Chore, ...] = CHORES) -> None:
+    """Do each chore at once and then at its times, until cancelled."""
+    clock = services.clock
+    due = {chore.name: clock.monotonic() for chore in chores}
+    while True:
+        for chore in chores:
+            if due[chore.name] > clock.monotonic():
+                continue
+            due[chore.name] = clock.monotonic() + chore.every
+            try:
+                await chore.work(services)
+            except Exception as error:
+                services.log.error("chore failed", chore=chore.name, exc_info=error)
+            await asyncio.sleep(0)
+        await clock.sleep(max(0.0, min(due.values()) - clock.monotonic()))

@@ -1,0 +1,100 @@
+"""The command ``immp``: its sub-commands, its help, and how it ends.
+
+Rule: sub-commands are named here and imported when they are called (``immp ls`` <= 300 ms).
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+
+from cyclopts import App, CycloptsError
+
+from .person_common import INTERRUPTED, OK, USAGE, describe_error, exit_code, tell
+
+HELP = """Mail and messages by IMMP, from the command line.
+
+Begin with: immp login ADDRESS
+
+Exit codes: 0 done; 1 refused, or not there; 2 the command line, or a file that it names, is wrong;
+3 not logged in, or the log-in failed; 4 the server cannot be reached, or the connection was lost;
+5 the server shows another key than the known one; 75 not possible now, try again later.
+"""
+
+COMMANDS = {
+    "login": ("person_login:login", "Log in and keep the log-in for the other commands."),
+    "send": ("person_send:send", "Send a message; its text is read from standard input."),
+    "ls": ("person_read:ls", "List a folder's messages, the newest first; / lists the folders."),
+    "read": ("person_read:read", "Read messages."),
+    "flag": ("person_change:flag", "Set and clear flags: immp flag 1a2b3c4d +FLAGGED -READ +todo."),
+    "mv": ("person_change:mv", "Move messages into another folder: immp mv ID… FOLDER."),
+    "cp": ("person_change:cp", "Put messages into a further folder: immp cp ID… FOLDER."),
+    "rm": ("person_change:rm", "Delete messages: into TRASH, or with --purge for good."),
+    "folders": ("person_read:folders", "List the folders with their unread and total counts."),
+    "watch": ("person_watch:watch", "Show what happens in the mailbox, as it happens, until Ctrl-C."),
+    "whoami": ("person_login:whoami", "Ask the server who you are."),
+    "passwd": ("person_login:passwd", "Change the password."),
+    "logout": ("person_login:logout", "Forget a log-in on this machine."),
+    "do": ("person_wire:do", "Run commands of the protocol: immp do MBOX INDEX /inbox LIMIT 3 +JSON."),
+    "raw": ("person_wire:raw", "Speak the protocol by hand: what you type is sent, what the server says is shown."),
+}
+"""Name: where it is, and its line in the list; a test compares the line with the command's own words."""
+FOLDER_COMMANDS = {
+    "add": ("person_change:add_folder", "Make a folder, and those above it where they are missing."),
+    "rename": ("person_change:rename_folder", "Give a folder, with all below it, another name or place."),
+    "rm": ("person_change:remove_folder", "Remove an empty folder."),
+    "ls": ("person_read:folders", "List the folders with their unread and total counts."),
+}
+
+
+def make_app() -> App:
+    """The application with all sub-commands, none of which is imported yet."""
+    from immpd import __version__
+
+    app = App(name="immp", help=HELP, version=__version__, result_action="return_value")
+    folder = App(name="folder", help="Make, rename, remove and list folders.", result_action="return_value")
+    for name, (place, words) in COMMANDS.items():
+        app.command(f"immpd.cli.{place}", name=name, help=words)
+        if name == "folders":
+            app.command(folder)
+    for name, (place, words) in FOLDER_COMMANDS.items():
+        folder.command(f"immpd.cli.{place}", name=name, help=words)
+    return app
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one command; returns the exit code and never raises."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        code = make_app()(arguments, exit_on_error=False, print_error=False)
+        sys.stdout.flush()
+    except CycloptsError as error:
+        tell(f"{_usage(error)} (immp --help tells more)")
+        return USAGE
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has seen enough, as head does.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+    except Exception as error:
+        found = exit_code(error)
+        if found is None:
+            if "IMMP_DEBUG" in os.environ:
+                raise
+            tell(f"something nobody foresaw: {type(error).__name__}: {error} (IMMP_DEBUG=1 shows where)")
+            return 70  # EX_SOFTWARE
+        tell(_one_line(describe_error(error)))
+        return found
+    return code if isinstance(code, int) else OK
+
+
+def _usage(error: CycloptsError) -> str:
+    return _one_line(str(error)).rstrip(".")
+
+
+def _one_line(text: str) -> str:
+    from immpd.protocol.text import clean
+
+    return clean(" ".join(text.split()))

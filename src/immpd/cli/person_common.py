@@ -1,0 +1,130 @@
+"""What every command of ``immp`` shares: its options, its session, how it ends.
+
+Rules: an error is one line on standard error and an exit code that scripts can rely on; what a
+command prints for programs (``--json``) is one JSON object a line; nothing heavy is imported before
+it is needed, for a command must be done in 300 ms.
+"""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+if TYPE_CHECKING:
+    from immpd.client import Client
+    from immpd.net.fingerprints import FirstSight
+
+OK = 0
+REFUSED = 1
+USAGE = 2
+NOT_LOGGED_IN = 3
+NOT_REACHED = 4
+OTHER_KEY = 5
+TEMPORARY = 75
+"""EX_TEMPFAIL of sysexits.h: the same command may succeed later."""
+INTERRUPTED = 130
+
+
+class UsageError(Exception):
+    """The command line, or a file that it names, is not what it should be."""
+
+
+class NotLoggedIn(Exception):
+    """There is no profile to work with."""
+
+
+class NotThere(Exception):
+    """What was named does not exist, or is not the only one."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Common:
+    """Options of every command."""
+
+    profile: Annotated[str | None, Parameter(name=("--profile", "--account"), env_var="IMMP_PROFILE")] = None
+    """Which log-in to use: a profile's name or its address; by default the last one logged in."""
+    json: Annotated[bool, Parameter(name="--json", negative=())] = False
+    """One JSON object a line instead of text for people."""
+
+
+@asynccontextmanager
+async def session(common: Common | None) -> AsyncIterator["Client"]:
+    """Log in with the profile that the options name."""
+    from immpd.client import Secret, connect
+    from immpd.client.home import default_home
+    from immpd.net.fingerprints import KnownPeers
+
+    from .person_profile import Profiles
+
+    home = default_home()
+    _, profile = Profiles(home).load((common or Common()).profile)
+    async with connect(
+        profile.address,
+        server=profile.server or None,
+        h=Secret(profile.h, profile.salt, profile.iterations),
+        device=profile.device,
+        known=KnownPeers(home),
+        on_first_sight=show_first_sight,
+        direct=profile.direct,
+    ) as me:
+        yield me
+
+
+def show_first_sight(trust: "FirstSight") -> None:
+    """Tell the person of a key that is seen for the first time."""
+    tell(
+        f"The key of {trust.domain} is seen for the first time: SHA-256 {trust.fingerprint}\n"
+        "immp: It is kept from now on; compare it with what the server's administrator says."
+    )
+
+
+def run(work: Coroutine[Any, Any, int | None]) -> int:
+    """Run a command's work; what it returns is the exit code."""
+    return asyncio.run(work) or OK
+
+
+def tell(text: str) -> None:
+    """A line for the person, on standard error."""
+    sys.stderr.write(f"immp: {text}\n")
+
+
+def exit_code(error: BaseException) -> int | None:
+    """What a script learns of an error; None for what nobody foresaw."""
+    from immpd.client import ClientError, FingerprintMismatch, PasswordNeeded, Refused, ServerNotProven
+    from immpd.model.imid import ImidError
+    from immpd.net.fingerprints import KnownPeersUnreadable
+    from immpd.protocol.codes import Code
+    from immpd.protocol.scram import ScramError
+
+    if isinstance(error, Refused):
+        if error.retry is not None or error.code is Code.TEMPORARY:
+            return TEMPORARY
+        return NOT_LOGGED_IN if error.code in (Code.AUTH_FAILED, Code.ATTEMPTS) else REFUSED
+    if isinstance(error, NotThere):
+        return REFUSED
+    if isinstance(error, NotLoggedIn | PasswordNeeded | ServerNotProven):
+        return NOT_LOGGED_IN
+    if isinstance(error, FingerprintMismatch | KnownPeersUnreadable):
+        return OTHER_KEY
+    if isinstance(error, ClientError):
+        return NOT_REACHED
+    if isinstance(error, UsageError | ImidError | ScramError | OSError | ValueError):
+        return USAGE
+    return None
+
+
+def describe_error(error: BaseException) -> str:
+    """An error in one line for people."""
+    from immpd.client import Refused
+
+    if isinstance(error, Refused):
+        later = f" (try again in {error.retry} s)" if error.retry is not None else ""
+        return f"{error.text} [{error.word}]{later}" if error.word else f"{error.text}{later}"
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return str(error) or type(error).__name__

@@ -1,0 +1,173 @@
+"""``immp ls``, ``folders``, ``read``."""
+
+import os
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from .person_common import Common, UsageError, run, session
+
+if TYPE_CHECKING:
+    from immpd.client import Client
+    from immpd.model.imid import Imid
+    from immpd.model.message import IndexRow
+
+_SWITCH = Parameter(negative=())
+
+
+def ls(
+    path: str = "INBOX",
+    /,
+    *,
+    limit: Annotated[int, Parameter(name=("--limit", "-n"))] = 25,
+    all: Annotated[bool, _SWITCH] = False,
+    common: Common | None = None,
+) -> int:
+    """List a folder's messages, the newest first; / lists the folders.
+
+    Parameters
+    ----------
+    path
+        A folder, with a filter where you like: INBOX, work/plans, INBOX::unread, INBOX::from:bob.
+    limit
+        At most so many.
+    all
+        All of them.
+    """
+    if path == "/":
+        return folders(common=common)
+
+    async def work() -> None:
+        from .person_naming import folder_path
+        from .person_output import print_index, print_json
+
+        where = folder_path(path)
+        rows: list[IndexRow] = []
+        async with session(common) as me:
+            async for row in me.index(where, limit=None if all else limit):
+                if common is not None and common.json:
+                    print_json(row)
+                else:
+                    rows.append(row)
+        print_index(rows, sent=bool(where.path) and where.path[0].upper() in ("SENT", "DRAFTS"))
+
+    return run(work())
+
+
+def folders(*, common: Common | None = None) -> int:
+    """List the folders with their unread and total counts."""
+
+    async def work() -> None:
+        from immpd.protocol.text import clean
+
+        from .person_output import print_json, print_table
+
+        async with session(common) as me:
+            found = await me.folders()
+        if common is not None and common.json:
+            for row in found:
+                print_json(row)
+            return
+        cells = [[clean(row.path), str(row.u) if row.u else "", str(row.t)] for row in found]
+        print_table(cells, bold=[number for number, row in enumerate(found) if row.u], right=(1, 2))
+
+    return run(work())
+
+
+def read(
+    *ids: str,
+    folder: Annotated[str, Parameter(name=("--folder", "-f"))] = "INBOX",
+    raw: Annotated[bool, _SWITCH] = False,
+    mime: Annotated[bool, _SWITCH] = False,
+    part: int | None = None,
+    output: Annotated[Path | None, Parameter(name=("--output", "-o"))] = None,
+    keep_unread: Annotated[bool, _SWITCH] = False,
+    common: Common | None = None,
+) -> int:
+    """Read messages.
+
+    Parameters
+    ----------
+    ids
+        Ids as immp ls shows them, whole ones, or FOLDER#id.
+    folder
+        The folder that the ids are of.
+    raw
+        The octets of the parts as they are.
+    mime
+        As Internet mail (RFC 5322).
+    part
+        The octets of this part alone; the numbers stand below a message's text.
+    output
+        Write into this file.
+    keep_unread
+        Do not mark as read.
+    """
+    as_json = common is not None and common.json
+    if not ids:
+        raise UsageError("Say which message: immp read ID")
+    if raw + mime + (part is not None) + as_json > 1:
+        raise UsageError("--raw, --mime, --part and --json exclude each other")
+
+    async def work() -> None:
+        from .person_naming import check_names, messages
+        from .person_output import print_json_octets, print_text
+
+        check_names(ids, folder)
+        async with session(common) as me:
+            for path in await messages(me, ids, folder):
+                if raw or mime or part is not None:
+                    await _octets(_source(me, path, raw=raw, part=part, keep_unread=keep_unread), output)
+                elif as_json:
+                    async for octets in me.fetch_json(path, keep_unread=keep_unread):
+                        print_json_octets(octets)
+                elif output is not None:
+                    await _octets(_text(me, path, keep_unread), output)
+                else:
+                    async for line in me.fetch_text(path, keep_unread=keep_unread):
+                        print_text(line)
+
+    if output is not None and len(ids) > 1:
+        raise UsageError("--output takes one message")
+    return run(work())
+
+
+async def _source(
+    me: "Client", path: "Imid", *, raw: bool, part: int | None, keep_unread: bool
+) -> AsyncIterator[bytes]:
+    if part is not None:
+        async for octets in me.fetch_part(path, part):
+            yield octets
+        return
+    blocks = me.raw(path, keep_unread=keep_unread) if raw else me.fetch_mime(path, keep_unread=keep_unread)
+    async for block in blocks:
+        yield block.octets
+
+
+async def _text(me: "Client", path: "Imid", keep_unread: bool) -> AsyncIterator[bytes]:
+    async for line in me.fetch_text(path, keep_unread=keep_unread):
+        yield f"{line}\n".encode()
+
+
+async def _octets(source: AsyncIterator[bytes], output: Path | None) -> None:
+    """To standard output, or into a file that appears when it is whole."""
+    from .person_output import write_octets
+
+    if output is None:
+        async for octets in source:
+            write_octets(octets)
+        sys.stdout.flush()
+        return
+    if output.is_dir():  # noqa: ASYNC240 - a command that does one thing may wait for the disk
+        raise UsageError(f"{output} is a folder; name a file")
+    partly = output.with_name(f".{output.name}.{os.getpid()}.part")
+    try:
+        with open(partly, "wb") as file:  # noqa: ASYNC230
+            async for octets in source:
+                file.write(octets)
+        os.replace(partly, output)
+    finally:
+        partly.unlink(missing_ok=True)

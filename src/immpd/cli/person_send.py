@@ -1,0 +1,137 @@
+"""``immp send``."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+from uuid import UUID
+
+from cyclopts import Parameter
+
+from .person_common import OK, REFUSED, TEMPORARY, Common, UsageError, run, session, tell
+
+if TYPE_CHECKING:
+    from immpd.protocol.replies import Delivered
+
+
+def send(
+    *to: str,
+    subject: Annotated[str | None, Parameter(name=("--subject", "-s"))] = None,
+    attach: Annotated[tuple[Path, ...], Parameter(name=("--attach", "-a"), negative=())] = (),
+    cc: Annotated[tuple[str, ...], Parameter(negative=())] = (),
+    bcc: Annotated[tuple[str, ...], Parameter(negative=())] = (),
+    message: Annotated[str | None, Parameter(name=("--message", "-m"))] = None,
+    important: Annotated[bool | None, Parameter(negative=())] = None,
+    id: UUID | None = None,
+    eml: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
+    common: Common | None = None,
+) -> int:
+    """Send a message; its text is read from standard input.
+
+    Parameters
+    ----------
+    to
+        Recipients: name@domain.
+    subject
+        What it is about.
+    attach
+        A file to attach; may be given several times.
+    cc
+        Who gets a copy; may be given several times.
+    bcc
+        Who gets a copy that the others do not know of; may be given several times.
+    message
+        The text, instead of standard input.
+    important
+        Mark it as important.
+    id
+        The message's UUID: sending again with the same one delivers once.
+    eml
+        A file with a whole Internet mail (RFC 5322) to send as it is; - is standard input.
+    """
+    if not (to or cc or bcc):
+        raise UsageError("Say who it is for: immp send ADDRESS…")
+    if eml is not None and (message is not None or attach):
+        raise UsageError("--eml takes neither --message nor --attach: the mail is whole")
+    source: Path | bytes | None = None
+    text = message
+    if eml is not None:
+        source = sys.stdin.buffer.read() if eml == "-" else Path(eml)
+    elif message is None:
+        text = _typed()
+    _check(to, cc, bcc, text, attach, source)
+
+    async def work() -> int:
+        from immpd.client import ConnectionLost, new_id
+
+        message_id = id or new_id()
+        for last in (False, True):
+            try:
+                async with session(common) as me:
+                    delivered = await me.send(
+                        to,
+                        subject,
+                        text,
+                        cc=cc,
+                        bcc=bcc,
+                        attachments=attach,
+                        important=important,
+                        id=message_id,
+                        eml=source,
+                    )
+                    break
+            except ConnectionLost:
+                # Whether it was delivered nobody knows; with the same ID, once more is safe.
+                if last:
+                    raise
+        return _tell(delivered, common)
+
+    return run(work())
+
+
+def _check(
+    to: tuple[str, ...],
+    cc: tuple[str, ...],
+    bcc: tuple[str, ...],
+    text: str | None,
+    attach: tuple[Path, ...],
+    source: Path | bytes | None,
+) -> None:
+    """Find out what is wrong with names and files before anybody is called; raises ImidError, OSError."""
+    from immpd.client.composing import compose_parts, imids_of
+
+    imids_of((*to, *cc, *bcc))
+    compose_parts(text, attach, source)
+
+
+def _typed() -> str:
+    """The text from standard input."""
+    if sys.stdin.isatty():
+        tell("Type the message; Ctrl-D on a line of its own ends it")
+    octets = sys.stdin.buffer.read()
+    try:
+        return octets.decode()
+    except UnicodeDecodeError:
+        raise UsageError("The text is not UTF-8; attach it with -a, or send a whole mail with --eml") from None
+
+
+def _tell(delivered: "Delivered", common: Common | None) -> int:
+    from immpd.protocol.codes import Code
+
+    from .person_output import print_json, print_text
+
+    refused = [row for row in delivered.rows if row.outcome == "refused"]
+    if common is not None and common.json:
+        rows = [
+            {"recipient": row.imid, "outcome": row.outcome, "code": row.code, "text": row.text}
+            for row in delivered.rows
+        ]
+        print_json({"id": delivered.id, "recipients": rows})
+    else:
+        for row in delivered.rows:
+            if row.outcome != "refused":
+                print_text(f"{row.imid}: {row.text or row.outcome}")
+        for row in refused:
+            tell(f"{row.imid}: {row.text}")
+    if not refused:
+        return OK
+    return TEMPORARY if all(row.code == Code.TEMPORARY for row in refused) else REFUSED

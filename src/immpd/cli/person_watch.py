@@ -1,0 +1,93 @@
+"""``immp watch``."""
+
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from .person_common import OK, Common, run, session
+
+if TYPE_CHECKING:
+    from immpd.client import Event
+
+_SWITCH = Parameter(negative=())
+_QUIET = ("watching", "alive")
+
+
+def watch(
+    *paths: str,
+    name: str = "",
+    since: str | None = None,
+    ack: Annotated[bool, _SWITCH] = False,
+    count: int | None = None,
+    common: Common | None = None,
+) -> int:
+    """Show what happens in the mailbox, as it happens, until Ctrl-C.
+
+    Parameters
+    ----------
+    paths
+        Only these folders.
+    name
+        The server keeps a place in the timeline for each name on this device.
+    since
+        Begin behind this cursor; by default behind the last event that was acknowledged, else now.
+    ack
+        Acknowledge each event when it was shown: the next watch goes on behind it.
+    count
+        End after so many events.
+    """
+    as_json = common is not None and common.json
+
+    async def work() -> None:
+        from .person_naming import folder_path
+        from .person_output import print_json
+
+        left = count
+        async with session(common) as me:
+            async for event in me.watch(*(folder_path(path) for path in paths), since=since, name=name):
+                if as_json:
+                    print_json(event)
+                elif event.event not in _QUIET:
+                    _show(event)
+                _flush()
+                if event.event in _QUIET:
+                    continue
+                if ack:
+                    await me.ack(event.cursor, name=name)
+                if left is not None:
+                    left -= 1
+                    if left <= 0:
+                        break
+
+    try:
+        return run(work())
+    except KeyboardInterrupt:
+        return OK
+
+
+def _flush() -> None:
+    import sys
+
+    sys.stdout.flush()
+
+
+def _show(event: "Event") -> None:
+    """One line for an event."""
+    from immpd.protocol.text import clean
+
+    from .person_output import print_text
+
+    tail = event.id[-8:]
+    if event.event in ("mail", "copied"):
+        text = f"{event.event}  {tail}  {event.folder}  {event.author or event.from_}  {event.subject}"
+    elif event.event == "moved":
+        text = f"moved  {tail}  {event.from_folder} → {event.folder}"
+    elif event.event == "flags":
+        text = f"flags  {tail}  {event.folder}  {' '.join(event.flags) or '(none)'}"
+    elif event.was:
+        text = f"{event.event}  {event.was} → {event.folder}"
+    elif event.event == "resync":
+        text = "resync  Older events are no longer known; list again"
+    else:
+        text = "  ".join(filter(None, (event.event, tail, event.folder)))
+    print_text(clean(text))

@@ -1,0 +1,52 @@
+"""The client: a person's or a program's side of IMMP.
+
+    async with immpd.client.connect("alice@a.com", password="…", device="laptop") as me:
+        async for row in me.index("/inbox", limit=10):
+            print(row.from_, row.subject)
+        await me.send("bob@a.com", "Lunch?", "At twelve.")
+
+``immpd.client.blocking`` offers the same without ``async``. Errors: ``immpd.client.errors``.
+"""
+
+from .caller import Caller, MessagePipeline, ReplyStream
+from .client import Client, Secret, at
+from .composing import Attachment, new_id
+from .connecting import Server, connect, open_client
+from .errors import (
+    CannotConnect,
+    ClientError,
+    ConnectionLost,
+    FingerprintMismatch,
+    NotSecure,
+    PasswordNeeded,
+    ProtocolFault,
+    Refused,
+    ServerNotProven,
+    TooSlow,
+)
+from .events import Event
+
+__all__ = [
+    "Attachment",
+    "Caller",
+    "CannotConnect",
+    "Client",
+    "ClientError",
+    "ConnectionLost",
+    "Event",
+    "FingerprintMismatch",
+    "MessagePipeline",
+    "NotSecure",
+    "PasswordNeeded",
+    "ProtocolFault",
+    "Refused",
+    "ReplyStream",
+    "Secret",
+    "Server",
+    "ServerNotProven",
+    "TooSlow",
+    "at",
+    "connect",
+    "new_id",
+    "open_client",
+]

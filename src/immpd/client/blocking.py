@@ -1,0 +1,307 @@
+"""The client without ``async``: made from client.py by blocking_source.py, never edited by hand.
+
+    with immpd.client.blocking.connect("alice@a.com", password="…") as me:
+        for row in me.index("/inbox", limit=10):
+            print(row.from_, row.subject)
+
+Rules: a session has a loop on a thread of its own, and may be used from any thread; iterators take from
+the server only what is taken from them.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import UUID
+
+from immpd.model.imid import Imid
+from immpd.model.message import FetchedMessage, IndexRow
+from immpd.net.fingerprints import FirstSight, KnownPeers
+from immpd.protocol import replies as r
+from immpd.protocol.connection import Block
+from immpd.protocol.registry import Request
+
+from .blocking_loop import LoopThread, R
+from .client import Client as AsyncClient
+from .client import PathLike, Secret
+from .composing import Attachment, Recipients
+from .connecting import open_client
+from .events import Event
+
+__all__ = ["Client", "connect"]
+
+
+class Client:
+    """A session, as ``immpd.client.Client``; made by ``connect``."""
+
+    def __init__(self, client: AsyncClient, thread: LoopThread) -> None:
+        self._client = client
+        self._thread = thread
+
+    @property
+    def about(self) -> r.Capabilities:
+        """What the server's greeting inside TLS offered."""
+        return self._client.about
+
+    @property
+    def account(self) -> Imid | None:
+        """Who this session is."""
+        return self._client.account
+
+    @property
+    def secret(self) -> Secret | None:
+        """What the password became, for the next log-in without it."""
+        return self._client.secret
+
+    def call(self, request: Request[R], octets: bytes | None = None) -> R:
+        """Run one command to its typed reply; ``octets`` are what follows DATA."""
+        return self._thread.run(self._client.call(request, octets))
+
+    def noop(self) -> r.Ok:
+        """Nothing, and back: NOOP."""
+        return self._thread.run(self._client.noop())
+
+    def who(self) -> r.Who:
+        """Account, device and state of this session: WHO."""
+        return self._thread.run(self._client.who())
+
+    def caps(self) -> r.Capabilities:
+        """What the server offers: CAPS."""
+        return self._thread.run(self._client.caps())
+
+    def help(self, *words: str) -> tuple[str, ...]:
+        """The server's help, of all commands or of one: HELP."""
+        return self._thread.run(self._client.help(*words))
+
+    def cancel(self, pid: str) -> r.Ok:
+        """End what runs in a pipeline (``ReplyStream.pipeline``): CANCEL."""
+        return self._thread.run(self._client.cancel(pid))
+
+    def close(self) -> None:
+        """Say QUIT, wait a moment for the good-bye, hang up."""
+        self._thread.run(self._client.close())
+
+    def abort(self) -> None:
+        """Hang up at once."""
+        self._thread.run(self._client.abort())
+
+    def folders(self) -> tuple[r.FolderRow, ...]:
+        """All folders with their counts: MBOX LIST."""
+        return self._thread.run(self._client.folders())
+
+    def check(self, path: PathLike, *, recursive: bool = False) -> tuple[r.FolderCounts, ...]:
+        """Unread, total and state of a folder, with ``recursive`` of all below it too: MBOX CHECK."""
+        return self._thread.run(self._client.check(path, recursive=recursive))
+
+    def create(self, path: PathLike) -> r.Ok:
+        """Make a folder: MBOX CREATE."""
+        return self._thread.run(self._client.create(path))
+
+    def rename(self, path: PathLike, to: PathLike) -> r.Ok:
+        """Give a folder, with all below it, another name or place: MBOX RENAME."""
+        return self._thread.run(self._client.rename(path, to))
+
+    def remove(self, path: PathLike, *, recursive: bool = False) -> r.Ok:
+        """Remove an empty folder; ``recursive`` sends what is in it to TRASH: MBOX REMOVE."""
+        return self._thread.run(self._client.remove(path, recursive=recursive))
+
+    def index_page(
+        self,
+        path: PathLike,
+        *,
+        since: str | None = None,
+        after: UUID | str | None = None,
+        limit: int | None = None,
+        reverse: bool = False,
+    ) -> r.IndexPage:
+        """One page of a folder's rows with its state, and whether more follow: MBOX INDEX."""
+        return self._thread.run(self._client.index_page(path, since=since, after=after, limit=limit, reverse=reverse))
+
+    def index(
+        self,
+        path: PathLike,
+        *,
+        since: str | None = None,
+        after: UUID | str | None = None,
+        limit: int | None = None,
+        reverse: bool = False,
+    ) -> Iterator[IndexRow]:
+        """A folder's rows, newest first, page by page as they are taken: MBOX INDEX.
+
+        ``since`` (a state) shows only what changed after it; ``after`` begins behind a message.
+        """
+        yield from self._thread.iterate(
+            self._client.index(path, since=since, after=after, limit=limit, reverse=reverse)
+        )
+
+    def fetch(
+        self, path: PathLike, *, keep_unread: bool = False, after: UUID | str | None = None, limit: int | None = None
+    ) -> Iterator[FetchedMessage]:
+        """Messages with envelope, text and small parts; marks them read unless ``keep_unread``: MBOX FETCH +JSON."""
+        yield from self._thread.iterate(self._client.fetch(path, keep_unread=keep_unread, after=after, limit=limit))
+
+    def fetch_json(
+        self, path: PathLike, *, keep_unread: bool = False, after: UUID | str | None = None, limit: int | None = None
+    ) -> Iterator[bytes]:
+        """As ``fetch``, each message as the JSON object that came."""
+        yield from self._thread.iterate(
+            self._client.fetch_json(path, keep_unread=keep_unread, after=after, limit=limit)
+        )
+
+    def fetch_text(self, path: PathLike, *, keep_unread: bool = False, limit: int | None = None) -> Iterator[str]:
+        """Messages as lines of text for people, an empty line behind each: MBOX FETCH."""
+        yield from self._thread.iterate(self._client.fetch_text(path, keep_unread=keep_unread, limit=limit))
+
+    def fetch_mime(self, path: PathLike, *, keep_unread: bool = False) -> Iterator[Block]:
+        """Messages as Internet mail, in blocks of at most 64 KiB: MBOX FETCH +MIME."""
+        yield from self._thread.iterate(self._client.fetch_mime(path, keep_unread=keep_unread))
+
+    def raw(self, path: PathLike, *, keep_unread: bool = False) -> Iterator[Block]:
+        """Each part's octets as they are, in blocks that name message and part: MBOX FETCH +RAW."""
+        yield from self._thread.iterate(self._client.raw(path, keep_unread=keep_unread))
+
+    def fetch_part(self, path: PathLike, part: int, range: tuple[int, int | None] | None = None) -> Iterator[bytes]:
+        """The octets of one part of one message, or a ``range`` of them (first, last or None): MBOX FETCH PART."""
+        yield from self._thread.iterate(self._client.fetch_part(path, part, range))
+
+    def flag(self, path: PathLike, *, add: Iterable[str] = (), clear: Iterable[str] = ()) -> r.Changed:
+        """Set and clear READ, FLAGGED, ANSWERED, IMPORTANT, DRAFT and keywords of messages: MBOX FLAG."""
+        return self._thread.run(self._client.flag(path, add=add, clear=clear))
+
+    def move(self, path: PathLike, to: PathLike) -> r.Changed:
+        """Move messages into another folder: MBOX MOVE."""
+        return self._thread.run(self._client.move(path, to))
+
+    def copy(self, path: PathLike, to: PathLike) -> r.Copied:
+        """Put messages into a further folder: MBOX COPY."""
+        return self._thread.run(self._client.copy(path, to))
+
+    def delete(self, path: PathLike, *, purge: bool = False) -> r.Changed:
+        """Messages to TRASH, or with ``purge`` gone for good: MBOX DELETE."""
+        return self._thread.run(self._client.delete(path, purge=purge))
+
+    def send(
+        self,
+        to: Recipients = (),
+        subject: str | None = None,
+        text: str | None = None,
+        *,
+        cc: Recipients = (),
+        bcc: Recipients = (),
+        attachments: Sequence[Attachment | Path | bytes] = (),
+        important: bool | None = None,
+        secure: bool = False,
+        id: UUID | str | None = None,
+        eml: Path | bytes | None = None,
+    ) -> r.Delivered:
+        """Send a message: DELIVER, DATA for each part, DONE.
+
+        Large files are read and sent side by side as the server takes them. ``eml`` is a whole Internet mail
+        (RFC 5322) in place of ``text`` and ``attachments``. ``id`` makes sending again safe: the same message
+        with the same ID is delivered once; the reply's ``id`` is it. Refused is raised where nobody gets the
+        message; otherwise the reply's rows say what became of each recipient. OSError where a file cannot be read.
+        """
+        return self._thread.run(
+            self._client.send(
+                to,
+                subject,
+                text,
+                cc=cc,
+                bcc=bcc,
+                attachments=attachments,
+                important=important,
+                secure=secure,
+                id=id,
+                eml=eml,
+            )
+        )
+
+    def put(
+        self,
+        path: PathLike,
+        subject: str | None = None,
+        text: str | None = None,
+        *,
+        to: Recipients = (),
+        cc: Recipients = (),
+        bcc: Recipients = (),
+        attachments: Sequence[Attachment | Path | bytes] = (),
+        important: bool | None = None,
+        flags: Iterable[str] = (),
+        id: UUID | str | None = None,
+        eml: Path | bytes | None = None,
+    ) -> r.Stored:
+        """Put a message into a folder without sending it: MBOX PUT, DATA for each part, DONE."""
+        return self._thread.run(
+            self._client.put(
+                path,
+                subject,
+                text,
+                to=to,
+                cc=cc,
+                bcc=bcc,
+                attachments=attachments,
+                important=important,
+                flags=flags,
+                id=id,
+                eml=eml,
+            )
+        )
+
+    def watch(
+        self, *paths: PathLike, since: str | None = None, name: str = "", acknowledge: bool = False
+    ) -> Iterator[Event]:
+        """Events as they happen, from ``since`` (a cursor), else from where this device acknowledged last: WATCH.
+
+        The first is ``watching``. ``acknowledge`` confirms each event when the next is asked for.
+        """
+        yield from self._thread.iterate(self._client.watch(*paths, since=since, name=name, acknowledge=acknowledge))
+
+    def ack(self, cursor: str, *, name: str = "") -> r.Ok:
+        """Confirm all events up to a cursor; the server keeps it for this device and the watch's name: ACK."""
+        return self._thread.run(self._client.ack(cursor, name=name))
+
+    def change_password(self, new: str) -> Secret:
+        """Set another password; wants a log-in of the last 5 minutes: AUTH PASSWORD. Returns what it became.
+
+        Raises ``immpd.protocol.scram.ScramError`` where the password has characters that none can have.
+        """
+        return self._thread.run(self._client.change_password(new))
+
+
+@contextmanager
+def connect(
+    address: str,
+    *,
+    server: str | None = None,
+    password: str | None = None,
+    h: "Secret | bytes | None" = None,
+    device: str = "",
+    fingerprint: str | None = None,
+    known: KnownPeers | None = None,
+    on_first_sight: Callable[[FirstSight], None] | None = None,
+    direct: bool = False,
+) -> Iterator[Client]:
+    """``with connect("alice@a.com", password=…) as me:``; everything as ``immpd.client.open_client`` says."""
+    thread = LoopThread()
+    try:
+        client = thread.run(
+            open_client(
+                address,
+                server=server,
+                password=password,
+                h=h,
+                device=device,
+                fingerprint=fingerprint,
+                known=known,
+                on_first_sight=on_first_sight,
+                direct=direct,
+            )
+        )
+        try:
+            yield Client(client, thread)
+        except BaseException:
+            thread.run(client.abort())
+            raise
+        thread.run(client.close())
+    finally:
+        thread.stop()

@@ -1,0 +1,46 @@
+"""What a WATCH shows: typed events.
+
+Rule: an event of a kind or with fields that this version does not know is still an event: ``event``
+and ``cursor`` are always there (docs/protocol.md, "WATCH").
+"""
+
+import msgspec
+
+from immpd.model.message import Importance, IndexRow
+
+
+class Event(msgspec.Struct, frozen=True, omit_defaults=True, rename="kebab"):
+    """Something that happened in the mailbox; ``cursor`` is what ACK confirms.
+
+    ``event`` is watching, mail, copied, flags, moved, gone, folder-created, folder-renamed,
+    folder-removed, resync, alive, or one of a later version.
+    """
+
+    cursor: str
+    event: str
+    id: str = ""
+    folder: str = ""
+    was: str = ""
+    """The folder's path before it was renamed."""
+    from_folder: str = ""
+    """Of moved: where it lay before."""
+    flags: tuple[str, ...] = ()
+    from_: str = msgspec.field(name="from", default="")
+    to: tuple[str, ...] = ()
+    subject: str = ""
+    date: str = ""
+    size: int = 0
+    state: str = ""
+    thread: str = ""
+    parts: int = 0
+    importance: Importance = "normal"
+    verified: bool = False
+    author: str = ""
+
+    @property
+    def row(self) -> IndexRow | None:
+        """The message's row as MBOX INDEX shows it, where the event brought one (mail, copied)."""
+        if not self.date:
+            return None
+        names = IndexRow.__struct_fields__
+        return IndexRow(**{name: getattr(self, name) for name in names})

@@ -1,0 +1,460 @@
+"""One connection to a server: commands out in pipelines, reply lines and blocks back to who waits for them.
+
+Rules: a pipeline's name is used again only after its last command was answered; reading stops while
+a stream's consumer is behind, but never while anybody waits for something else; when the connection
+goes, everybody who waits hears why (docs/protocol.md, "Pipelines").
+"""
+
+import asyncio
+import ssl
+from collections import deque
+from collections.abc import Callable
+from typing import Any, cast
+
+from immpd.net.certificates import ALPN
+from immpd.net.stream import Stream
+from immpd.protocol.codes import Code, describe
+from immpd.protocol.connection import Block, ClientConnection, ReplyLine
+from immpd.protocol.errors import OutOfStep, Refused
+from immpd.protocol.grammar import print_request
+from immpd.protocol.registry import Request
+from immpd.protocol.replies import Line
+from immpd.protocol.text import CONTROL
+
+from .errors import ConnectionLost, NotSecure, ProtocolFault, TooSlow, read_refusal
+from .greeting import ClearGreeting
+
+PIPELINES = 64
+"""At once on one connection (docs/protocol.md, "Pipelines")."""
+MAX_LINE = 16_384
+HELD_HIGH = 1 << 20
+"""Octets of one stream that wait for its consumer before reading stops."""
+HELD_MOST = 64 << 20
+"""Octets of one stream that are kept when reading cannot stop because others wait."""
+_CANCELS = "cancel"
+"""The pipeline of CANCEL, whose answers nobody needs."""
+
+Item = Line | Block
+
+
+class Pending:
+    """One command that was sent, and what has come of its reply."""
+
+    __slots__ = ("_waiter", "abandoned", "error", "final", "held", "items", "lines", "link", "pipeline", "streaming")
+
+    def __init__(self, link: "Link", pipeline: "Pipeline", streaming: bool) -> None:
+        self.link = link
+        self.pipeline = pipeline
+        self.streaming = streaming
+        self.lines: list[Line] = []
+        """Rows and the final line of a reply that is not streamed."""
+        self.items: deque[Item] = deque()
+        """Rows and blocks of a streamed reply that nobody has taken yet."""
+        self.held = 0
+        self.final: Line | None = None
+        self.error: Exception | None = None
+        self.abandoned = False
+        self._waiter: asyncio.Future[None] | None = None
+
+    @property
+    def over(self) -> bool:
+        """Nothing more comes."""
+        return self.final is not None or self.error is not None
+
+    def take(self, item: Item) -> None:
+        """A row or a block came."""
+        if self.abandoned or self.error is not None:
+            return
+        if not self.streaming:
+            if isinstance(item, Line):
+                self.lines.append(item)
+            return
+        self.items.append(item)
+        self.held += _size(item)
+        if self.held > HELD_HIGH:
+            self.link.full.add(self)
+            if self.held > HELD_MOST:
+                self.items.clear()
+                self.error = TooSlow(
+                    f"More than {HELD_MOST >> 20} MiB wait to be taken from this stream; "
+                    "take it apart with LIMIT and AFTER, or do less between two rows"
+                )
+                self.abandon()
+        self._wake()
+
+    def finish(self, line: Line) -> None:
+        """The final line came."""
+        self.final = line
+        self.lines.append(line)
+        if line.code >= 400 and self.error is None:
+            self.error = read_refusal(line)
+        self._wake()
+
+    def fail(self, error: Exception) -> None:
+        """The connection is gone."""
+        if not self.over:
+            self.error = error
+        self._wake()
+
+    def _wake(self) -> None:
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    async def _wait(self) -> None:
+        self._waiter = asyncio.get_running_loop().create_future()
+        self.link.waiting += 1
+        self.link.balance()
+        try:
+            await self._waiter
+        finally:
+            self.link.waiting -= 1
+            self.link.balance()
+
+    async def result(self) -> list[Line]:
+        """All lines of the reply; raises what the reply or the connection says."""
+        try:
+            while not self.over:
+                await self._wait()
+        except asyncio.CancelledError:
+            self.abandon()
+            raise
+        if self.error is not None:
+            raise self.error
+        return self.lines
+
+    async def following(self) -> Item | None:
+        """The next row or block, None at the end; raises what the reply or the connection says."""
+        while not self.items:
+            if self.error is not None:
+                raise self.error
+            if self.final is not None:
+                return None
+            await self._wait()
+        item = self.items.popleft()
+        self.held -= _size(item)
+        if self.held <= HELD_HIGH // 2 and self in self.link.full:
+            self.link.full.discard(self)
+            self.link.balance()
+        return item
+
+    def abandon(self) -> None:
+        """Nobody wants the reply any more: the server is told, what still comes is dropped."""
+        if self.abandoned:
+            return
+        self.abandoned = True
+        self.items.clear()
+        self.link.full.discard(self)
+        if self.final is None and self.pipeline.pid is not None:
+            self.link.write(f"AS {_CANCELS} CANCEL {self.pipeline.pid}\n".encode())
+        self.link.balance()
+
+
+class Pipeline:
+    """Commands that run in order beside those of other pipelines; the default one has no name."""
+
+    __slots__ = ("link", "pid", "queue", "released")
+
+    def __init__(self, link: "Link", pid: str | None) -> None:
+        self.link = link
+        self.pid = pid
+        self.queue: deque[Pending] = deque()
+        self.released = False
+
+    def submit(self, request: Request[Any], octets: bytes = b"", *, streaming: bool = False) -> Pending:
+        """Send a command (and the octets that follow its line) without waiting for anything.
+
+        Raises Refused where the command cannot stand on a line, ConnectionLost.
+        """
+        line = encode_request(request, self.pid)
+        if self.link.lost_by is not None:
+            raise self.link.lost_by
+        pending = Pending(self.link, self, streaming)
+        self.queue.append(pending)
+        self.link.write(line + octets)
+        return pending
+
+    def write(self, line: str, octets: bytes = b"") -> None:
+        """Send a line that has no reply of its own: CHUNK."""
+        prefix = "" if self.pid is None else f"AS {self.pid} "
+        self.link.write(f"{prefix}{line}\n".encode() + octets)
+
+    def release(self) -> None:
+        """No more commands come from here: the name is free when the last is answered."""
+        self.released = True
+        if not self.queue:
+            self.link.free(self)
+
+
+class Link:
+    """The receiver of a client's stream."""
+
+    def __init__(self, *, context: ssl.SSLContext, hostname: str, direct: bool) -> None:
+        loop = asyncio.get_running_loop()
+        self._loop = loop
+        self._context = context
+        self._hostname = hostname
+        self._direct = direct
+        self._clear: ClearGreeting | None = None if direct else ClearGreeting()
+        self._connection = ClientConnection()
+        self._raw: Callable[[bytes], None] | None = None
+        self._out: list[bytes] = []
+        self._reading_stopped = False
+        self._room: list[asyncio.Future[None]] = []
+        self.stream = Stream()
+        self.stream.receiver = self
+        self.encrypted: asyncio.Future[None] = loop.create_future()
+        """Done when the handshake is."""
+        self.gone: asyncio.Future[None] = loop.create_future()
+        """Done when the connection is over."""
+        self.lost_by: Exception | None = None
+        self.full: set[Pending] = set()
+        """Streams whose consumers are behind."""
+        self.waiting = 0
+        """How many wait for something to come."""
+        self.default = Pipeline(self, None)
+        self.alone = asyncio.Lock()
+        """Held while a command of the default pipeline runs."""
+        self._by_name: dict[str | None, Pipeline] = {None: self.default}
+        self._unused = [Pipeline(self, f"p{number}") for number in range(PIPELINES, 0, -1)]
+        self._queue: deque[asyncio.Future[Pipeline]] = deque()
+        self.greeting = Pending(self, self.default, streaming=False)
+        """The greeting inside TLS: it comes unasked and ends with 101."""
+        self.default.queue.append(self.greeting)
+
+    # --- the stream's side
+
+    def connected(self) -> None:
+        """Wait for the server to speak, or begin TLS at once."""
+        if self._direct:
+            self.stream.start_tls(self._context, server=False, hostname=self._hostname)
+
+    def received(self, octets: bytes) -> None:
+        """Octets came."""
+        if self._raw is not None:
+            self._raw(octets)
+            return
+        try:
+            if self._clear is not None:
+                self._in_clear(self._clear, octets)
+                return
+            for event in self._connection.receive_data(octets):
+                self._take(event)
+        except OutOfStep as error:
+            self.fail(ProtocolFault(error.text))
+        except (Refused, NotSecure, ProtocolFault) as error:
+            self.fail(error)
+        self.balance()
+
+    def _in_clear(self, clear: ClearGreeting, octets: bytes) -> None:
+        answer = clear.receive_data(octets)
+        if answer:
+            self.stream.write(answer)
+        if clear.ready:
+            self._clear = None
+            self.stream.start_tls(self._context, server=False, hostname=self._hostname)
+
+    def secured(self) -> None:
+        """The handshake is done; whether the key is the right one is decided by who waits for this."""
+        tls = self.stream.tls
+        assert tls is not None
+        if self._direct and tls.selected_alpn_protocol() != ALPN:
+            self.fail(NotSecure(f"The server does not speak {ALPN} at this port (ALPN)"))
+        elif not self.encrypted.done():
+            self.encrypted.set_result(None)
+
+    def lost(self, error: Exception | None) -> None:
+        """The connection is over."""
+        failure = self.stream.failure
+        if failure is not None and not self.encrypted.done():
+            self._end(NotSecure(f"The TLS handshake failed: {failure}"))
+        else:
+            why = failure or error
+            self._end(ConnectionLost(f"The connection broke: {why}" if why else "The server closed the connection"))
+        if not self.gone.done():
+            self.gone.set_result(None)
+
+    def writable(self) -> None:
+        """The server takes more."""
+        room, self._room = self._room, []
+        for waiter in room:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    # --- replies
+
+    def _take(self, event: ReplyLine | Block) -> None:
+        pipeline = self._by_name.get(event.pid)
+        if pipeline is None or not pipeline.queue:
+            self._unasked(event)
+            return
+        pending = pipeline.queue[0]
+        if isinstance(event, Block):
+            pending.take(event)
+            return
+        line = event.line
+        if line.more:
+            pending.take(line)
+        elif _is_final(line.code):
+            pipeline.queue.popleft()
+            pending.finish(line)
+            self.full.discard(pending)
+            self._note_end(line)
+            if pipeline.released and not pipeline.queue:
+                self.free(pipeline)
+
+    def _unasked(self, event: ReplyLine | Block) -> None:
+        """Answers to CANCEL are not needed; the server's last words are kept; anything else is out of step."""
+        if event.pid == _CANCELS:
+            return
+        if event.pid is not None or isinstance(event, Block) or event.line.code < 400:
+            raise ProtocolFault("The server answered what was not asked")
+        self._note_end(event.line)
+
+    def _note_end(self, line: Line) -> None:
+        code = describe(line.code)
+        if code is not None and code.closes and line.code >= 400 and self.lost_by is None:
+            self.lost_by = ConnectionLost(f"The server closed the connection: {read_refusal(line).text}")
+
+    # --- pipelines
+
+    def pipeline_now(self) -> Pipeline | None:
+        """A free pipeline, if there is one."""
+        if self.lost_by is not None:
+            raise self.lost_by
+        if not self._unused:
+            return None
+        return self._begin(self._unused.pop())
+
+    async def pipeline(self) -> Pipeline:
+        """A free pipeline; waits for one where all are in use."""
+        pipeline = self.pipeline_now()
+        if pipeline is not None:
+            return pipeline
+        waiter: asyncio.Future[Pipeline] = self._loop.create_future()
+        self._queue.append(waiter)
+        try:
+            return await waiter
+        except asyncio.CancelledError:
+            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
+                waiter.result().release()
+            raise
+
+    def _begin(self, pipeline: Pipeline) -> Pipeline:
+        pipeline.released = False
+        self._by_name[pipeline.pid] = pipeline
+        return pipeline
+
+    def free(self, pipeline: Pipeline) -> None:
+        """The pipeline's last command was answered and nobody holds it."""
+        if pipeline.pid is None:
+            return
+        while self._queue:
+            waiter = self._queue.popleft()
+            if not waiter.done():
+                waiter.set_result(self._begin(pipeline))
+                return
+        del self._by_name[pipeline.pid]
+        self._unused.append(pipeline)
+
+    # --- writing
+
+    def write(self, octets: bytes) -> None:
+        """Send with everything else of this tick of the loop."""
+        if not self._out:
+            self._loop.call_soon(self.flush)
+        self._out.append(octets)
+
+    def flush(self) -> None:
+        """Send what was written."""
+        out = self._out
+        if out:
+            self.stream.write(out[0] if len(out) == 1 else b"".join(out))
+            out.clear()
+
+    async def drain(self) -> None:
+        """Wait until the server takes more; raises ConnectionLost."""
+        self.flush()
+        if self.lost_by is not None:
+            raise self.lost_by
+        if self.stream.paused:
+            waiter: asyncio.Future[None] = self._loop.create_future()
+            self._room.append(waiter)
+            self.waiting += 1
+            self.balance()
+            try:
+                await waiter
+            finally:
+                self.waiting -= 1
+                self.balance()
+            if self.lost_by is not None:
+                raise cast(Exception, self.lost_by)
+
+    def take_over(self, receive: Callable[[bytes], None]) -> None:
+        """From now on every octet goes to ``receive``: for people who speak the protocol by hand."""
+        self._raw = receive
+
+    # --- holding and ending
+
+    def stop_streams(self) -> None:
+        """Cancel every reply that is still being streamed."""
+        for pipeline in self._by_name.values():
+            for pending in pipeline.queue:
+                if pending.streaming:
+                    pending.abandon()
+
+    def balance(self) -> None:
+        """Stop reading while a consumer is behind and nobody waits for anything; else go on."""
+        stop = bool(self.full) and self.waiting == 0
+        if stop == self._reading_stopped or self.stream.closed:
+            return
+        self._reading_stopped = stop
+        if stop:
+            self.stream.transport.pause_reading()
+        else:
+            self.stream.transport.resume_reading()
+
+    def fail(self, error: Exception) -> None:
+        """Hang up at once because of ``error``."""
+        self._end(error)
+        if hasattr(self.stream, "transport"):
+            self.stream.abort()
+
+    def _end(self, error: Exception) -> None:
+        if self.lost_by is None:
+            self.lost_by = error
+        error = self.lost_by
+        if not self.encrypted.done():
+            self.encrypted.set_exception(error)
+            self.encrypted.exception()  # whoever waits gets it; nobody else is warned
+        self.writable()
+        for pipeline in list(self._by_name.values()):
+            for pending in pipeline.queue:
+                pending.fail(error)
+        while self._queue:
+            waiter = self._queue.popleft()
+            if not waiter.done():
+                waiter.set_exception(error)
+
+
+def encode_request(request: Request[Any], pid: str | None) -> bytes:
+    """The line of a request; raises Refused where a value has what no line can carry."""
+    text = print_request(request, pid)
+    if not text.isprintable() and CONTROL.search(text):
+        raise Refused(Code.BAD_VALUE, "CONTROL-CHARACTER", "There is a control character in a value of the command")
+    try:
+        line = text.encode() + b"\n"
+    except UnicodeEncodeError:
+        raise Refused(Code.BAD_VALUE, "UTF-8", "There is half a character (a surrogate) in a value") from None
+    if len(line) > MAX_LINE:
+        raise Refused(Code.LIMIT, "LINE-TOO-LONG", f"The command has {len(line)} octets; a line has at most {MAX_LINE}")
+    return line
+
+
+def _is_final(number: int) -> bool:
+    code = describe(number)
+    return code.final if code is not None else number // 100 in (2, 4, 7)
+
+
+def _size(item: Item) -> int:
+    return len(item.text) + 150 if isinstance(item, Line) else len(item.octets) + 200

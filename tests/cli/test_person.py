@@ -1,0 +1,443 @@
+"""``immp`` as a person and a script use it, against a real server."""
+
+import asyncio
+import io
+import json
+import os
+import re
+import stat
+import sys
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import uuid4
+
+import msgspec
+import pytest
+from tests.serving import ITERATIONS, Account, H, Serving
+
+from immpd.cli import person
+from immpd.cli.person_profile import Profile, Profiles
+from immpd.net.fingerprints import KnownPeers
+from immpd.protocol import scram
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+class Result(msgspec.Struct, frozen=True):
+    """How a command ended and what it said."""
+
+    code: int
+    out: str
+    err: str
+    octets: bytes
+    """Standard output, octet for octet."""
+
+    @property
+    def rows(self) -> list[dict]:
+        """The JSON objects of its lines."""
+        return [json.loads(line) for line in self.out.splitlines()]
+
+    @property
+    def cells(self) -> list[list[str]]:
+        """Lines with tabs, as a table has them outside a terminal."""
+        return [line.split("\t") for line in self.out.splitlines()]
+
+
+Immp = Callable[..., Awaitable[Result]]
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("IMMP_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("IMMP_PROFILE", raising=False)
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def immp(home: Path, monkeypatch: pytest.MonkeyPatch) -> Immp:
+    """``await immp("ls", "--json", stdin=b"…")``: run a command beside the server's loop."""
+
+    async def run(*words: object, stdin: bytes = b"") -> Result:
+        streams = [io.TextIOWrapper(io.BytesIO(octets), encoding="utf-8") for octets in (stdin, b"", b"")]
+        with monkeypatch.context() as patch:
+            for name, stream in zip(("stdin", "stdout", "stderr"), streams, strict=True):
+                patch.setattr(sys, name, stream)
+            code = await asyncio.wait_for(asyncio.to_thread(person.main, [str(word) for word in words]), 30)
+        said = []
+        for stream in streams[1:]:
+            stream.flush()
+            said.append(stream.buffer.getvalue())
+        assert b"Traceback" not in said[1]
+        return Result(code, said[0].decode(errors="replace"), said[1].decode(), said[0])
+
+    return run
+
+
+def _profile(serving: Serving, account: Account, **changes) -> Profile:
+    host, port = serving.listen
+    salt = serving.services.desk.salt(account.address)
+    settings = {"server": f"{host}:{port}", "device": "laptop", "h": account.h, "salt": salt, **changes}
+    return Profile(address=account.address, iterations=ITERATIONS, **settings)
+
+
+@pytest.fixture
+async def alice(server: Serving, account, home: Path) -> Account:
+    """An account that is logged in."""
+    made = await account()
+    Profiles(home).save(made.address, _profile(server, made))
+    return made
+
+
+# --- log-in
+
+
+async def test_login_keeps_what_the_next_command_needs(server: Serving, home: Path, immp: Immp) -> None:
+    host, port = server.listen
+    salt = server.services.desk.salt("carol@a.test")
+    await server.add_account("carol", h=scram.salted_password("secret", salt, ITERATIONS))
+    where = ("--server", f"{host}:{port}")
+    done = await immp("login", "Carol@a.test", *where, "--password-stdin", "--device", "desk", stdin=b"secret\n")
+    assert (done.code, done.out) == (0, "Logged in as carol@a.test on desk\n")
+    assert server.fingerprint in done.err
+    (kept,) = (home / "profiles").iterdir()
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    assert b"secret" not in kept.read_bytes()
+    whoami = await immp("whoami", "--json")
+    assert (whoami.rows, whoami.err) == ([{"account": "carol@a.test", "device": "desk", "domain": "a.test"}], "")
+    # Another password: the new one is kept, the old one no longer does.
+    assert (await immp("passwd", "--password-stdin", stdin=b"better\n")).code == 0
+    assert (await immp("whoami")).out == "carol@a.test on desk\n"
+    again = await immp("login", "carol@a.test", *where, "--password-stdin", stdin=b"secret\n")
+    assert (again.code, again.out) == (3, "")
+    assert again.err == "immp: The account or the password is wrong [AUTH-FAILED]\n"
+    assert (await immp("logout")).code == 0
+    assert (await immp("whoami")).code == 3
+
+
+async def test_without_log_in_there_is_one_clear_line(immp: Immp) -> None:
+    done = await immp("ls")
+    assert (done.code, done.out, done.err) == (3, "", "immp: You are not logged in; immp login ADDRESS does it\n")
+
+
+async def test_several_log_ins(server: Serving, account, alice: Account, home: Path, immp: Immp) -> None:
+    bob = await account("bob")
+    Profiles(home).save("work", _profile(server, bob), make_current=False)
+    assert (await immp("whoami")).out.startswith(alice.address)
+    for name in ("work", bob.address):
+        assert (await immp("whoami", "--profile", name)).out.startswith(bob.address)
+    assert (await immp("whoami", "--account", "nobody@a.test")).code == 3
+    (home / "current-profile").unlink()
+    nobody = await immp("whoami")
+    assert (nobody.code, "work" in nobody.err) == (3, True)
+
+
+async def test_another_key_is_refused_with_both_values(server: Serving, alice: Account, home: Path, immp: Immp) -> None:
+    assert (await immp("whoami")).code == 0
+    peers = home / "known-peers.json"
+    peers.write_text(peers.read_text().replace(server.fingerprint, "a" * 64))
+    done = await immp("whoami")
+    assert (done.code, done.out) == (5, "")
+    assert "a" * 64 in done.err
+    assert server.fingerprint in done.err
+    host, port = server.listen
+    where = ("--server", f"{host}:{port}", "--password-stdin")
+    wrong = await immp("login", alice, *where, "--fingerprint", "SHA256:" + "b" * 64, stdin=b"x\n")
+    assert (wrong.code, "b" * 64 in wrong.err) == (5, True)
+    assert (await immp("login", alice, *where, "--fingerprint", "nonsense", stdin=b"x\n")).code == 2
+    peers.write_text("{")
+    assert (await immp("whoami")).code == 5
+
+
+async def test_a_key_that_the_administrator_told_is_accepted(
+    server: Serving, alice: Account, home: Path, immp: Immp
+) -> None:
+    known = KnownPeers(home)
+    known.remember("a.test", "a" * 64, "first-sight", datetime.now(UTC))
+    salt = server.services.desk.salt("dora@a.test")
+    await server.add_account("dora", h=scram.salted_password("p", salt, ITERATIONS))
+    host, port = server.listen
+    colons = ":".join(server.fingerprint[at : at + 2].upper() for at in range(0, 64, 2))
+    where = ("--server", f"{host}:{port}", "--password-stdin", "--fingerprint", colons)
+    assert (await immp("login", "dora@a.test", *where, stdin=b"p\n")).code == 0
+    assert (await immp("whoami")).code == 0
+    assert known.keys("a.test")[-1].verified == "administrator"
+
+
+async def test_a_server_that_is_not_there(server: Serving, alice: Account, home: Path, immp: Immp) -> None:
+    listener = await asyncio.start_server(lambda _r, _w: None, "127.0.0.1", 0)
+    port = listener.sockets[0].getsockname()[1]
+    listener.close()
+    await listener.wait_closed()
+    Profiles(home).save("gone", _profile(server, alice, server=f"127.0.0.1:{port}"))
+    done = await immp("ls")
+    assert (done.code, done.err.startswith("immp: Cannot reach the server 127.0.0.1")) == (4, True)
+
+
+async def test_a_password_changed_elsewhere_asks_to_log_in(
+    server: Serving, alice: Account, home: Path, immp: Immp
+) -> None:
+    Profiles(home).save(alice.address, _profile(server, alice, salt=b"another salt...."))
+    done = await immp("ls")
+    assert (done.code, "log in again" in done.err) == (3, True)
+
+
+# --- sending and reading
+
+
+async def test_send_ls_and_read(alice: Account, immp: Immp, tmp_path: Path) -> None:
+    (tmp_path / "plan.pdf").write_bytes(bytes(range(256)) * 400)
+    sent = await immp(
+        "send", alice, "-s", "Lunch", "-a", tmp_path / "plan.pdf", "--important", stdin="Zwölf?\n".encode()
+    )
+    assert (sent.code, sent.out) == (0, f"{alice}: Delivered\n")
+    ((marks, short, _, sender, subject, size),) = (await immp("ls")).cells
+    assert (marks.split(), sender, subject, size) == (["●", "!"], alice.address, "Lunch", "102 KB")
+    (row,) = (await immp("ls", "--json")).rows
+    assert row["id"].endswith(short)
+    text = (await immp("read", short)).out
+    assert "Subject: Lunch" in text
+    assert "Zwölf?" in text
+    assert "plan.pdf" in text
+    assert [one["flags"] for one in (await immp("ls", "INBOX::read", "--json")).rows] == [["READ", "IMPORTANT"]]
+    target = tmp_path / "got.pdf"
+    assert (await immp("read", row["id"], "--part", 2, "-o", target)).code == 0
+    assert target.read_bytes() == (tmp_path / "plan.pdf").read_bytes()
+    assert not [name for name in os.listdir(tmp_path) if name.endswith(".part")]
+    (message,) = (await immp("read", f"INBOX#{row['id']}", "--json")).rows
+    assert message["envelope"]["subject"] == "Lunch"
+    assert "Content-Type: multipart/mixed" in (await immp("read", short, "--mime")).out
+    raw = (await immp("read", short, "--raw")).octets
+    assert raw == "Zwölf?\n".encode() + target.read_bytes()
+    assert (await immp("read", short, "--part", 9)).code == 1
+
+
+async def test_reading_may_leave_it_unread(alice: Account, immp: Immp, tmp_path: Path) -> None:
+    await immp("send", alice, "-m", "x")
+    ((_, short, *_),) = (await immp("ls")).cells
+    await immp("read", short, "--keep-unread", "-o", tmp_path / "x.txt")
+    assert "x" in (tmp_path / "x.txt").read_text().splitlines()
+    assert len((await immp("ls", "::unread".join(["INBOX", ""]), "--json")).rows) == 1
+
+
+async def test_copies_and_several_recipients(alice: Account, account, immp: Immp) -> None:
+    bob, carol = await account("bob"), await account("carol")
+    sent = await immp("send", bob, alice, "--cc", carol, "--bcc", alice, "-m", "x", "--json")
+    (row,) = sent.rows
+    assert [one["recipient"] for one in row["recipients"]] == [str(bob), str(alice), str(carol)]
+
+
+async def test_a_recipient_that_is_refused_makes_it_1(alice: Account, immp: Immp) -> None:
+    sent = await immp("send", alice, "nobody@a.test", "-m", "x")
+    assert (sent.code, sent.out) == (1, f"{alice}: Delivered\n")
+    assert "nobody@a.test" in sent.err
+    assert (await immp("send", "nobody@a.test", "-m", "x")).code == 1
+
+
+async def test_sending_again_with_the_same_id(alice: Account, immp: Immp) -> None:
+    one = str(uuid4())
+    assert (await immp("send", alice, "-m", "x", "--id", one)).out.endswith("Delivered\n")
+    assert (await immp("send", alice, "-m", "x", "--id", one)).out.endswith("Delivered before\n")
+
+
+async def test_a_whole_mail(alice: Account, immp: Immp, tmp_path: Path) -> None:
+    mail = f"From: {alice}\r\nSubject: Old\r\n\r\nx\r\n".encode()
+    (tmp_path / "old.eml").write_bytes(mail)
+    await immp("send", alice, "--eml", tmp_path / "old.eml")
+    await immp("send", alice, "--eml", "-", stdin=mail)
+    assert [cells[4] for cells in (await immp("ls")).cells] == ["Old", "Old"]
+    assert (await immp("send", alice, "--eml", "-", "-m", "x")).code == 2
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["send", "-m", "x"],
+        ["send", "no address", "-m", "x"],
+        ["send", "a@a.test", "-a", "/no/such/file", "-m", "x"],
+        ["send", "a@a.test", "-s", "two\nlines", "-m", "x", "--id", "7"],
+        ["read"],
+        ["read", "zz"],
+        ["read", "1234", "--raw", "--mime"],
+        ["read", "1234", "5678", "-o", "x"],
+        ["flag", "1234"],
+        ["flag", "+READ"],
+        ["mv", "1234"],
+        ["rm"],
+        ["ls", "--limit", "many"],
+        ["ls", "--bogus"],
+        ["ls", "a", "b"],
+        ["nonsense"],
+        ["login", "alice"],
+        ["login", "alice@a.test", "--password-stdin"],
+        ["do"],
+        ["do", "BOGUS"],
+        ["do", "MBOX", "INDEX"],
+        ["do", "AS", "x", "NOOP"],
+    ],
+)
+async def test_usage_errors_are_one_line(words: list[str], alice: Account, immp: Immp) -> None:
+    done = await immp(*words)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith("immp: ")
+    assert done.err.count("\n") == 1
+
+
+async def test_text_that_is_not_utf_8(alice: Account, immp: Immp) -> None:
+    done = await immp("send", alice, stdin=b"\xff\xfe")
+    assert (done.code, "UTF-8" in done.err) == (2, True)
+
+
+async def test_nothing_in_a_mail_commands_the_terminal(alice: Account, immp: Immp) -> None:
+    evil = "\x1b]0;owned\x07 \u202egnp.exe \x9b31m tab\there"
+    await immp("send", alice, "-s", "\u202egnp", stdin=evil.encode())
+    await immp("do", "DELIVER", "TO", alice, ";", "DATA", "x\u202e", "LENGTH", "1", "+CONTENT", ";", "DONE", stdin=b"x")
+    said = [
+        await immp("ls"),
+        await immp("ls", "--json"),
+        await immp("read", "INBOX::*", "--keep-unread"),
+        await immp("read", "INBOX::*", "--json"),
+    ]
+    for done in said:
+        assert done.code == 0
+        assert not set(done.out) & set("\x1b\x07\x9b\u202e")
+    assert re.search("tab +here", said[2].out)
+
+
+# --- changing
+
+
+async def test_flags_and_folders(alice: Account, immp: Immp) -> None:
+    for subject in "ab":
+        await immp("send", alice, "-s", subject, "-m", "x")
+    b, a = [cells[1] for cells in (await immp("ls")).cells]
+    assert (await immp("flag", a, b, "+FLAGGED", "-READ", "+todo")).out == "2 changed\n"
+    assert [row["flags"] for row in (await immp("ls", "--json")).rows] == [["FLAGGED", "todo"]] * 2
+    assert (await immp("folder", "add", "My plans/2026")).code == 0
+    assert (await immp("cp", a, "My plans/2026")).out == "1 copied\n"
+    assert (await immp("mv", b, "archive", "--json")).rows == [{"n": 1}]
+    assert len((await immp("ls", "My plans/2026")).cells) == 1
+    assert (await immp("folder", "rename", "my plans", "Plans")).code == 0
+    refused = await immp("folder", "rm", "plans/2026")
+    assert (refused.code, "NOT-EMPTY" in refused.err) == (1, True)
+    assert (await immp("folder", "rm", "plans", "--recursive")).code == 0
+    assert (await immp("rm", b, "--folder", "archive")).out == "1 deleted\n"
+    assert (await immp("rm", "TRASH::*", "--purge")).code == 0
+    assert {row["path"] for row in (await immp("folder", "ls", "--json")).rows} >= {"/INBOX", "/TRASH"}
+    assert (await immp("ls", "/")).out == (await immp("folders")).out
+    assert (await immp("ls", "nowhere")).code == 1
+
+
+async def test_ids_may_be_short_but_not_ambiguous(alice: Account, immp: Immp) -> None:
+    for _ in range(3):
+        await immp("send", alice, "-m", "x")
+    ids = [row["id"] for row in (await immp("ls", "--json")).rows]
+    ambiguous = await immp("rm", ids[0][:6])
+    assert (ambiguous.code, "means 3 messages" in ambiguous.err) == (1, True)
+    assert (await immp("rm", "ffffffff")).code == 1
+    assert (await immp("rm", f"inbox#{ids[0][-12:]},{ids[1]}")).out == "2 deleted\n"
+    assert len((await immp("ls", "--all")).cells) == 1
+
+
+# --- watching
+
+
+async def test_watch_goes_on_behind_what_was_acknowledged(alice: Account, immp: Immp) -> None:
+    first = (await immp("do", "MBOX", "CHECK", "/inbox")).out.split("s=")[1].strip()
+    await immp("send", alice, "-s", "one", "-m", "x")
+    await immp("send", alice, "-s", "two", "-m", "x")
+    seen = await immp("watch", "INBOX", "--since", first, "--name", "t", "--ack", "--count", 1)
+    assert (seen.code, seen.out.split()[0], seen.out.split()[-1]) == (0, "mail", "one")
+    rest = await immp("watch", "INBOX", "--name", "t", "--count", 1, "--json")
+    assert [(row["event"], row.get("subject")) for row in rest.rows] == [("watching", None), ("mail", "two")]
+    assert (await immp("watch", "--since", "nonsense")).code == 1
+
+
+# --- by hand
+
+
+async def test_do_runs_any_command(alice: Account, immp: Immp) -> None:
+    assert (await immp("do", "noop")).out == "200 Done\n"
+    done = await immp(
+        "do", "DELIVER", "TO", alice, "SUBJECT", 'a "b"; c', ";", "DATA", "t", "+CONTENT", ";", "DONE", stdin=b"Hello"
+    )
+    assert [line.split()[0] for line in done.out.splitlines()] == ["270", "272", "273-", "273"]
+    (row, end) = (await immp("do", "MBOX", "INDEX", "/inbox", "+JSON", "LIMIT", "1", "--json")).rows
+    assert json.loads(row["text"])["subject"] == 'a "b"; c'
+    assert (row["code"], row["more"], end["more"]) == (250, True, False)
+    (block, _) = (await immp("do", "FETCH", "/inbox::*", "+RAW", "-READ", "--json")).rows
+    assert (block["part"], block["octets"]) == ("1", "SGVsbG8=")
+    assert "Hello" in (await immp("do", "FETCH", "/inbox::*", "PART", "1")).out.splitlines()
+    refused = await immp("do", "MBOX", "CHECK", "/nowhere", ";", "NOOP")
+    assert (refused.code, refused.out.splitlines()[-1]) == (1, "200 Done")
+    assert (await immp("do", "STORE", "CHECK")).code == 1
+    assert (await immp("do", "UPGRADE", "TLS")).code == 1
+
+
+async def test_raw_takes_a_script(server: Serving, alice: Account, immp: Immp) -> None:
+    done = await immp("raw", stdin=b"NOOP\nWHO\nnonsense\n")
+    assert done.code == 0
+    lines = done.out.splitlines()
+    assert lines[0] == "200 Done"
+    assert alice.address in lines[1]
+    assert lines[2].startswith("701 [UNKNOWN-COMMAND]")
+    assert lines[-1].startswith("203 ")
+    host, port = server.listen
+    for words in (["raw", "--no-login"], ["raw", "x@a.test", "--server", f"{host}:{port}"]):
+        bare = await immp(*words, stdin=b"WHO\nQUIT\n")
+        assert "authenticated" in bare.out
+    host, port = server.listen_tls
+    assert (await immp("raw", "x@a.test", "--server", f"{host}:{port}", "--direct", stdin=b"NOOP\n")).out.startswith(
+        "200"
+    )
+
+
+# --- as an installed command
+
+
+async def _process(*words: str, env: dict[str, str]) -> tuple[int, bytes, bytes]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, *words, env={**os.environ, **env}, stdout=-1, stderr=-1, stdin=-3
+    )
+    out, err = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, out, err
+
+
+async def test_as_a_process(alice: Account, home: Path) -> None:
+    env = {"IMMP_HOME": str(home)}
+    code, out, err = await _process("-m", "immpd.commands.immp", "send", alice.address, "-s", "Hi", env=env)
+    assert (code, out) == (0, f"{alice}: Delivered\n".encode())
+    # Nothing of the server's is imported for a listing.
+    program = (
+        "import sys; from immpd.cli.person import main; code = main(['ls']);"
+        "heavy = {'uvloop', 'structlog', 'dns', 'apsw', 'rich', 'precis_i18n', 'idna'} & set(sys.modules);"
+        "sys.exit(f'{heavy}' if heavy else code)"
+    )
+    code, out, err = await _process("-c", program, env=env)
+    assert (code, err) == (0, b"")
+    assert b"Hi" in out
+    code, out, err = await _process("-m", "immpd.commands.immp", "read", "ffff", env=env)
+    assert (code, out, err.count(b"\n")) == (1, b"", 1)
+
+
+async def test_the_list_of_commands_says_what_their_own_help_says() -> None:
+    for place, words in (*person.COMMANDS.values(), *person.FOLDER_COMMANDS.values()):
+        module, _, name = place.partition(":")
+        function = getattr(__import__(f"immpd.cli.{module}", fromlist=[name]), name)
+        assert function.__doc__.splitlines()[0].split(": immp do")[0] in (words, words.split(": immp do")[0])
+
+
+async def test_help_documents_the_exit_codes(immp: Immp) -> None:
+    text = " ".join((await immp("--help")).out.split())
+    for code in (
+        "0 done",
+        "1 refused",
+        "2 the command line",
+        "3 not logged in",
+        "4 the server",
+        "5 the server",
+        "75 not",
+    ):
+        assert code in text
+    assert H not in text.encode()
