@@ -6,13 +6,13 @@ from uuid import UUID
 
 import msgspec
 import pytest
+from tests.service.driving import account, answers, data, deliver, services_in
 
 from immpd.model.imid import parse_imid
 from immpd.model.message import FetchedMessage, IndexRow
 from immpd.protocol.commands import Data, Deliver, Done, MboxCheck, MboxCreate, MboxFetch, MboxIndex, MboxPut
 from immpd.protocol.errors import Refused
 from immpd.service.session import Services
-from tests.service.driving import account, answers, data, deliver, services_in
 
 ID = UUID("0197a2b4-7c3e-7d4a-8f00-1b2c3d4e5f60")
 
@@ -144,7 +144,10 @@ async def test_large_parts_go_through_files_octet_for_octet(services):
     assert max(map(len, pieces)) <= 64 * 1024
 
 
-MAIL = b"From: Eve <eve@elsewhere.test>\r\nTo: x@y.test\r\nSubject: From outside\r\nDate: Tue, 3 Nov 2026 10:00:00 +0100\r\n\r\nHello\r\n"
+MAIL = (
+    b"From: Eve <eve@elsewhere.test>\r\nTo: x@y.test\r\nSubject: From outside\r\n"
+    b"Date: Tue, 3 Nov 2026 10:00:00 +0100\r\n\r\nHello\r\n"
+)
 
 
 async def test_internet_mail_keeps_its_octets_and_clears_verified_where_somebody_else_wrote_it(services):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from tests.service.driving import account, answers, deliver, services_in
 
 from immpd.model.imid import parse_imid
 from immpd.model.message import IndexRow
@@ -24,7 +25,6 @@ from immpd.protocol.commands import (
 from immpd.protocol.errors import Refused
 from immpd.protocol.registry import Span
 from immpd.service.session import Services, Session
-from tests.service.driving import account, answers, deliver, services_in
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-
 from tests.sessions.player import play
 from tests.sessions.script import read_file
 

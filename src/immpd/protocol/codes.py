@@ -15,6 +15,7 @@ class Code(IntEnum):
     closes: bool
 
     def __new__(cls, number: int, meaning: str, final: bool = True, closes: bool = False) -> "Code":
+        """Keep what the table says beside the number."""
         code = int.__new__(cls, number)
         code._value_ = number
         code.meaning = meaning

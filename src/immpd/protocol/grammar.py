@@ -15,8 +15,8 @@ from typing import Any
 
 import msgspec
 
-from .codes import Code
 from . import commands as _registered  # importing the module is what fills the registry
+from .codes import Code
 from .errors import OutOfStep, Refused, SyntaxFault
 from .registry import BY_REQUEST, KEYWORDS, Command, Parameter, Request, print_value
 from .text import CONTROL, quote, unescape

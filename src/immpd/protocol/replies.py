@@ -47,7 +47,7 @@ class Words(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, renam
                 text = value
             elif attribute in self.WORDS:
                 words.append(quote(_print(value)))
-            elif value is not None and value != "" and value != ():
+            elif value is not None and value not in ("", ()):
                 fields.append(f"{name}={quote(_print(value))}")
         order = [*words, text, *fields] if self.FIELDS_LAST else [*words, *fields, text]
         return clean(" ".join(piece for piece in order if piece))
@@ -57,7 +57,7 @@ class Words(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, renam
         """Read a line; raises ``msgspec.ValidationError`` where a field is missing or impossible."""
         names = set(cls.__struct_encode_fields__)
         values: dict[str, Any] = {}
-        words = [name for name in cls.WORDS]
+        words = list(cls.WORDS)
         rest: list[str] = []
         for name, value in fields_of(text):
             if name and name in names and name not in values and (cls.FIELDS_LAST or not rest):
@@ -91,7 +91,7 @@ def _print(value: object) -> str:
     if isinstance(value, tuple):
         return ",".join(str(item) for item in value)
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return "true" if value else "false"
     return str(value)
 
 

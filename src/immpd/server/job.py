@@ -7,7 +7,7 @@ reads that the store answers at once cost no recursion.
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from immpd.protocol.codes import Code
 from immpd.protocol.connection import Call
@@ -144,7 +144,7 @@ class Job:
     def _ask_store(self, step: Step) -> tuple[Any, BaseException | None] | None:
         """The store's answer, where it came at once; otherwise ``_stored`` goes on later."""
         self._step = step
-        self._answer = None
+        self._answer = cast("tuple[Any, BaseException | None] | None", None)
         self._submitting = self._in_store = True
         self.conversation.store.submit(step.unit, self._stored)
         self._submitting = False

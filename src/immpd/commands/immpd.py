@@ -1,0 +1,14 @@
+"""``immpd``: the server and its administration. The commands are in ``immpd.commands.operator``."""
+
+import sys
+
+
+def main() -> None:
+    """Run the command line of an operator."""
+    from immpd.commands.operator import main as run
+
+    sys.exit(run(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""The command ``immpd``: its sub-commands, its help, and how it ends.
+
+Rules: sub-commands are named here and imported when they are called; an error is one line on standard
+error and an exit code that scripts can rely on.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+
+from cyclopts import App, CycloptsError
+
+HELP = """The IMMP server and its administration.
+
+Begin with: immpd init --data DIR --domain DOMAIN, then immpd serve --data DIR
+
+Exit codes: 0 done; 1 failed or refused; 2 the command line or the configuration is wrong;
+75 not possible now, try again later.
+"""
+
+COMMANDS = {
+    "init": ("operator_serve:init", "Make a data folder for the domains to serve."),
+    "serve": ("operator_serve:serve", "Serve until SIGTERM; SIGHUP reads the certificates again."),
+    "check": ("operator_account:check", "Let the store verify itself."),
+}
+ACCOUNT_COMMANDS = {
+    "add": ("operator_account:add", "Make an account and its mailbox."),
+    "list": ("operator_account:list_", "List all accounts."),
+    "passwd": ("operator_account:passwd", "Set an account's password."),
+    "disable": ("operator_account:disable", "Refuse log-in and delivery; its mail stays."),
+    "enable": ("operator_account:enable", "Take a disable back."),
+}
+CONFIG_COMMANDS = {
+    "show": ("operator_config:show", "Show every setting, its value and where it comes from."),
+    "check": ("operator_config:check", "Read the configuration and say whether it can be used."),
+}
+GROUPS = {
+    "account": ("Add, list and disable accounts, and set passwords.", ACCOUNT_COMMANDS),
+    "config": ("Show and check the configuration.", CONFIG_COMMANDS),
+}
+
+
+def make_app() -> App:
+    """The application with all sub-commands, none of which is imported yet."""
+    from immpd import __version__
+
+    app = App(name="immpd", help=HELP, version=__version__, result_action="return_value")
+    for name, (place, words) in COMMANDS.items():
+        app.command(f"immpd.commands.{place}", name=name, help=words)
+    for name, (words, commands) in GROUPS.items():
+        group = App(name=name, help=words, result_action="return_value")
+        for sub, (place, about) in commands.items():
+            group.command(f"immpd.commands.{place}", name=sub, help=about)
+        app.command(group)
+    return app
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one command; returns the exit code and never raises."""
+    from .operator_common import USAGE, exit_code, tell
+
+    try:
+        code = make_app()(arguments, exit_on_error=False, print_error=False)
+        sys.stdout.flush()
+    except CycloptsError as error:
+        tell(f"{' '.join(str(error).split()).rstrip('.')} (immpd --help tells more)")
+        return USAGE
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # Whoever read our output has seen enough, as head does.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        found, words = exit_code(error)
+        if found is None:
+            raise
+        tell(words)
+        return found
+    return code if isinstance(code, int) else 0

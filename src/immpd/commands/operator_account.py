@@ -1,0 +1,148 @@
+"""``immpd account`` and ``immpd check``.
+
+Rule: a password never leaves this process; what is sent is the verifier made of it (RFC 5802).
+"""
+
+import sys
+from base64 import b64decode
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from .operator_common import FAILED, OK, Call, Data, is_terminal, operator, run
+
+if TYPE_CHECKING:
+    from immpd.protocol.scram import Verifier
+
+FromStdin = Annotated[bool, Parameter(name="--password-stdin", negative=(), help="Read it from standard input.")]
+AsJson = Annotated[bool, Parameter(name="--json", negative=(), help="One JSON object a line.")]
+
+
+def _password(address: str, *, from_stdin: bool) -> str:
+    if from_stdin:
+        password = sys.stdin.readline().rstrip("\r\n")
+    elif is_terminal():
+        from getpass import getpass
+
+        password = getpass(f"New password of {address}: ")
+        if getpass("Once more: ") != password:
+            raise ValueError("The two passwords differ")
+    else:
+        raise ValueError("There is no terminal to ask for a password; use --password-stdin")
+    if not password:
+        raise ValueError("The password is empty")
+    return password
+
+
+async def _verifier(call: Call, address: str, password: str) -> "tuple[Verifier, bytes]":
+    """A new verifier, made with the account's salt, and the h it was made from."""
+    from immpd.model.imid import parse_imid
+    from immpd.protocol.commands import AccountSalt
+    from immpd.protocol.scram import salted_password, verifier_from_h
+
+    salt = await call(AccountSalt(address=parse_imid(address)))
+    octets = b64decode(salt.salt)
+    h = salted_password(password, octets, salt.i)
+    return verifier_from_h(h, octets, salt.i), h
+
+
+def add(address: str, /, *, data: Data, password_stdin: FromStdin = False) -> int:
+    """Make an account and its mailbox."""
+    from immpd.model.imid import parse_imid
+    from immpd.protocol.commands import AccountAdd
+
+    password = _password(address, from_stdin=password_stdin)
+
+    async def work() -> None:
+        async with operator(data) as call:
+            made, h = await _verifier(call, address, password)
+            verifier = AccountAdd(
+                address=parse_imid(address),
+                stored=made.stored_key,
+                server=made.server_key,
+                i=made.iterations,
+                secret=h,
+            )
+            reply = await call(verifier)
+            sys.stdout.write(f"{reply.text}\n")
+
+    return run(work)
+
+
+def passwd(address: str, /, *, data: Data, password_stdin: FromStdin = False) -> int:
+    """Set an account's password."""
+    from immpd.model.imid import parse_imid
+    from immpd.protocol.commands import AccountPasswd
+
+    password = _password(address, from_stdin=password_stdin)
+
+    async def work() -> None:
+        async with operator(data) as call:
+            made, h = await _verifier(call, address, password)
+            verifier = AccountPasswd(
+                address=parse_imid(address),
+                stored=made.stored_key,
+                server=made.server_key,
+                i=made.iterations,
+                secret=h,
+            )
+            reply = await call(verifier)
+            sys.stdout.write(f"{reply.text}\n")
+
+    return run(work)
+
+
+def list_(*, data: Data, json: AsJson = False) -> int:
+    """List all accounts."""
+    import msgspec
+
+    from immpd.protocol.commands import AccountList
+
+    async def work() -> None:
+        async with operator(data) as call:
+            for row in (await call(AccountList())).rows:
+                if json:
+                    sys.stdout.write(msgspec.json.encode(msgspec.structs.asdict(row)).decode() + "\n")
+                    continue
+                notes = ["disabled"] * row.disabled + ["no password"] * (not row.password)
+                sys.stdout.write(f"{row.address}  since {row.created}  {', '.join(notes)}".rstrip() + "\n")
+
+    return run(work)
+
+
+def _set_disabled(address: str, data: Path, *, disabled: bool) -> int:
+    from immpd.model.imid import parse_imid
+    from immpd.protocol.commands import AccountDisable
+
+    async def work() -> None:
+        async with operator(data) as call:
+            reply = await call(AccountDisable(address=parse_imid(address), disabled=disabled))
+            sys.stdout.write(f"{reply.text}\n")
+
+    return run(work)
+
+
+def disable(address: str, /, *, data: Data) -> int:
+    """Refuse log-in and delivery; its mail stays."""
+    return _set_disabled(address, data, disabled=True)
+
+
+def enable(address: str, /, *, data: Data) -> int:
+    """Take a disable back."""
+    return _set_disabled(address, data, disabled=False)
+
+
+def check(*, data: Data) -> int:
+    """Let the store verify itself: every index row has its octets, every count is right."""
+    from immpd.protocol.commands import StoreCheck
+
+    async def work() -> int:
+        async with operator(data) as call:
+            found = (await call(StoreCheck())).rows
+        for finding in found:
+            sys.stdout.write(f"{finding.text}\n")
+        sys.stdout.write(f"{len(found)} findings\n" if found else "The store is sound.\n")
+        return FAILED if found else OK
+
+    return run(work)
