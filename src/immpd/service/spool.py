@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Callable
 
 from immpd.store.bodies import BodyFiles, BodyWriter
+from immpd.store.errors import StoreError
 
 from .ids import IdMaker
 
@@ -22,8 +23,9 @@ class Spool:
         self.name = ids.octets().hex()
         self.pending = 0
         """Octets that wait for the disk."""
+        self.on_room = on_room
+        """Called when enough was written that more may come."""
         self._files = files
-        self._on_room = on_room
         self._queue: list[bytes] = []
         self._hash = hashlib.sha256()
         self._finished: Callable[[BaseException | None], None] | None = None
@@ -39,7 +41,9 @@ class Spool:
         return self._hash.digest()
 
     def write(self, octets: bytes) -> None:
-        """Take octets; they are written in order."""
+        """Take octets; they are written in order. Of a file that failed or is not wanted nothing is kept."""
+        if self._error is not None or self._discarded:
+            return
         self._hash.update(octets)
         self._queue.append(octets)
         self.pending += len(octets)
@@ -54,6 +58,7 @@ class Spool:
         """The file is not wanted."""
         self._discarded = True
         self._queue.clear()
+        self._drained(self.pending)
         self._wake()
 
     def keep(self) -> None:
@@ -68,9 +73,10 @@ class Spool:
     async def _run(self) -> None:
         try:
             await self._write()
-        except OSError as error:
+        except (OSError, StoreError) as error:
             self._error = error
             self._queue.clear()
+            self._drained(self.pending)
         self._task = None
         if self._discarded:
             await self._remove()
@@ -85,14 +91,18 @@ class Spool:
             if self._writer is None:
                 self._writer = await self._files.create(self.name)
             await self._writer.write(octets)
-            before = self.pending
-            self.pending -= len(octets)
-            if before > HIGH_WATER >= self.pending and self._on_room is not None:
-                self._on_room()
+            self._drained(len(octets))
         if self._finished is not None and self._error is None and not self._discarded and self._writer is not None:
             writer, self._writer = self._writer, None
             await writer.finish()
             self._whole = True
+
+    def _drained(self, octets: int) -> None:
+        """So many octets wait no longer; tell the connection when it may read on."""
+        before = self.pending
+        self.pending = max(0, before - octets)
+        if before > HIGH_WATER >= self.pending and self.on_room is not None:
+            self.on_room()
 
     async def _remove(self) -> None:
         if self._writer is not None:
