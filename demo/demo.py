@@ -196,9 +196,7 @@ def main() -> int:
             print(f"  IMMP_HOME={folder}/alice {BIN}/immp ls")
         else:
             shutil.rmtree(folder, ignore_errors=True)
-            print(
-                "\nGo on by hand: KEEP=1 make demo leaves all this in place and says how to use it."
-            )
+            print("\nGo on by hand: KEEP=1 make demo leaves all this in place and says how to use it.")
     return code
 
 

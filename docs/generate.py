@@ -7,7 +7,7 @@ import re
 import sys
 from pathlib import Path
 
-from immpd.app.configuration import settings_of
+from immpd.app.configuration import settings as described_settings
 from immpd.protocol.codes import Code
 from immpd.protocol.commands import Noop
 from immpd.protocol.registry import BY_REQUEST, COMMANDS
@@ -48,7 +48,11 @@ def reference() -> str:
         if command.aliases:
             lines += [f"Also written {', '.join(' '.join(alias) for alias in command.aliases)}.", ""]
         lines.append(f"Said by: {', '.join(STATE_NAMES[state] for state in sorted(command.states))}.")
-        lines.append("Answers: " + ", ".join(f"{code:d} {code.meaning[0].lower()}{code.meaning[1:]}" for code in command.codes) + ".")
+        lines.append(
+            "Answers: "
+            + ", ".join(f"{code:d} {code.meaning[0].lower()}{code.meaning[1:]}" for code in command.codes)
+            + "."
+        )
         sections.append("\n".join(lines))
     return "\n\n".join(sections)
 
@@ -66,7 +70,9 @@ def states() -> str:
 def words() -> str:
     """Every bracket word that an error text begins with, as the source has them."""
     found: set[str] = set()
-    pattern = re.compile(r'(?:Refused\(\s*Code\.\w+,|SyntaxFault\(|OutOfStep\(|_fault\(words,|_bound\()\s*"([A-Z0-9-]+)"')
+    pattern = re.compile(
+        r'(?:Refused\(\s*Code\.\w+,|SyntaxFault\(|OutOfStep\(|_fault\(words,|_bound\()\s*"([A-Z0-9-]+)"'
+    )
     table = re.compile(r'Code\.\w+,\s*"([A-Z][A-Z0-9-]+)"')
     for room in ("protocol", "service", "server"):
         for path in sorted((SOURCES / room).glob("*.py")):
@@ -77,10 +83,11 @@ def words() -> str:
 
 def settings() -> str:
     """Every setting with its default."""
-    rows = ["| setting | default | meaning |", "| --- | --- | --- |"]
-    for name, _, default, description in settings_of():
-        shown = "required" if default is None else f"`{list(default) if isinstance(default, tuple) else default}`"
-        rows.append(f"| `{name}` | {shown} | {description} |")
+    rows = ["| setting | value | default | meaning |", "| --- | --- | --- | --- |"]
+    for one in described_settings():
+        default = list(one.default) if isinstance(one.default, tuple) else one.default
+        shown = "required" if default is None else f"`{default}`"
+        rows.append(f"| `{one.name}` | {one.kind} | {shown} | {one.description} |")
     return "\n".join(rows)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from tests.serving import Serving
 
-from immpd.client import Client, ConnectionLost, Refused, link
+from immpd.client import Client, ConnectionLost, Refused, link, pending
 from immpd.client.errors import ProtocolFault, TooSlow
 from immpd.model.imid import parse_imid
 from immpd.protocol import replies
@@ -186,8 +186,8 @@ async def test_reading_stops_while_a_consumer_is_behind(account, login: Login) -
     taken = len(await anext(blocks))
     while not me.link._reading_stopped:
         await me.who()
-    (pending,) = me.link.full
-    assert pending.held < 2 * link.HELD_HIGH
+    (behind,) = me.link.full
+    assert behind.held < 2 * pending.HELD_HIGH
     assert (await me.noop()).text == "Done"  # others are not held up
     async for block in blocks:
         taken += len(block)
@@ -196,7 +196,7 @@ async def test_reading_stops_while_a_consumer_is_behind(account, login: Login) -
 
 
 async def test_what_cannot_wait_any_more_is_an_error(account, login: Login, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(link, "HELD_MOST", 2 << 20)
+    monkeypatch.setattr(pending, "HELD_MOST", 2 << 20)
     alice = await account()
     me = await login(alice)
     blocks = me.fetch_part(f"/inbox#{await _large(me, alice.address, 8 << 20)}", 2)
@@ -204,7 +204,7 @@ async def test_what_cannot_wait_any_more_is_an_error(account, login: Login, monk
     watch = me.stream(Watch())
     await anext(watch)
     waiting = asyncio.ensure_future(anext(watch))  # somebody waits, so reading goes on
-    while not any(pending.abandoned for pipeline in me.link._by_name.values() for pending in pipeline.queue):
+    while not any(one.abandoned for pipeline in me.link._by_name.values() for one in pipeline.queue):
         await me.noop()
     with pytest.raises(TooSlow):
         await anext(blocks)

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 from tests.serving import PATIENCE, Serving, serving
 
+from immpd.app.folder import SOCKET
 from immpd.net.certificates import ALPN, client_context, server_end_point
 from immpd.protocol import scram
 from immpd.protocol.codes import Code, describe
@@ -62,7 +63,7 @@ class Stage:
     async def connect(self, name: str, *, direct: bool = False, operator: bool = False) -> "Connection":
         """A new connection."""
         if operator:
-            reader, writer = await asyncio.open_unix_connection(str(self.serving.running.socket))
+            reader, writer = await asyncio.open_unix_connection(str(self.serving.folder / SOCKET))
         elif direct:
             context = client_context()
             context.set_alpn_protocols([ALPN])

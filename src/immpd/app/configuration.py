@@ -7,9 +7,11 @@ and the reference page is made from that; ``IMMPD_LIMITS__MAX_MESSAGE=1000000`` 
 
 import os
 import re
+import typing
 from collections.abc import Iterator, Mapping
+from functools import reduce
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -38,13 +40,12 @@ class Logging(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """What is logged, to standard error."""
 
     level: Annotated[
-        str, msgspec.Meta(pattern="^(debug|info|warning|error)$", description="debug, info, warning or error")
+        Literal["debug", "info", "warning", "error"],
+        msgspec.Meta(description="the least that is logged; debug tells of every message"),
     ] = "info"
     format: Annotated[
-        str,
-        msgspec.Meta(
-            pattern="^(auto|console|json)$", description="console for people, json for machines, auto: by terminal"
-        ),
+        Literal["auto", "console", "json"],
+        msgspec.Meta(description="console for people, json for machines, auto: by whether it is a terminal"),
     ] = "auto"
 
 
@@ -67,53 +68,134 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     log: Logging = Logging()
 
 
+class Setting(msgspec.Struct, frozen=True):
+    """One effective setting and where it comes from: default, file or environment."""
+
+    name: str
+    value: Any
+    source: str
+
+
 def read_configuration(folder: Path, environment: Mapping[str, str] = os.environ) -> Configuration:
     """Read FOLDER/immpd.toml with overrides from the environment; raises ConfigurationError."""
     path = folder / FILE
+    return checked(_converted(_read_file(path), list(overrides(environment)), path), path)
+
+
+def effective(folder: Path, environment: Mapping[str, str] = os.environ) -> list[Setting]:
+    """Every setting with its value and its source; raises ConfigurationError."""
+    configuration = read_configuration(folder, environment)
+    given = dict.fromkeys(_names(_read_file(folder / FILE)), "file")
+    given |= {".".join(one.keys): "environment" for one in overrides(environment)}
+    return [
+        Setting(setting.name, _value_at(configuration, setting.name), given.get(setting.name, "default"))
+        for setting in settings()
+    ]
+
+
+def _read_file(path: Path) -> dict[str, Any]:
     try:
-        raw = msgspec.toml.decode(path.read_bytes())
+        raw: dict[str, Any] = msgspec.toml.decode(path.read_bytes())
     except FileNotFoundError:
         raise ConfigurationError(f"{path} is not there; immpd init makes it") from None
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from None
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path} is no TOML: {error}") from None
-    for keys, value in overrides(environment):
-        table = raw
-        for key in keys[:-1]:
-            table = table.setdefault(key, {})
-            if not isinstance(table, dict):
-                raise ConfigurationError(f"{PREFIX}{'__'.join(keys).upper()}: {key} is no table")
-        table[keys[-1]] = value
+    return raw
+
+
+def _names(raw: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, value in raw.items():
+        if isinstance(value, dict):
+            yield from _names(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}"
+
+
+def _value_at(configuration: Configuration, name: str) -> Any:
+    return reduce(getattr, name.split("."), configuration)
+
+
+class Override(msgspec.Struct, frozen=True):
+    """A variable of the environment that overrides a setting."""
+
+    variable: str
+    keys: tuple[str, ...]
+    value: Any
+
+
+def _converted(raw: dict[str, Any], given: list[Override], path: Path) -> Configuration:
+    """The file with the overrides; an error names the file or the variable that it is about."""
+    before: str | None = None
     try:
         configuration = msgspec.convert(raw, Configuration)
     except msgspec.ValidationError as error:
-        raise ConfigurationError(f"{path}: {error}") from None
-    return checked(configuration, path)
+        before = str(error)  # a variable may still set what the file lacks
+    for one in given:
+        table = raw
+        for key in one.keys[:-1]:
+            table = table.setdefault(key, {})
+            if not isinstance(table, dict):
+                raise ConfigurationError(f"{one.variable}: {key} is no table")
+        table[one.keys[-1]] = one.value
+        try:
+            configuration = msgspec.convert(raw, Configuration)
+        except msgspec.ValidationError as error:
+            if before is None:
+                raise ConfigurationError(f"{one.variable}: {error}") from None
+            before = str(error)
+        else:
+            before = None
+    if before is not None:
+        raise ConfigurationError(f"{path}: {before}")
+    return configuration
 
 
 def checked(configuration: Configuration, path: Path) -> Configuration:
     """Canonical domains and readable addresses; raises ConfigurationError."""
     try:
-        domains = tuple(parse_domain(domain) for domain in configuration.domains)
+        domains = checked_domains(configuration.domains)
         for text in (*configuration.listen, *configuration.listen_tls):
             read_address(text)
-    except (ImidError, ValueError) as error:
+    except (ConfigurationError, ValueError) as error:
         raise ConfigurationError(f"{path}: {error}") from None
     return msgspec.structs.replace(configuration, domains=domains)
 
 
-def overrides(environment: Mapping[str, str]) -> Iterator[tuple[list[str], Any]]:
-    """(keys, value) of each IMMPD_ variable; values are read as TOML where they can be, else as text."""
-    for name, text in sorted(environment.items()):
-        if not name.startswith(PREFIX) or name == "IMMPD_DATA":
+def checked_domains(domains: tuple[str, ...]) -> tuple[str, ...]:
+    """Domains in their canonical form, each once; raises ConfigurationError."""
+    try:
+        return tuple(dict.fromkeys(parse_domain(domain) for domain in domains))
+    except ImidError as error:
+        raise ConfigurationError(str(error)) from None
+
+
+def listening(configuration: Configuration, listen: str | None, listen_tls: str | None) -> Configuration:
+    """The configuration with other addresses, where they are given; raises ConfigurationError."""
+    for text in (listen, listen_tls):
+        try:
+            read_address(text or ":0")
+        except ValueError as error:
+            raise ConfigurationError(str(error)) from None
+    return msgspec.structs.replace(
+        configuration,
+        listen=configuration.listen if listen is None else (listen,),
+        listen_tls=configuration.listen_tls if listen_tls is None else (listen_tls,),
+    )
+
+
+def overrides(environment: Mapping[str, str]) -> Iterator[Override]:
+    """What the IMMPD_ variables set; values are read as TOML where they can be, else as text."""
+    for variable, text in sorted(environment.items()):
+        if not variable.startswith(PREFIX) or variable == "IMMPD_DATA":
             continue
-        keys = name.removeprefix(PREFIX).lower().split("__")
+        keys = tuple(variable.removeprefix(PREFIX).lower().split("__"))
         try:
             value = msgspec.toml.decode(f"value = {text}")["value"]
         except msgspec.DecodeError:
             value = text
-        yield keys, value
+        yield Override(variable, keys, value)
 
 
 _ADDRESS = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.%\w]+)\]|(?P<host>[^:\[\]]*)):(?P<port>[0-9]{1,5})")
@@ -136,17 +218,42 @@ def first_configuration(domains: tuple[str, ...]) -> str:
     )
 
 
-def settings_of(kind: type[msgspec.Struct] = Configuration, prefix: str = "") -> Iterator[tuple[str, str, Any, str]]:
-    """(name, type, default, description) of every setting, as the reference page lists them."""
+class Described(msgspec.Struct, frozen=True):
+    """A setting as the reference page lists it."""
+
+    name: str
+    kind: str
+    """What its value is, for people."""
+    default: Any
+    """None: it must be set."""
+    description: str
+
+
+def settings(kind: type[msgspec.Struct] = Configuration, prefix: str = "") -> Iterator[Described]:
+    """Every setting, in the order of the file."""
     for field in msgspec.structs.fields(kind):
         name = f"{prefix}{field.name}"
-        info = field.type
-        if isinstance(info, type) and issubclass(info, msgspec.Struct):
-            yield from settings_of(info, f"{name}.")
+        if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
+            yield from settings(field.type, f"{name}.")
             continue
-        description = ""
-        for meta in getattr(info, "__metadata__", ()):
-            description = getattr(meta, "description", None) or description
-        plain = getattr(info, "__origin__", info)
+        plain, *marks = typing.get_args(field.type) or (field.type,)
+        metas = [mark for mark in marks if isinstance(mark, msgspec.Meta)]
+        description = next((meta.description for meta in metas if meta.description), "")
         default = None if field.default is msgspec.NODEFAULT else field.default
-        yield name, getattr(plain, "__name__", str(plain)), default, description
+        yield Described(name, _kind(plain, metas), default, description)
+
+
+def _kind(plain: Any, metas: list[msgspec.Meta]) -> str:
+    if typing.get_origin(plain) is tuple:
+        item = typing.get_args(plain)[0]
+        return "list of tables" if issubclass(item, msgspec.Struct) else "list of texts"
+    if typing.get_origin(plain) is Literal:
+        return ", ".join(typing.get_args(plain))
+    name = {bool: "true or false", int: "number", str: "text"}[plain]
+    low = next((meta.ge for meta in metas if meta.ge is not None), None)
+    high = next((meta.le for meta in metas if meta.le is not None), None)
+    if low is not None:
+        name += f" from {low:,}"
+    if high is not None:
+        name += f" to {high:,}"
+    return name

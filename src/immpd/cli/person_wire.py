@@ -17,7 +17,7 @@ from .person_common import OK, Common, UsageError, exit_code, run, session, show
 
 if TYPE_CHECKING:
     from immpd.client import Client
-    from immpd.client.link import Pending
+    from immpd.client.pending import Pending
     from immpd.protocol.connection import Block
     from immpd.protocol.registry import Request
     from immpd.protocol.replies import Line
@@ -82,7 +82,7 @@ def _takes_octets(request: "Request[Any]") -> bool:
 async def _run_all(me: "Client", requests: "list[Request[Any]]", octets: bytes, common: Common | None) -> int:
     """One after the other; the first refusal decides the exit code, the rest is still run, as on a line."""
     from immpd.client import Refused
-    from immpd.client.link import Pipeline
+    from immpd.client.pending import Pipeline
     from immpd.protocol.registry import BY_REQUEST
 
     link = me.link

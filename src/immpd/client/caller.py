@@ -19,7 +19,8 @@ from immpd.protocol.registry import BY_REQUEST, Request
 from immpd.protocol.replies import Line, Reply
 
 from .errors import ConnectionLost, ProtocolFault
-from .link import Link, Pending, Pipeline
+from .link import Link
+from .pending import Pending, Pipeline
 
 R = TypeVar("R", bound=Reply)
 

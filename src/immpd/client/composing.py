@@ -27,7 +27,8 @@ from immpd.protocol.commands import Abort, Data, Deliver, Done, MboxPut
 from immpd.protocol.errors import Refused
 
 from .caller import decode_reply
-from .link import Link, Pending, Pipeline
+from .link import Link
+from .pending import Pending, Pipeline
 
 SMALL = 64 * 1024
 """Octets of a part that goes right behind its line."""

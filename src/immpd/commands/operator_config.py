@@ -1,8 +1,7 @@
 """``immpd config``: what is set, and from where."""
 
-import os
 import sys
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import Parameter
 
@@ -13,24 +12,14 @@ def show(*, data: Data, json: Annotated[bool, Parameter(name="--json", negative=
     """Show every setting, its value and where it comes from."""
     import msgspec
 
-    from immpd.app.configuration import FILE, overrides, read_configuration, settings_of
+    from immpd.app.configuration import effective
 
-    configuration = read_configuration(data)
-    written: dict[str, Any] = msgspec.toml.decode((data / FILE).read_bytes())
-    from_environment = {".".join(keys) for keys, _ in overrides(os.environ)}
-    for name, _, _, _ in settings_of():
-        value: Any = configuration
-        in_file: Any = written
-        for key in name.split("."):
-            value = getattr(value, key)
-            in_file = in_file.get(key) if isinstance(in_file, dict) else None
-        source = "environment" if name in from_environment else "default" if in_file is None else "file"
-        shown = msgspec.json.encode(value).decode()
+    for setting in effective(data):
         if json:
-            row = {"name": name, "value": value, "source": source}
-            sys.stdout.write(msgspec.json.encode(row).decode() + "\n")
+            line = msgspec.json.encode(setting).decode()
         else:
-            sys.stdout.write(f"{name} = {shown}  # {source}\n")
+            line = f"{setting.name} = {msgspec.json.encode(setting.value).decode()}  # {setting.source}"
+        sys.stdout.write(line + "\n")
     return OK
 
 

@@ -142,7 +142,7 @@ def _headers(envelope: Envelope, domain: str, origin_of: Callable[[str], str] | 
     if envelope.author:
         out.append(field("X-IMMP-Author", envelope.author))
     for name, value in envelope.headers.items():
-        if name.lower() in _WRITTEN or is_commands_only(name):
+        if not name.isascii() or name.lower() in _WRITTEN or is_commands_only(name):
             continue
         try:
             out.append(field("-".join(word.capitalize() for word in name.split("-")), value))

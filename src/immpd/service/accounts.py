@@ -16,10 +16,11 @@ from immpd.store.accounts import (
     add_account,
     list_accounts,
     set_disabled,
+    set_verifier,
 )
 from immpd.store.verify import verify
 
-from .auth import new_verifier, verifier_unit
+from .auth import new_verifier
 from .ids import time_text
 from .outcome import Outcome, Step
 from .session import Session, handles
@@ -49,12 +50,10 @@ def add(session: Session, request: AccountAdd, _: Any) -> Outcome:
     """An account, its mailbox and the six folders."""
     address = _address(session, request.address)
     services = session.services
-    given = (request.stored, request.server, request.i)
-    if any(value is not None for value in given) and None in given:
-        raise Refused(Code.BAD_VALUE, "BAD-VERIFIER", "A verifier is STORED, SERVER and I together")
+    salt_ = services.desk.salt(address)
     rounds, stored, server, sealed = services.authentication.iterations, b"", b"", None
-    if request.stored is not None and request.server is not None and request.i is not None:
-        new = new_verifier(session, address, request.stored, request.server, request.i, request.secret)
+    if (request.stored, request.server, request.i) != (None, None, None):
+        new = new_verifier(session, address, salt_, request)
         rounds, stored, server, sealed = new.iterations, new.stored_key, new.server_key, new.sealed
     unit = add_account(
         NewAccount(
@@ -63,7 +62,7 @@ def add(session: Session, request: AccountAdd, _: Any) -> Outcome:
             local=request.address.local,
             skeleton=skeleton(request.address.local),
             created=services.clock.now(),
-            salt=services.desk.salt(address),
+            salt=salt_,
             iterations=rounds,
             stored_key=stored,
             server_key=server,
@@ -100,7 +99,7 @@ def list_(_: Session, __: AccountList, ___: Any) -> Outcome:
 def passwd(session: Session, request: AccountPasswd, _: Any) -> Outcome:
     """A new verifier."""
     address = _address(session, request.address)
-    unit = verifier_unit(session, address, request.stored, request.server, request.i, request.secret)
+    unit = set_verifier(new_verifier(session, address, session.services.desk.salt(address), request))
     return Step(unit, lambda account: replies.Ok(text=f"The password of {account.address} is changed"))
 
 

@@ -15,7 +15,15 @@ import msgspec
 from immpd.model.imid import Imid, ImidError, parse_imid
 from immpd.protocol import replies
 from immpd.protocol.codes import Code
-from immpd.protocol.commands import AuthPassword, AuthResponse, AuthScram, AuthScramPlus, AuthSecret
+from immpd.protocol.commands import (
+    AccountAdd,
+    AccountPasswd,
+    AuthPassword,
+    AuthResponse,
+    AuthScram,
+    AuthScramPlus,
+    AuthSecret,
+)
 from immpd.protocol.errors import Refused
 from immpd.protocol.scram import (
     PLAIN,
@@ -207,7 +215,7 @@ def change_password(session: Session, request: AuthPassword, _: Any) -> Outcome:
     assert account is not None
     if session.services.clock.monotonic() - session.authenticated_at > FRESH_SECONDS:
         raise Refused(Code.DENIED, "LOG-IN-AGAIN", "Changing the password wants a log-in of the last 5 minutes")
-    unit = verifier_unit(session, account.address, request.stored, request.server, request.i, request.secret)
+    unit = set_verifier(new_verifier(session, account.address, account.salt, request))
 
     def done(changed: Account) -> replies.Ok:
         session.account = changed
@@ -217,11 +225,12 @@ def change_password(session: Session, request: AuthPassword, _: Any) -> Outcome:
 
 
 def new_verifier(
-    session: Session, address: str, stored: bytes, server: bytes, i: int, secret: bytes | None
+    session: Session, address: str, salt: bytes, given: AuthPassword | AccountAdd | AccountPasswd
 ) -> SetVerifier:
-    """A checked verifier as the store takes it, made with the account's own salt; raises Refused."""
-    desk = session.services.desk
-    salt = desk.salt(address)
+    """A checked verifier as the store takes it, made with the account's salt; raises Refused."""
+    stored, server, i, secret = given.stored, given.server, given.i, given.secret
+    if stored is None or server is None or i is None:
+        raise Refused(Code.BAD_VALUE, "BAD-VERIFIER", "A verifier is STORED, SERVER and I together")
     try:
         check_parameters(salt, i)
     except ScramError as error:
@@ -233,13 +242,8 @@ def new_verifier(
         if verifier_from_h(secret, salt, i).stored_key != stored:
             raise Refused(Code.BAD_VALUE, "BAD-VERIFIER", "SECRET is not what STORED was made from")
         if session.services.authentication.secret:
-            sealed = desk.sealer.seal(secret, address, "", salt, i)
+            sealed = session.services.desk.sealer.seal(secret, address, "", salt, i)
     return SetVerifier(address, salt, i, stored, server, sealed)
-
-
-def verifier_unit(session: Session, address: str, stored: bytes, server: bytes, i: int, secret: bytes | None) -> Any:
-    """The unit that stores a new verifier."""
-    return set_verifier(new_verifier(session, address, stored, server, i, secret))
 
 
 def _account_address(imid: Imid) -> str:

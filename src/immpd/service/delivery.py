@@ -208,6 +208,7 @@ def _deliver(session: Session, draft: Draft, request: Deliver, envelope: Envelop
 
     def delivered(results: tuple[Delivered, ...]) -> replies.Delivered:
         _settle(session, draft, results)
+        session.services.log.debug("message accepted", id=envelope.id, recipients=len(rows), peer=session.peer)
         outcomes = [
             (
                 imid,

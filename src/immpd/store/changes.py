@@ -3,7 +3,7 @@
 Rules: what came into a folder is read from the placements themselves, everything else from change
 rows, merged in the order of the mailbox's numbers; a page covers a span of numbers, so its rows are
 bounded; below the mailbox's floor, or beyond its state, the answer is StateGone (docs/protocol.md,
-"MBOX CHANGES" and "WATCH").
+"WATCH" and "WATCH").
 """
 
 import msgspec

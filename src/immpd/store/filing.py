@@ -3,7 +3,7 @@
 Rules: flags belong to the message in its mailbox, so a change reaches every folder it lies in;
 each message changed takes one number; counts change in the same transaction; what left a folder
 leaves behind where it was, so that INDEX AFTER it still pages; ids that are missing, or changed
-since ``if_state``, stop the whole unit (docs/protocol.md, "MBOX FLAG", "MBOX MOVE", "IF state").
+since ``if_state``, stop the whole unit (docs/protocol.md, "MBOX FLAG", "MBOX MOVE", "Mailboxes").
 """
 
 from collections.abc import Sequence

@@ -211,7 +211,7 @@ def _range(tx: Tx, folder: int, cursor: int | None, reverse: bool, filter: Filte
     params: dict[str, Any] = {"folder": folder, "cursor": cursor}
     where = "p.folder = :folder"
     if cursor is not None:
-        where += f" AND p.seq {compare} :cursor"
+        where += f" AND p.seq {after} :cursor"
     bound = None
     if filter is not ALL and filter != ALL:
         conditions, on_content = _conditions(filter, params)
