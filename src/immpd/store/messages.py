@@ -207,7 +207,7 @@ class _Range(msgspec.Struct, frozen=True):
 
 
 def _range(tx: Tx, folder: int, cursor: int | None, reverse: bool, filter: Filter) -> _Range:
-    compare, until, order = (">", "<=", "ASC") if reverse else ("<", ">=", "DESC")
+    after, until, order = (">", "<=", "ASC") if reverse else ("<", ">=", "DESC")
     params: dict[str, Any] = {"folder": folder, "cursor": cursor}
     where = "p.folder = :folder"
     if cursor is not None:
