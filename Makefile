@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SETUP := .venv/.set-up
 
-.PHONY: setup demo test check bench fuzz docs lock clean
+.PHONY: setup demo test check bench docs lock clean
 
 setup: $(SETUP)
 
@@ -28,10 +28,7 @@ check: $(SETUP)
 	$(BIN)/python docs/generate.py --check
 
 bench: $(SETUP)
-	$(BIN)/python -m bench $(BENCH)
-
-fuzz: $(SETUP)
-	$(BIN)/python -m fuzz $(FUZZ)
+	$(BIN)/python bench/deliver_unit.py $(BENCH)
 
 docs: $(SETUP)
 	$(BIN)/python docs/generate.py

@@ -58,7 +58,8 @@ def read_addresses(text: str, *, most: int = 100, longest: int = 400) -> tuple[A
     """
     simple = _SIMPLE.fullmatch(text)
     if simple and len(text) <= longest:  # one plain address, as most are
-        return (Address(simple[1] or "", f"{simple[2]}@{simple[3].lower()}"),)
+        # Python before 3.11.4 leaves the blank that a possessive quantifier gave up in the group.
+        return (Address((simple[1] or "").rstrip(), f"{simple[2]}@{simple[3].lower()}"),)
     found: list[Address] = []
     words: list[str] = []  # what may be the name
     raw: list[str] = []  # the same as written, should it turn out to be the address
