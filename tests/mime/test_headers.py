@@ -1,14 +1,10 @@
-"""Header blocks of DATA +HEADERS, and fields as written for Internet mail."""
-
-import email
-import email.policy
+"""Header blocks of DATA +HEADERS."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from immpd.mime.headers import BLOCK_LIMIT, HeaderError, encode_text, field, parameter, parse_header_block
-from immpd.mime.text import clean_line, decode_words
+from immpd.mime.headers import BLOCK_LIMIT, HeaderError, parse_header_block
 
 
 def test_fields_come_back_in_order_with_names_in_lower_case() -> None:
@@ -77,32 +73,3 @@ def test_a_block_is_read_or_refused(block: str | bytes) -> None:
         return
     assert all(name == name.lower() for name in fields)
     assert not any(ord(c) < 32 for value in fields.values() for c in value)
-
-
-@given(st.text(max_size=300))
-def test_any_text_is_one_field_and_reads_back(text: str) -> None:
-    octets = field("Subject", text)
-    assert octets.isascii()
-    assert octets.endswith(b"\r\n")
-    lines = octets[:-2].split(b"\r\n")
-    assert all(line.startswith(b" ") for line in lines[1:])
-    assert all(len(line) <= 900 and line.decode().isprintable() for line in lines)
-    wanted = clean_line(text).strip()
-    assert decode_words(" ".join(encode_text(text))) == wanted
-    read = email.message_from_bytes(octets + b"\r\n", policy=email.policy.default)
-    assert read.keys() == ["Subject"]
-
-
-def test_an_encoded_word_in_a_text_stays_what_was_written() -> None:
-    text = "=?utf-8?q?a=0d=0aBcc:_x@y?= word " * 5
-    assert decode_words(" ".join(encode_text(text))) == text.strip()
-
-
-def test_a_bad_name_is_never_written() -> None:
-    with pytest.raises(ValueError, match="field name"):
-        field("A: b\r\nC", "x")
-
-
-def test_parameters() -> None:
-    assert parameter("filename", 'a"b\\c') == 'filename="a\\"b\\\\c"'
-    assert parameter("filename", "é\r\n.txt") == "filename*=utf-8''%C3%A9%EF%BF%BD%EF%BF%BD%2Etxt"

@@ -22,9 +22,12 @@ from immpd.mime.html import html_to_text
         ('<a href="javascript:x">here</a>', "here"),
         ("x<!-- hidden <p> -->y<script>z</script><style>s</style>", "xy"),
         ("1 < 2 <3 a<", "1 < 2 <3 a<"),
-        ("<b>unclosed <i", "unclosed <i"),
+        ("<b>unclosed <i", "unclosed"),
+        ("a<!-- never closed <p>b", "a"),
+        ("<![if !mso]>a<![endif]><![CDATA[b]]>c", "ac"),
+        ("a & b &", "a & b &"),
         ("<!DOCTYPE html><?xml?>a", "a"),
-        ("&#" + "9" * 5000 + ";", "&#" + "9" * 5000 + ";"),
+        ("&#" + "9" * 5000 + ";", "\ufffd"),
     ],
 )
 def test_readable(html: str, text: str) -> None:

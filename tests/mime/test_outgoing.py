@@ -172,7 +172,7 @@ def test_no_value_begins_a_field(envelope: Envelope, name: str, kind: str) -> No
         assert b"\n" not in line
         assert b"\r" not in line
         assert line.startswith(b" ") or line.partition(b":")[0].decode().lower() in known
-    assert octets.count(b"\r\n\r\nbody\r\n--=_") == 1
+    assert octets.count(b"\r\n\r\nbody\r\n\r\n--=_") == 1
     text = render_text(envelope, parts, lambda _: b"body")
     assert f"\n{text}".count("\nbody\n") == 1
 

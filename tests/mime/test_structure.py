@@ -1,24 +1,24 @@
 """The MIME tree: its bounds, its boundaries, its file names."""
 
-from immpd.mime.structure import MAX_DEPTH, MAX_PARTS, header_end, leaves, read_structure
+from immpd.mime.structure import MAX_DEPTH, MAX_PARTS, leaves, read_fields, read_structure
 
 
 def contents(octets: bytes) -> list[tuple[str, bytes]]:
-    return [(leaf.type, leaf.content(octets)) for leaf in leaves(read_structure(octets))]
+    return [(leaf.type, leaf.content) for leaf in leaves(read_structure(octets))]
 
 
-def test_header_ends() -> None:
-    assert header_end(b"A: b\r\n\r\nc", 0, 9) == (6, 8)
-    assert header_end(b"A: b\n\nc\r\n\r\n", 0, 11) == (5, 6)
-    assert header_end(b"\r\nc", 0, 3) == (0, 2)
-    assert header_end(b"A: b", 0, 4) == (4, 4)
+def test_fields() -> None:
+    assert read_fields(b"A: b\r\n\r\nc: d") == {"a": ["b"]}
+    assert read_fields(b"A : b\n\tc\na: =?utf-8?q?d?=\n\nd\r\n\r\n") == {"a": ["b c", "=?utf-8?q?d?="]}
+    assert read_fields(b"\r\nC: d") == {}
+    assert read_fields(b"A: \xe9\rB: c") == {"a": ["\xe9\rB: c"]}
 
 
 def test_boundaries() -> None:
     octets = (
-        b'Content-Type: multipart/mixed; boundary="b"\r\n\r\npre\r\n--b \r\n\r\none\r\n--bb\r\n--b\r\n\r\n--b--\r\npost'
+        b'Content-Type: multipart/mixed; boundary="b"\r\n\r\npre\r\n--b \r\n\r\none\r\n--\r\n--b\r\n\r\n--b--\r\npost'
     )
-    assert contents(octets) == [("text/plain", b"one\r\n--bb"), ("text/plain", b"")]
+    assert contents(octets) == [("text/plain", b"one\r\n--"), ("text/plain", b"")]
 
 
 def test_an_unclosed_multipart_and_one_without_parts() -> None:

@@ -1,19 +1,27 @@
-"""Our message as Internet mail (RFC 5322, MIME), and as text for a terminal.
+"""Our message as Internet mail (RFC 5322, MIME), and as text for a terminal; the standard library builds the mail.
 
-Rules: what came as Internet mail goes out octet for octet; every other value passes an encoder, so nothing a sender
+Rules: what came as Internet mail goes out octet for octet; every other value is cleaned first, so nothing a sender
 wrote can begin a field, end a part or move a cursor; the result depends on the message alone, no clock and no chance.
+
+Why not ``email.policy.SMTP``: it decodes encoded words in what it is given, so that a subject of
+``=?utf-8?q?a=0d=0aBcc:_x@y?=`` makes a second field, and it writes long message-ids as encoded words. ``Header``, which
+belongs to ``compat32``, only encodes.
 """
 
-import binascii
 import hashlib
 import re
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from email.contentmanager import raw_data_manager
+from email.header import Header
+from email.message import MIMEPart
+from email.policy import compat32
+from email.utils import format_datetime, quote
 from typing import Final
 
-from immpd.mime.addresses import quote_if_special
-from immpd.mime.headers import encode_text, field, is_commands_only, parameter, structured_field
+from immpd.mime.headers import is_commands_only, is_field_name
 from immpd.mime.incoming import READ_LIMIT, is_shown, media_type, part_text, read_text
+from immpd.mime.structure import content_type, parameter
 from immpd.mime.text import clean_line, size_text
 from immpd.model.message import Envelope, Part
 
@@ -26,13 +34,23 @@ _ATOMS: Final = re.compile(rf"{_ATOM}(?:\.{_ATOM})*")
 _DOMAIN_END: Final = re.compile(r"[/#?]|::")
 _DOMAIN: Final = re.compile(r"[^\x00-,./:-@\[-`{-\x7f\ufffd-][^\x00-,/:-@\[-`{-\x7f\ufffd]{0,253}")
 _ID: Final = re.compile(r"[\x21-\x3b=\x3f\x41-\x7e]{1,250}(?:@[\x21-\x3b=\x3f\x41-\x5a\x5e-\x7e]{1,250})?")
-_MEDIA_TYPE: Final = re.compile(r"([A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126})/([A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126})")
-_PARAMETER: Final = re.compile(r';\s*+([A-Za-z0-9_.-]{1,60})\s*+=\s*+("(?:[^"\\]|\\.)*+"|[^\s;"]++)')
-_LINE_END: Final = re.compile(rb"\r\n|\r|\n")
-_DAYS: Final = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
-_MONTHS: Final = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+_MEDIA_TYPE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}")
+_PARAMETER_NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,60}")
+_QP_LIMIT: Final = 256 * 1024  # octets of text; the library writes quoted-printable in Python
+_UTF8: Final = ("utf-8", "utf8", "us-ascii", "ascii")
+_BUILDER: Final = compat32.clone(linesep="\r\n", cte_type="7bit", max_line_length=78)
+_WRITER: Final = _BUILDER.clone(cte_type="8bit")  # writes RFC 6532 addresses and embedded mails as they are
 # Fields that the envelope or the encoder writes itself.
 _WRITTEN: Final = frozenset(["subject", "date", "reply-to", "in-reply-to", "references", "importance"])
+
+
+class _Entity(MIMEPart):
+    """A mail or one of its parts."""
+
+    def get_content_maintype(self) -> str:
+        """As the writer asks for it: an embedded mail passes for text, so that it is written as it is."""
+        maintype = super().get_content_maintype()
+        return "text" if maintype == "message" else maintype
 
 
 def render(
@@ -55,20 +73,22 @@ def render(
     if len(parts) == 1 and media_type(parts[0].type) == "message/rfc822" and parts[0].part_class == "content":
         return read_part(parts[0].id)
     domain = envelope.origin or envelope.from_.rpartition("@")[2].partition("/")[0]
-    out = [_headers(envelope, _domain(domain), origin_of, with_bcc), b"MIME-Version: 1.0\r\n"]
+    mail = _Entity(policy=_BUILDER)
+    _add_headers(mail, envelope, _domain(domain), origin_of, with_bcc)
+    mail["MIME-Version"] = "1.0"
     if len(parts) == 1:
-        out.append(_entity(parts[0], read_part(parts[0].id)))
+        _fill(mail, parts[0], read_part(parts[0].id))
     elif parts:
-        entities = [_entity(part, read_part(part.id)) for part in parts]
-        boundary = _boundary(envelope.id, entities)
-        line = b"\r\n--" + boundary
-        out.append(b'Content-Type: multipart/mixed; boundary="' + boundary + b'"\r\n')
-        for entity in entities:
-            out += (line, b"\r\n", entity)
-        out += (line, b"--\r\n")
-    else:
-        out.append(b"\r\n")
-    return b"".join(out)
+        digest = hashlib.sha256(envelope.id.encode("utf-8", "replace"))
+        mail["Content-Type"] = "multipart/mixed"
+        for part in parts:
+            octets = read_part(part.id)
+            digest.update(octets)
+            entity = _Entity(policy=_BUILDER)
+            _fill(entity, part, octets)
+            mail.attach(entity)
+        mail.set_boundary(f"=_{digest.hexdigest()[:32]}")  # of all octets: none of them can contain it
+    return mail.as_bytes(policy=_WRITER)
 
 
 def render_text(envelope: Envelope, parts: Sequence[Part], read_part: ReadPart) -> str:
@@ -105,50 +125,60 @@ def render_text(envelope: Envelope, parts: Sequence[Part], read_part: ReadPart) 
     return "\n\n".join(filter(None, ("\n".join(lines), *shown, "\n".join(listed)))) + "\n"
 
 
-def _headers(envelope: Envelope, domain: str, origin_of: Callable[[str], str] | None, with_bcc: bool) -> bytes:
-    """The header but its MIME fields."""
+def _add_headers(
+    mail: MIMEPart, envelope: Envelope, domain: str, origin_of: Callable[[str], str] | None, with_bcc: bool
+) -> None:
+    """Add the header but its MIME fields."""
 
     def message_id(reference: str) -> str:
         """A UUID of ours or an Internet message-id, in angle brackets; empty if it cannot be written."""
-        if not _ID.fullmatch(reference):
+        if "=?" in reference or not _ID.fullmatch(reference):
             return ""
         if "@" in reference:
             return f"<{reference}>"
         return f"<{reference}@{_domain(origin_of(reference)) if origin_of else domain}>"
 
-    out = [structured_field("From", [_address(envelope.from_)])]
-    for name, imids in (("To", envelope.to), ("Cc", envelope.cc), ("Bcc", envelope.bcc if with_bcc else ())):
+    fields = (
+        ("From", (envelope.from_,)),
+        ("To", envelope.to),
+        ("Cc", envelope.cc),
+        ("Bcc", envelope.bcc if with_bcc else ()),
+        ("Reply-To", (envelope.reply_to,) if envelope.reply_to else ()),
+    )
+    for name, imids in fields:
         if imids:
-            out.append(structured_field(name, [_address(imid) for imid in imids]))
-    if envelope.reply_to:
-        out.append(structured_field("Reply-To", [_address(envelope.reply_to)]))
+            value = ", ".join(map(_address, imids))
+            if not value.isascii():  # the writer takes that as octets, and does not fold it
+                value = value.replace(", ", ",\r\n ").encode("utf-8").decode("ascii", "surrogateescape")
+            mail[name] = value
     date = _date(envelope.date) or _date(envelope.received_date)
     if date:
-        out.append(field("Date", date))
+        mail["Date"] = date
     if envelope.subject:
-        out.append(field("Subject", envelope.subject))
-    own = _ID.fullmatch(envelope.id) and f"<{envelope.id.replace('@', '.')}@{domain}>"
+        mail["Subject"] = _text("Subject", envelope.subject)
     ids = (
-        ("Message-ID", [own] if own else []),
-        ("In-Reply-To", [message_id(envelope.in_reply_to)]),
-        ("References", [message_id(reference) for reference in envelope.references]),
+        ("Message-ID", (message_id(envelope.id.replace("@", ".")),)),
+        ("In-Reply-To", (message_id(envelope.in_reply_to),)),
+        ("References", tuple(map(message_id, envelope.references))),
     )
     for name, values in ids:
-        written = [value for value in values if value]
-        if written:
-            out.append(structured_field(name, written, ""))
+        if any(values):
+            mail[name] = " ".join(filter(None, values))
     if envelope.importance != "normal":
-        out.append(field("Importance", envelope.importance))
+        mail["Importance"] = envelope.importance
     if envelope.author:
-        out.append(field("X-IMMP-Author", envelope.author))
+        mail["X-IMMP-Author"] = _text("X-IMMP-Author", envelope.author)
     for name, value in envelope.headers.items():
-        if not name.isascii() or name.lower() in _WRITTEN or is_commands_only(name):
-            continue
-        try:
-            out.append(field("-".join(word.capitalize() for word in name.split("-")), value))
-        except ValueError:  # no name of a field: there is no way to write it
-            continue
-    return b"".join(out)
+        if is_field_name(name) and name.lower() not in _WRITTEN and not is_commands_only(name):
+            title = "-".join(word.capitalize() for word in name.split("-"))
+            mail[title] = _text(title, value)
+
+
+def _text(name: str, value: str) -> Header:
+    """An unstructured value: as it is where it is ASCII that nobody would decode and lines can hold, else encoded."""
+    value = clean_line(value).strip()
+    plain = value.isascii() and "=?" not in value and "  " not in value and max(map(len, value.split(" "))) < 800
+    return Header(value, "us-ascii" if plain else "utf-8", header_name=name)
 
 
 def _address(imid: str) -> str:
@@ -158,7 +188,7 @@ def _address(imid: str) -> str:
     the domain has no place in an address: the whole IMID then stands before it as its name. What is no address at all
     goes, quoted, to the domain ``invalid`` (RFC 2606).
     """
-    imid = clean_line(imid).strip()
+    imid = clean_line(imid).strip().replace("=?", "=\ufffd")  # what could pass for an encoded word
     local, at, rest = imid.partition("@")
     cut = _DOMAIN_END.search(rest)
     domain = rest[: cut.start()] if cut else rest
@@ -167,12 +197,12 @@ def _address(imid: str) -> str:
     address = f"{local if _ATOMS.fullmatch(local) else _quoted(local)}@{_domain(domain)}"
     if cut is None:
         return address
-    name = quote_if_special(imid) if imid.isascii() else " ".join(encode_text(imid))
+    name = _quoted(imid) if imid.isascii() else Header(imid, "utf-8").encode(linesep="\r\n")
     return f"{name} <{address}>"
 
 
 def _quoted(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return f'"{quote(text)}"'
 
 
 def _domain(domain: str) -> str:
@@ -188,92 +218,55 @@ def _domain(domain: str) -> str:
 def _date(text: str) -> str:
     """RFC 3339 as RFC 5322 section 3.3; empty if it is no date."""
     try:
-        when = datetime.fromisoformat(text)
+        return format_datetime(datetime.fromisoformat(text))
     except ValueError:
         return ""
-    return (
-        f"{_DAYS[when.weekday()]}, {when.day:02} {_MONTHS[when.month - 1]} {when.year:04} {when:%H:%M:%S} "
-        f"{f'{when:%z}'[:5] or '-0000'}"
-    )
 
 
-def _boundary(seed: str, entities: Sequence[bytes]) -> bytes:
-    """A boundary made of the message's id that none of its parts contains."""
-    for count in range(1_000_000):
-        digest = hashlib.sha256(f"{seed} {count}".encode("utf-8", "replace")).hexdigest()[:24]
-        boundary = b"=_" + digest.encode("ascii")
-        if not any(boundary in entity for entity in entities):
-            return boundary
-    raise AssertionError("a million boundaries in one message")
-
-
-def _entity(part: Part, octets: bytes) -> bytes:
-    """One MIME entity: its Content fields, an empty line, its encoded octets."""
-    match = _MEDIA_TYPE.match(part.type)
-    main, sub = (match[1].lower(), match[2].lower()) if match else ("application", "octet-stream")
-    tail = part.type[match.end() :] if match else ""
-    parameters = {n.lower(): _unquoted(v) for n, v in _PARAMETER.findall(tail)}
-    if main == "multipart" or (main == "message" and sub != "rfc822"):
-        # Their octets may not be encoded (RFC 2046 section 5.2), and a reader would look for parts in them.
+def _fill(entity: MIMEPart, part: Part, octets: bytes) -> None:
+    """Give ``entity`` its Content fields and its encoded octets."""
+    given = content_type(clean_line(part.type))
+    main, _, sub = media_type(clean_line(part.type)).partition("/")
+    names = [name for name, _ in given.get_params([])[1:11] if _PARAMETER_NAME.fullmatch(name)]
+    parameters = {name.lower(): parameter(given, name) for name in names if name.lower() not in ("name", "boundary")}
+    if not _MEDIA_TYPE.fullmatch(f"{main}/{sub}") or main == "multipart" or (main == "message" and sub != "rfc822"):
+        # The octets of the last two may not be encoded (RFC 2046 section 5.2), and a reader would look for parts there.
         main, sub, parameters = "application", "octet-stream", {}
-    if main == "text" and "charset" not in parameters and _is_utf8(octets):
-        parameters["charset"] = "utf-8"
-    parameters.pop("name", None)
-    parameters.pop("boundary", None)
+    text = _utf8(octets) if main == "text" and parameters.get("charset", "utf-8").lower() in _UTF8 else None
     if main == "message":
-        encoding, body = _embedded(octets)
-    elif main == "text" and parameters.get("charset", "").lower() in ("utf-8", "us-ascii"):
-        encoding, body = _text(octets)
+        _embed(entity, octets)
+    elif text is None:
+        entity.set_content(octets, maintype=main, subtype=sub, content_manager=raw_data_manager)
     else:
-        encoding, body = "base64", _base64(octets)
-    words = [f"{main}/{sub}", *(parameter(n, v) for n, v in list(parameters.items())[:10] if len(v) <= 200)]
-    out = [structured_field("Content-Type", words, ";")]
+        parameters.pop("charset", None)
+        encoding = "base64" if "\0" in text or len(octets) > _QP_LIMIT else None
+        entity.set_content(text, subtype=sub, cte=encoding, content_manager=raw_data_manager)
+    for name, value in parameters.items():
+        _set_parameter(entity, name, value, "Content-Type")
     if part.part_class == "attachment" or (part.name and main != "text"):
-        name = [parameter("filename", part.name[:200])] if part.name else []
-        kind = "attachment" if part.part_class == "attachment" else "inline"
-        out.append(structured_field("Content-Disposition", [kind, *name], ";"))
-    out.append(f"Content-Transfer-Encoding: {encoding}\r\n\r\n".encode("ascii"))
-    out.append(body)
-    return b"".join(out)
+        entity["Content-Disposition"] = "attachment" if part.part_class == "attachment" else "inline"
+        if part.name:
+            _set_parameter(entity, "filename", part.name, "Content-Disposition")
 
 
-def _unquoted(value: str) -> str:
-    return re.sub(r"\\(.)", r"\1", value[1:-1]) if value.startswith('"') else value
+def _set_parameter(entity: MIMEPart, name: str, value: str, header: str) -> None:
+    """Set a parameter: plain where it is ASCII that nobody would decode, else as RFC 2231 has it."""
+    value = clean_line(value)[:200]
+    entity.set_param(name, value, header, charset=None if value.isascii() and "=?" not in value else "utf-8")
 
 
-def _is_utf8(octets: bytes) -> bool:
-    try:
-        octets.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def _has_long_line(octets: bytes) -> bool:
-    """Whether a line is longer than mail allows (RFC 5322 section 2.1.1)."""
-    return max(map(len, octets.split(b"\n"))) > 990
-
-
-def _text(octets: bytes) -> tuple[str, bytes]:
-    """Text with CRLF line ends: as it is where mail allows that, else in the shorter of the two encodings."""
-    lines = _LINE_END.sub(b"\n", octets)
-    if lines.isascii() and b"\0" not in lines and not _has_long_line(lines):
-        return "7bit", lines.replace(b"\n", b"\r\n")
-    ascii_octets = len(lines.decode("utf-8", "ignore").encode("ascii", "ignore"))
-    if len(lines) - ascii_octets > len(lines) // 6:  # quoted-printable makes three of one, base64 four of three
-        return "base64", _base64(lines.replace(b"\n", b"\r\n"))
-    return "quoted-printable", binascii.b2a_qp(lines, istext=True).replace(b"\n", b"\r\n")
-
-
-def _embedded(octets: bytes) -> tuple[str, bytes]:
+def _embed(entity: MIMEPart, octets: bytes) -> None:
     """A mail inside a mail: never encoded (RFC 2046 section 5.2.1); bare line feeds become line ends of mail."""
-    if b"\r\n" not in octets:
-        octets = octets.replace(b"\n", b"\r\n")
-    if b"\0" in octets or _has_long_line(octets):
-        return "binary", octets
-    return ("7bit" if octets.isascii() else "8bit"), octets
+    long = max(map(len, octets.split(b"\n"))) > 990  # RFC 5322 section 2.1.1
+    entity["Content-Type"] = "message/rfc822"
+    entity["Content-Transfer-Encoding"] = (
+        "binary" if long or b"\0" in octets else "7bit" if octets.isascii() else "8bit"
+    )
+    entity.set_payload(octets.decode("ascii", "surrogateescape"))
 
 
-def _base64(octets: bytes) -> bytes:
-    """Base64 in lines of 76 characters."""
-    return b"\r\n".join(binascii.b2a_base64(octets[at : at + 57], newline=False) for at in range(0, len(octets), 57))
+def _utf8(octets: bytes) -> str | None:
+    try:
+        return octets.decode("utf-8")
+    except UnicodeDecodeError:
+        return None

@@ -1,84 +1,58 @@
-"""The MIME tree of a mail (RFC 2045, 2046): which parts there are, and their octets on demand.
+"""The header and the MIME tree of a mail (RFC 5322, 2045, 2046), as libraries read them.
 
-Rules: nothing raises; depth, number of parts, size of header blocks and parameters are bounded, so time is linear in
-the octets; a part is a pair of positions until somebody asks for its content; an embedded mail is one part, its inside
-is its own affair.
-
-Why not a library: fast-mail-parser needs 343 s for 8 MiB of encoded words in one header, and refuses a mail for one
-broken base64 part; it is the tests' second opinion instead.
+Rules: nothing raises; fast-mail-parser reads fields and parts, the standard library their parameters and the mails that
+the first refuses, and what both refuse is plain text; no library sees input on which it is known to need more than
+linear time or memory (each guard says which); an embedded mail is one part, its inside is its own affair.
 """
 
-import binascii
 import re
-from typing import Final
-from urllib.parse import unquote_to_bytes
+from collections.abc import Iterator
+from contextlib import suppress
+from email.message import Message
+from email.parser import Parser
+from email.policy import compat32
+from itertools import repeat
+from typing import Final, TypeAlias
 
 import msgspec
+from fast_mail_parser import PyMimePart, parse_email_tree
 
-from immpd.mime.text import clean_line, decode, decode_base64, decode_words, unfold
+from immpd.mime.text import clean_line, decode, decode_words
 
-MAX_DEPTH: Final = 16
+Fields: TypeAlias = "Message[str, str]"
+
+HEADER_LIMIT: Final = 256 * 1024
+"""Octets of the header block that are looked at."""
 MAX_PARTS: Final = 500
-MAX_MULTIPARTS: Final = 50
-PART_HEADER_LIMIT: Final = 64 * 1024
-_VALUE_LIMIT: Final = 8 * 1024
+MAX_DEPTH: Final = 30
 
-_FIELD: Final = re.compile(
-    rb"\n(content-(?:type|disposition|transfer-encoding))[ \t]*+:([^\n]*+(?:\n[ \t][^\n]*+)*+)", re.IGNORECASE
-)
-_PARAMETER: Final = re.compile(r'(?<=[;\s])([^\s=;"]{1,60})[ \t]*+=[ \t]*+("(?:[^"\\]|\\.)*+"?|[^;\s]*+)', re.DOTALL)
-_LOOKS_LIKE_FIELD: Final = re.compile(rb"[!-9;-~]{1,100}[ \t]{0,8}:")
-_ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
-_MEDIA_TYPE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}")
-_SECTION: Final = re.compile(r"([^*]+)(?:\*([0-9]{1,3}))?(\*?)")
+_DESCRIPTION_LIMIT: Final = 2048
+_MAX_DELIMITERS: Final = 10_000
+_MAX_EMBEDDED: Final = 8
+_MAX_LINES: Final = 1_000_000
+
+_HEADER_END: Final = re.compile(rb"\n\r?\n")
+_DESCRIBES: Final = ("content-type", "content-disposition", "content-transfer-encoding")
+_ENCODINGS: Final = ("base64", "quoted-printable")
+# Fast-mail-parser needs quadratic time for encoded words in a field, wherever that stands (343 s for 8 MiB), so it sees
+# this instead of their beginnings and ends.
+_MARK: Final = b"=\x01?"
+_parser = Parser(policy=compat32)
 
 
 class Node(msgspec.Struct, frozen=True):
     """One part: a leaf with content, or a multipart with children."""
 
     type: str
-    """``type/subtype`` in lower case; what is unreadable counts as ``application/octet-stream``."""
+    """``type/subtype`` in lower case."""
     charset: str
     name: str
     """File name: clean, without folders; may be empty."""
     attached: bool
     """Whether its Content-Disposition is ``attachment``."""
-    encoding: str
-    """Content-Transfer-Encoding in lower case."""
-    start: int
-    end: int
+    content: bytes = b""
+    """Decoded."""
     children: tuple["Node", ...] = ()
-
-    def content(self, octets: bytes) -> bytes:
-        """The decoded content, out of the mail ``octets`` that this node was read from. Never raises."""
-        raw = octets[self.start : self.end]
-        if self.encoding == "base64":
-            return decode_base64(raw)
-        if self.encoding == "quoted-printable":
-            return binascii.a2b_qp(raw)
-        return raw
-
-    def text(self, octets: bytes) -> str:
-        """The content as text, not yet cleaned."""
-        return decode(self.content(octets), self.charset)
-
-
-def header_end(octets: bytes, start: int, end: int) -> tuple[int, int]:
-    """Where the header block that begins at ``start`` ends and where the body begins, both at most ``end``."""
-    if octets.startswith((b"\n", b"\r\n"), start, end):
-        return start, min(end, octets.index(b"\n", start) + 1)
-    bare = octets.find(b"\n\n", start, end)
-    crlf = octets.find(b"\n\r\n", start, bare if bare >= 0 else end)
-    if crlf >= 0:
-        return crlf + 1, crlf + 3
-    if bare >= 0:
-        return bare + 1, bare + 2
-    return end, end
-
-
-def read_structure(octets: bytes) -> Node:
-    """The tree of the mail ``octets``. Never raises; what is past the bounds is left out or stays in its parent."""
-    return _Reader(octets).node(0, len(octets), 0, "text/plain")
 
 
 def leaves(node: Node) -> list[Node]:
@@ -88,109 +62,137 @@ def leaves(node: Node) -> list[Node]:
     return [leaf for child in node.children for leaf in leaves(child)]
 
 
-class _Reader:
-    """One pass over one mail, with what is left of its bounds."""
+def read_fields(octets: bytes) -> dict[str, list[str]]:
+    """The fields in the header of the mail ``octets``, never its body: names in lower case, values on one line.
 
-    def __init__(self, octets: bytes) -> None:
-        self._octets = octets
-        self._parts = MAX_PARTS
-        self._multiparts = MAX_MULTIPARTS
-
-    def node(self, start: int, end: int, depth: int, default: str) -> Node:
-        head, body = header_end(self._octets, start, end)
-        if head >= end and not _LOOKS_LIKE_FIELD.match(self._octets, start, end):
-            head = body = start  # no header at all: everything is text
-        fields: dict[str, str] = {}
-        block = b"\n" + self._octets[start : min(head, start + PART_HEADER_LIMIT)]
-        for match in _FIELD.finditer(block):
-            fields.setdefault(match[1].decode("ascii").lower(), unfold(decode(match[2][:_VALUE_LIMIT])))
-        kind, parameters = _value(fields.get("content-type", ""))
-        disposition, more = _value(fields.get("content-disposition", ""))
-        if not kind:
-            kind = default
-        elif not _MEDIA_TYPE.fullmatch(kind):
-            kind = "text/plain" if kind == "text" else "application/octet-stream"
-        encoding = fields.get("content-transfer-encoding", "").partition(";")[0].strip().lower()[:40]
-        children: tuple[Node, ...] = ()
-        if kind.startswith("multipart/"):
-            boundary = parameters.get("boundary", "")
-            if boundary and depth < MAX_DEPTH and self._multiparts > 0:
-                self._multiparts -= 1
-                inner = "message/rfc822" if kind == "multipart/digest" else "text/plain"
-                children = self._children(body, end, depth + 1, boundary[:200], inner)
-            if not children:  # nothing marks its parts: shown as the text it is
-                kind, encoding = "text/plain", ""
-        return Node(
-            type=kind,
-            charset=parameters.get("charset", "")[:60],
-            name=_file_name(more.get("filename") or parameters.get("name", "")),
-            attached=disposition == "attachment",
-            encoding=encoding,
-            start=body,
-            end=end,
-            children=children,
-        )
-
-    def _children(self, start: int, end: int, depth: int, boundary: str, default: str) -> tuple[Node, ...]:
-        # The line feed before the delimiter belongs to it (RFC 2046 section 5.1.1); for the first one that is the
-        # line feed which ended the header.
-        line = re.compile(rb"\n--" + re.escape(boundary.encode("utf-8")) + rb"(--)?[ \t]*+\r?(?=\n|\Z)")
-        spans: list[tuple[int, int]] = []
-        opened = -1
-        closed = False
-        for match in line.finditer(self._octets, max(start - 1, 0), end):
-            if opened >= 0:
-                close = match.start()
-                if self._octets[close - 1 : close] == b"\r":
-                    close -= 1
-                spans.append((opened, max(close, opened)))
-            opened = min(match.end() + 1, end)
-            closed = match[1] is not None
-            if closed or len(spans) >= self._parts:
-                closed = True
-                break
-        if opened >= 0 and not closed:
-            spans.append((opened, end))
-        children = []
-        for first, last in spans:
-            if self._parts <= 0:
-                break
-            self._parts -= 1
-            children.append(self.node(first, last, depth, default))
-        return tuple(children)
+    Encoded words are not decoded. Never raises: a block that cannot be read has no fields.
+    """
+    fields: dict[str, list[str]] = {}
+    with suppress(Exception):
+        for name, values in _fast(octets[: _header_end(octets, HEADER_LIMIT)]).headers.items():
+            if name:
+                fields.setdefault(name.strip().lower(), []).extend(map(_restored, values))
+    return fields
 
 
-def _value(text: str) -> tuple[str, dict[str, str]]:
-    """``text/plain; charset=x`` as the value in lower case and its parameters (RFC 2045 5.1, RFC 2231)."""
-    value = next(iter(text[:300].partition(";")[0].lower().split(None, 1)), "")
-    found: dict[str, str] = {}
-    pieces: dict[str, dict[int, tuple[bool, str]]] = {}
-    for match in _PARAMETER.finditer(text):
-        name, raw = match[1].lower(), match[2]
-        if raw.startswith('"'):
-            raw = _ESCAPED.sub(r"\1", raw[1:].removesuffix('"'))
-        section = _SECTION.fullmatch(name)
-        if section is None or (section[2] is None and not section[3]):
-            found.setdefault(name, raw)
-        else:
-            pieces.setdefault(section[1], {}).setdefault(int(section[2] or 0), (bool(section[3]), raw))
-    for name, numbered in pieces.items():
-        found[name] = _joined(numbered)
-    return value, found
+def _header_end(octets: bytes, limit: int) -> int:
+    """Where the header ends, or ``limit`` if it does not end before."""
+    if octets.startswith((b"\n", b"\r\n")):
+        return 0
+    found = _HEADER_END.search(octets, 0, limit)
+    return found.end() if found else limit
 
 
-def _joined(numbered: dict[int, tuple[bool, str]]) -> str:
-    """RFC 2231: the pieces ``name*0*``, ``name*1`` … joined, percent-decoded where they say so."""
-    charset, octets = "", bytearray()
-    for n in sorted(numbered):
-        encoded, raw = numbered[n]
-        if encoded and n == min(numbered) and raw.count("'") >= 2:
-            charset, _, raw = raw.split("'", 2)
-        octets += unquote_to_bytes(raw) if encoded else raw.encode("utf-8", "replace")
-    return decode(bytes(octets), charset)
+def read_structure(octets: bytes) -> Node:
+    """The tree of the mail ``octets``. Never raises; what is past the bounds is left out."""
+    end = _header_end(octets, len(octets))
+    if end > HEADER_LIMIT:
+        octets = octets[:HEADER_LIMIT] + b"\n\n" + octets[end:]
+    if octets.count(b"\n--") > _MAX_DELIMITERS:  # both parsers build a million parts of 8 MiB, in 1 and 13 s
+        octets = octets[: -len(octets.split(b"\n--", _MAX_DELIMITERS)[-1])]
+    lines, lower = octets.count(b"\n"), octets.lower()
+    embedded, multiparts = lower.count(b"message/") + lower.count(b"/digest"), lower.count(b"multipart/")
+    with suppress(Exception):  # DecodeError for one broken part, and whatever else it may think of
+        # A folded line takes 150 octets. Embedded mails are parsed too: 250 in one another hold the octets 250 times.
+        if lines <= _MAX_LINES and embedded <= _MAX_EMBEDDED and _MARK not in octets:
+            return _from_fast(_fast(octets), repeat(None, MAX_PARTS), 0)
+    with suppress(Exception):  # RecursionError for mails in mails, and what nobody knows yet
+        if lines * (1 + multiparts) <= _MAX_LINES:  # each open multipart is asked about each line
+            return _from_message(_parser.parsestr(octets.decode("latin-1")), repeat(None, MAX_PARTS), 0)
+    return Node("text/plain", "", "", attached=False, content=octets)
 
 
-def _file_name(text: str) -> str:
-    """A file name that names no folder and hides nothing."""
-    name = clean_line(decode_words(text)).strip()
-    return name.replace("\\", "/").rpartition("/")[2].strip(". ")[:200]
+def _fast(octets: bytes) -> PyMimePart:
+    """What fast-mail-parser says, with marks; whatever is raised is an Exception."""
+    try:
+        return parse_email_tree(octets.replace(b"=?", _MARK))
+    except BaseException as error:
+        if type(error).__name__ == "PanicException":  # Rust's, and no Exception
+            raise ValueError("fast-mail-parser failed") from error
+        raise
+
+
+def _restored(text: str) -> str:
+    return text.replace(_MARK.decode("ascii"), "=?")
+
+
+def _from_fast(part: PyMimePart, budget: Iterator[None], depth: int) -> Node:
+    """The tree as fast-mail-parser sees it."""
+    message: Fields = Message(policy=compat32)
+    for name, values in part.headers.items():
+        if name.lower() in _DESCRIBES and name not in message:
+            message[name] = _restored(values[0])[:_DESCRIPTION_LIMIT]
+    if "content-type" not in message:
+        message["content-type"] = part.content_type  # inside multipart/digest that is no text
+    if message.get_content_maintype() == "multipart":
+        if not part.children:
+            raise ValueError("nothing marks its parts")
+        inner = zip(part.children, budget, strict=False) if depth < MAX_DEPTH else ()
+        return _node(message, b"", [_from_fast(child, budget, depth + 1) for child, _ in inner])
+    content = part.content or b""
+    encoding = message.get("content-transfer-encoding", "").lower()
+    if encoding != "base64":
+        content = content.replace(_MARK, b"=?")
+    if encoding not in _ENCODINGS and encoding.strip(" \t;") in _ENCODINGS:
+        message.set_payload(content.decode("latin-1"))
+        content = _content(message)
+    return _node(message, content)
+
+
+def _from_message(message: Fields, budget: Iterator[None], depth: int) -> Node:
+    """The tree as the standard library sees it; octets are Latin-1 characters there."""
+    payload = message.get_payload()
+    if not isinstance(payload, list):
+        content = _content(message)
+        if message.get_content_maintype() == "multipart":  # nothing marks its parts: shown as the text it is
+            return Node("text/plain", "", "", attached=False, content=content)
+        return _node(message, content)
+    inner = [part for part in payload if isinstance(part, Message)] if depth < MAX_DEPTH else []
+    if message.get_content_maintype() == "message":
+        return _node(message, "\n".join(part.as_string() for part in inner).encode("latin-1", "replace"))
+    return _node(message, b"", [_from_message(part, budget, depth + 1) for part, _ in zip(inner, budget, strict=False)])
+
+
+def _content(message: Fields) -> bytes:
+    """The decoded content of a leaf; neither parser knows its encoding if blank space stands behind the name."""
+    encoding = message.get("content-transfer-encoding", "").strip(" \t;")
+    del message["content-transfer-encoding"]
+    message["content-transfer-encoding"] = encoding
+    content = message.get_payload(decode=True)
+    return content if isinstance(content, bytes) else b""
+
+
+def _node(message: Fields, content: bytes, children: list[Node] | None = None) -> Node:
+    disposition = message.get("content-disposition", "").partition(";")[0].strip().lower()
+    name = parameter(message, "filename", "content-disposition") or parameter(message, "name")
+    name = clean_line(decode_words(name)).strip().replace("\\", "/").rpartition("/")[2].strip(". ")[:200]
+    return Node(
+        type=clean_line(message.get_content_type())[:200],
+        charset=parameter(message, "charset")[:60],
+        name=name,
+        attached=disposition == "attachment",
+        content=content,
+        children=tuple(children or ()),
+    )
+
+
+def content_type(kind: str) -> Fields:
+    """A media type with its parameters, for ``parameter``."""
+    message: Fields = Message(policy=compat32)
+    message["content-type"] = kind
+    return message
+
+
+def parameter(message: Fields, name: str, header: str = "content-type") -> str:
+    """A parameter of a field, empty if it is missing or unreadable (RFC 2045 section 5.1, RFC 2231)."""
+    try:
+        value = message.get_param(name, "", header)
+    except ValueError:  # name*99…99: Python refuses to read numbers of thousands of digits
+        return ""
+    if isinstance(value, tuple):
+        # Not collapse_rfc2231_value: it looks up any charset.
+        return decode(value[2].encode("latin-1", "replace"), value[0] or "")
+    try:
+        return decode(value.encode("latin-1"))  # a character is an octet, unless fast-mail-parser has decoded it
+    except UnicodeEncodeError:
+        return value

@@ -1,12 +1,13 @@
 """Octets of unknown character set to text that is safe to show on one line, or on several.
 
-Rules: nothing raises, whatever the octets are; every step costs time linear in its input; a character set is looked
-up only if it is in our own table (Python remembers each unknown name for ever); no control, bidirectional or
-line-separator character survives (docs/protocol.md, "Replies").
+Rules: nothing raises, whatever the octets are; a character set is looked up only if it is in our own table (Python
+remembers each unknown name for ever); no control, bidirectional or line-separator character survives
+(docs/protocol.md, "Replies").
 """
 
-import binascii
 import re
+from email.errors import HeaderParseError
+from email.header import decode_header
 from encodings.aliases import aliases
 from typing import Final
 
@@ -22,51 +23,23 @@ _UNSAFE_LINE: Final = re.compile(
 _UNSAFE_TEXT: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 # Codecs that are no character sets, that can be made to run for long, or whose result is not what a sender means.
-_NOT_FOR_MAIL: Final = frozenset(
-    [
-        "base64_codec",
-        "bz2_codec",
-        "hex_codec",
-        "quopri_codec",
-        "rot_13",
-        "uu_codec",
-        "zlib_codec",
-        "mbcs",
-        "oem",
-        "idna",
-        "punycode",
-        "undefined",
-        "unicode_escape",
-        "raw_unicode_escape",
-    ]
+_NOT_FOR_MAIL: Final = re.compile(
+    "(?:base64|bz2|hex|quopri|uu|zlib)_codec|rot_13|mbcs|oem|idna|punycode|undefined|(?:raw_)?unicode_escape"
 )
-_EXTRA_NAMES: Final = {
-    "ascii": "cp1252",
-    "us_ascii": "cp1252",
-    "latin_1": "cp1252",
-    "latin1": "cp1252",
-    "iso_8859_1": "cp1252",
-    "iso8859_1": "cp1252",
-    "gb2312": "gb18030",
-    "gbk": "gb18030",
-    "iso_8859_8_i": "iso8859_8",
-    "iso_8859_8_e": "iso8859_8",
+_CODECS: Final[dict[str, str]] = {
+    **{codec: codec for codec in aliases.values() if not _NOT_FOR_MAIL.fullmatch(codec)},
+    **{name: codec for name, codec in aliases.items() if not _NOT_FOR_MAIL.fullmatch(codec)},
+    # What senders mean by these names, as browsers take them.
+    **dict.fromkeys(("ascii", "us_ascii", "latin_1", "latin1", "iso_8859_1", "iso8859_1"), "cp1252"),
+    **dict.fromkeys(("gb2312", "gbk", "x_gbk"), "gb18030"),
+    **dict.fromkeys(("iso_8859_8_i", "iso_8859_8_e"), "iso8859_8"),
+    "windows_874": "cp874",
     "x_sjis": "shift_jis",
-    "x_mac_roman": "mac_roman",
-    "x_gbk": "gb18030",
     "utf8mb4": "utf_8",
 }
-_CODECS: Final[dict[str, str]] = {
-    **{name: codec for name, codec in aliases.items() if codec not in _NOT_FOR_MAIL},
-    **{codec: codec for codec in aliases.values() if codec not in _NOT_FOR_MAIL},
-    **{f"windows_{n}": f"cp{n}" for n in (874, *range(1250, 1259))},
-    **_EXTRA_NAMES,
-}
 
-_ENCODED_WORD: Final = re.compile(r"=\?([^?\s=]{1,60})\?([bBqQ])\?([^?\r\n]*+)\?=")
-_NOT_BASE64: Final = bytes(
-    sorted(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="))
-)
+_WORD: Final = r"=\?[!->@-~]{1,60}\?[bBqQ]\?[!->@-~ ]*+\?="
+_WORDS: Final = re.compile(rf"{_WORD}(?:[ \t\r\n]*{_WORD})*")
 
 
 def clean_line(text: str) -> str:
@@ -102,55 +75,26 @@ def decode(octets: bytes, charset: str = "") -> str:
         return octets.decode("cp1252", "replace")
 
 
-def decode_base64(octets: bytes) -> bytes:
-    """Base64 as mail has it: other characters are skipped, what follows the padding and a broken end are dropped."""
-    kept = octets.translate(None, _NOT_BASE64).partition(b"=")[0]
-    if len(kept) % 4 == 1:
-        kept = kept[:-1]
-    return binascii.a2b_base64(kept + b"=" * (-len(kept) % 4))
-
-
 def decode_words(text: str) -> str:
-    """``text`` with its RFC 2047 encoded words decoded. Never raises; broken words stay as they are.
+    """``text`` with its RFC 2047 encoded words decoded. Never raises; broken words stay as they are. Not yet cleaned.
 
-    Blank space between two words vanishes (section 6.2). Neighbours of one charset are decoded together, because
-    senders do cut characters in half. The text is not yet cleaned.
+    ``email.header`` sees only words that are whole: unclosed ones cost it quadratic time, and it loses characters
+    beyond ASCII between them.
     """
-    if "=?" not in text:
-        return text
-    out: list[str] = []
-    pending = bytearray()
-    charset = ""
-    last = -1
-    for match in _ENCODED_WORD.finditer(text):
-        between = text[max(last, 0) : match.start()]
-        name = match[1].partition("*")[0].lower()  # RFC 2231 section 5: =?charset*language?...
-        joined = last >= 0 and not between.strip(" \t\r\n")
-        if not joined or name != charset:
-            out.append(decode(bytes(pending), charset))
-            pending.clear()
-        if not joined:
-            out.append(between)
-        charset, last = name, match.end()
-        word = match[3].encode("utf-8", "replace")
-        pending += decode_base64(word) if match[2] in "bB" else binascii.a2b_qp(word, header=True)
-    if last < 0:
-        return text
-    out.append(decode(bytes(pending), charset))
-    out.append(text[last:])
-    return "".join(out)
+    return _WORDS.sub(lambda words: _decoded(words[0]), text) if "=?" in text else text
 
 
-def unfold(text: str) -> str:
-    """A header field's value on one line (RFC 5322 section 2.2.3), blank space around it removed."""
-    if "\n" in text:
-        text = text.replace("\r\n", "").replace("\n", "")
-    return text.strip(" \t\r")
-
-
-def header_text(octets: bytes, limit: int) -> str:
-    """An unstructured header field's value for a person: decoded, on one line, clean, at most ``limit`` characters."""
-    return clean_line(decode_words(unfold(decode(octets)))).strip()[:limit]
+def _decoded(words: str) -> str:
+    """A run of encoded words; neighbours of one charset are joined first, because senders cut characters in half."""
+    try:
+        chunks = decode_header(words)
+    except (HeaderParseError, ValueError):
+        return words
+    return "".join(
+        # RFC 2231 section 5: =?charset*language?...
+        decode(chunk, (charset or "").partition("*")[0]) if isinstance(chunk, bytes) else chunk
+        for chunk, charset in chunks
+    )
 
 
 def size_text(octets: int) -> str:
