@@ -10,12 +10,10 @@ commit (so a read costs no lock).
 
 import asyncio
 import secrets
-import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any, TypeVar
 
 import apsw
@@ -34,6 +32,7 @@ from immpd.store.sqlite.files import (
     read_epoch,
     translated,
 )
+from immpd.store.sqlite.thread import LoopThread
 from immpd.store.sqlite.tx import SqliteTx
 from immpd.store.units import Unit, Work
 
@@ -61,36 +60,6 @@ class Limits(msgspec.Struct, frozen=True):
     """How long another process may hold the write lock."""
 
 
-class _Thread:
-    """One thread that runs what it is given, in order, and tells the loop."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, name: str) -> None:
-        self._loop = loop
-        self._queue: SimpleQueue[tuple[Callable[[], Any], Callable[[Any, BaseException | None], None]] | None] = (
-            SimpleQueue()
-        )
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-        self._thread.start()
-
-    def call(self, what: Callable[[], Any], then: Callable[[Any, BaseException | None], None]) -> None:
-        """Run ``what`` on the thread, then ``then(result, error)`` on the loop."""
-        self._queue.put((what, then))
-
-    def stop(self) -> None:
-        """End the thread after what it was given."""
-        self._queue.put(None)
-        self._thread.join()
-
-    def _run(self) -> None:
-        while (item := self._queue.get()) is not None:
-            what, then = item
-            try:
-                result, error = what(), None
-            except Exception as caught:
-                result, error = None, caught
-            self._loop.call_soon_threadsafe(then, result, error)
-
-
 class SqliteStore:
     """The Store contract (store/contract.py) on one SQLite file. Made by ``open_sqlite``."""
 
@@ -115,8 +84,8 @@ class SqliteStore:
         except BaseException:
             self._writer.close(True)
             raise
-        self._commits = _Thread(self._loop, "store commit")
-        self._checkpoints = _Thread(self._loop, "store checkpoint")
+        self._commits = LoopThread(self._loop, "store commit")
+        self._checkpoints = LoopThread(self._loop, "store checkpoint")
         self._waiting: deque[_Waiting] = deque()
         self._alone: deque[_Waiting] = deque()
         self._weight = 0
@@ -414,20 +383,34 @@ class SqliteStore:
         self._answer([(None, error)] * len(self._batch))
 
     def _answer(self, answers: list[tuple[Any, BaseException | None]]) -> None:
-        """Tell the callers of the batch, in the order they came, and go on."""
-        batch, self._batch, self._answers = self._batch, [], []
-        for (unit, done), (result, error) in zip(batch, answers, strict=True):
+        """Tell the callers of the batch, in the order they came, a slice at a time, and go on."""
+        told = zip(self._batch, answers, strict=True)
+        self._batch, self._answers = [], []
+        self._tell_some(told)
+
+    def _tell_some(self, told: "zip[tuple[_Waiting, tuple[Any, BaseException | None]]]") -> None:
+        end = time.perf_counter() + SLICE
+        for (unit, done), (result, error) in told:
             self._weight -= unit.weight
             self._tell(done, result, error)
+            if time.perf_counter() > end:
+                self._loop.call_soon(self._tell_some, told)
+                return
         self._tell_room()
+        self._copy_when_grown()
+        self._loop.call_soon(self._turn)
+
+    def _copy_when_grown(self) -> None:
+        """Have the WAL copied into the file once enough of it is new."""
         if self._wal_pages < self._checkpointed:  # SQLite began the WAL anew by itself
             self._checkpointed = 0
         grown = (self._wal_pages - self._checkpointed) * PAGE_SIZE
-        if grown >= self._limits.checkpoint and not self._aside and self._usable:
+        # Past its bound the WAL is reset instead, which waits for copies that run: no new one is begun.
+        resets = self._wal_pages * PAGE_SIZE >= self._reset_past
+        if grown >= self._limits.checkpoint and not resets and not self._aside and self._usable:
             self._aside += 1
             self._checkpointed = self._wal_pages
             self._checkpoints.call(self._copy_wal, self._copied)
-        self._loop.call_soon(self._turn)
 
     def _tell(self, done: Done, result: Any, error: BaseException | None) -> None:
         try:
@@ -535,10 +518,10 @@ class SqliteStore:
 
     def _shut(self) -> None:
         self._end_snapshot()
-        self._checkpoints.stop()
         self._commits.call(self._close_files, self._shut_done)
 
     def _close_files(self) -> None:
+        self._checkpoints.stop()
         for one in (self._checkpointer, self._reader):
             one.close(True)
         try:

@@ -105,6 +105,8 @@ def connect(path: Path, vfs: str | None = None) -> apsw.Connection:
         raise translated(error) from error
     try:
         connection.set_busy_timeout(5000)
+        # Without it this build of SQLite (STAT4) compiles a join anew for each set of parameters: 8 of 10 µs.
+        connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
         for pragma in (*_BEFORE_TABLES, *_EACH_CONNECTION):
             connection.execute(pragma).fetchall()
         connection.wal_autocheckpoint(0)

@@ -1,0 +1,63 @@
+"""The store's own check finds what is wrong, and nothing where all is well."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+from tests.store.making import NOW, fill, make_box, put
+
+import immpd.store.verify as verify_module
+from immpd.store.bodies import BodyFiles
+from immpd.store.filing import CopyMessages, DeleteMessages, copy, delete
+from immpd.store.sqlite.engine import open_sqlite
+from immpd.store.units import Tx, write_unit
+from immpd.store.verify import verify
+
+
+class Damage(msgspec.Struct, frozen=True):
+    """A statement that no unit would run."""
+
+    sql: str
+
+
+@write_unit
+def damage(tx: Tx, args: Damage) -> None:
+    tx.execute(args.sql)
+
+
+@pytest.mark.parametrize(
+    ("sql", "kinds"),
+    [
+        ("UPDATE folder SET unread = unread + 1 WHERE role = 'inbox'", {"counts"}),
+        ("UPDATE folder SET total = total - 1 WHERE role = 'trash'", {"counts"}),
+        ("DELETE FROM placement WHERE seq = 2", {"counts", "place", "references"}),
+        ("DELETE FROM message_place WHERE seq = 2", {"placement"}),
+        ("UPDATE placement SET content = 77 WHERE seq = 2", {"placement", "references"}),
+        ("UPDATE placement SET state = 99 WHERE seq = 2", {"placement"}),
+        ("UPDATE placement SET folder = 999 WHERE seq = 2", {"counts", "placement", "place"}),
+        ("DELETE FROM content WHERE id = 2", {"placement"}),
+        ("DELETE FROM shared", {"references"}),
+        ("INSERT INTO shared (content, refs) VALUES (2, 2)", {"references"}),
+        ("UPDATE content SET octets = NULL WHERE id = 2", {"content"}),
+        ("UPDATE content SET size = 7 WHERE id = 2", {"content"}),
+        ("UPDATE content SET parts = '[' WHERE id = 2", {"content"}),
+        ('UPDATE content SET files = \'{"1":"gone"}\' WHERE id = 2', {"content"}),
+        ("SELECT 1", set()),
+    ],
+)
+@pytest.mark.parametrize("step", [2, 1000])
+async def test_damage_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sql: str, kinds: set[str], step: int
+) -> None:
+    monkeypatch.setattr(verify_module, "STEP", step)
+    store, files = await open_sqlite(tmp_path), BodyFiles(tmp_path / "bodies")
+    box = await make_box(store, "alice@a.example")
+    made = await fill(store, box, 5)
+    await put(store, box, flags=1)
+    await store.write(copy(CopyMessages(box.id, box.inbox, box.id, box.to.sent, (made[0],))))
+    await store.write(delete(DeleteMessages(box.id, box.inbox, (made[3],), NOW)))
+    assert await verify(store, files) == []
+    await store.write(damage(Damage(sql)))
+    assert {finding.kind for finding in await verify(store, files)} == kinds
+    files.close()
+    await store.close()
