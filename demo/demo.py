@@ -8,12 +8,15 @@ import json
 import os
 import shutil
 import signal
+import socket
+import ssl
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -66,6 +69,22 @@ class Demo:
         self.ready = json.loads(ready.read_text())
         return f"serving at {self.ready['listen']} after {(time.monotonic() - began) * 1000:.0f} ms"
 
+    def encryption(self) -> str:
+        """TLS 1.3, seen by the standard library's client."""
+        context = ssl.create_default_context()
+        context.check_hostname = False  # the certificate is self-signed: clients know its fingerprint instead
+        context.verify_mode = ssl.CERT_NONE
+        context.set_alpn_protocols(["immp/1"])
+        host, _, port = self.ready["listen_tls"].rpartition(":")
+        with (
+            socket.create_connection((host, int(port)), PATIENCE) as raw,
+            context.wrap_socket(raw, server_hostname="demo.test") as tls,
+        ):
+            version, greeting = tls.version(), tls.recv(100).decode().splitlines()[0]
+        if version != "TLSv1.3":
+            raise Failed(f"the server speaks {version}")
+        return f"{version} at {self.ready['listen_tls']}: {greeting}"
+
     def accounts(self) -> str:
         """Alice and Bob get accounts while it runs, and log in."""
         for name, password in PASSWORDS.items():
@@ -79,8 +98,11 @@ class Demo:
         """Real Internet mail, octet for octet."""
         folder = CORPUS if CORPUS.is_dir() else HERE / "samples"
         mails = sorted(folder.rglob("*.eml"))[:60]
-        for mail in mails:
-            self.run("immp", "send", "alice@demo.test", "--eml", mail, who="bob")
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            for _ in pool.map(
+                lambda mail: self.run("immp", "send", "alice@demo.test", "--eml", mail, who="bob"), mails
+            ):
+                pass
         return f"{len(mails)} mails from {'the corpus' if folder == CORPUS else 'the built-in samples'} delivered"
 
     def native_message(self) -> str:
@@ -162,6 +184,7 @@ def main() -> int:
     demo = Demo(folder)
     steps: list[Callable[[], str]] = [
         demo.start,
+        demo.encryption,
         demo.accounts,
         demo.internet_mail,
         demo.native_message,

@@ -51,9 +51,11 @@ def exit_code(error: BaseException) -> tuple[int | None, str]:
         return USAGE, words
     if isinstance(error, DataFolderInUse):
         return TEMPORARY, words
+    if isinstance(error, StoreError):
+        return (TEMPORARY if error.temporary else FAILED), words
     if isinstance(error, OSError) and error.filename is not None:
         return FAILED, f"{error.filename}: {error.strerror}"
-    if isinstance(error, CannotListen | CertificateError | SealError | StoreError | OSError):
+    if isinstance(error, CannotListen | CertificateError | SealError | OSError):
         return FAILED, words
     return None, words
 
@@ -70,9 +72,9 @@ async def operator(data: Path) -> AsyncIterator[Call]:
     try:
         raw = connect_local(data / SOCKET)
     except (FileNotFoundError, ConnectionRefusedError):
-        from .operator_serve import make_log
+        from immpd.app.log import open_log
 
-        async with opened(data, configuration, make_log(configuration.log)) as services:
+        async with opened(data, configuration, open_log(configuration.log)) as services:
             session = operator_session(services)
             yield session.call
         return
@@ -99,17 +101,14 @@ class _Socket:
 
     async def call(self, request: Request[R]) -> R:
         """One command to its typed reply; raises Refused."""
-        from immpd.protocol.codes import describe
-        from immpd.protocol.errors import Refused
+        from immpd.client.errors import read_refusal
         from immpd.protocol.grammar import print_request
         from immpd.protocol.registry import BY_REQUEST
 
         self._raw.sendall(print_request(request).encode() + b"\n")
         lines = self._lines()
-        code = describe(lines[-1].code)
-        if lines[-1].code >= 400 and code is not None:
-            word, _, text = lines[-1].text.removeprefix("[").partition("] ")
-            raise Refused(code, word, text)
+        if lines[-1].code >= 400:
+            raise read_refusal(lines[-1])
         return BY_REQUEST[type(request)].reply.decode(lines)  # type: ignore[return-value] # the registry ties them
 
     def _lines(self) -> list[Any]:

@@ -1,0 +1,105 @@
+"""immpd.toml: what is read, what is refused and where the fault is said to be."""
+
+from pathlib import Path
+
+import pytest
+
+from immpd.app.configuration import (
+    ConfigurationError,
+    effective,
+    first_configuration,
+    read_address,
+    read_configuration,
+    settings,
+)
+
+
+def written(folder: Path, text: str) -> Path:
+    (folder / "immpd.toml").write_text(text)
+    return folder
+
+
+def test_what_init_writes_is_read_with_defaults(tmp_path: Path) -> None:
+    configuration = read_configuration(written(tmp_path, first_configuration(("a.test", "b.test"))), {})
+    assert configuration.domains == ("a.test", "b.test")
+    assert (configuration.listen, configuration.listen_tls) == ((":1025",), (":1026",))
+
+
+def test_domains_become_canonical(tmp_path: Path) -> None:
+    configuration = read_configuration(written(tmp_path, 'domains = ["Bücher.Example", "xn--bcher-kva.example"]'), {})
+    assert configuration.domains == ("xn--bcher-kva.example",)
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("", "missing required field `domains`"),
+        ("domains = []", "length >= 1"),
+        ('domains = ["not a domain"]', "immpd.toml: "),
+        ('domains = ["a.test"]\ndomain = 1', "unknown field `domain`"),
+        ('domains = ["a.test"]\n[limits]\nmax_mesage = 1', "unknown field `max_mesage` - at `$.limits`"),
+        ('domains = ["a.test"]\n[limits]\nmax_parts = 0', "at `$.limits.max_parts`"),
+        ('domains = ["a.test"]\n[log]\nlevel = "loud"', "at `$.log.level`"),
+        ('domains = ["a.test"]\nlisten = ["1025"]', "'1025' is no HOST:PORT"),
+        ("domains = [", "is no TOML"),
+    ],
+)
+def test_a_fault_is_named_with_its_place(tmp_path: Path, text: str, fault: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        read_configuration(written(tmp_path, text), {})
+    assert fault in str(caught.value)
+    assert str(tmp_path / "immpd.toml") in str(caught.value)
+
+
+def test_a_missing_file_says_what_makes_it(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="immpd init makes it"):
+        read_configuration(tmp_path, {})
+
+
+def test_the_environment_overrides_and_every_source_is_known(tmp_path: Path) -> None:
+    folder = written(tmp_path, 'domains = ["a.test"]\n[limits]\nmax_parts = 7\nmax_recipients = 8')
+    environment = {
+        "IMMPD_LIMITS__MAX_PARTS": "9",
+        "IMMPD_LOG__LEVEL": "debug",
+        "IMMPD_LISTEN": '["127.0.0.1:0"]',
+        "IMMPD_DATA": "elsewhere",
+        "HOME": "/root",
+    }
+    found = {one.name: (one.value, one.source) for one in effective(folder, environment)}
+    assert found["limits.max_parts"] == (9, "environment")
+    assert found["limits.max_recipients"] == (8, "file")
+    assert found["log.level"] == ("debug", "environment")
+    assert found["listen"] == (("127.0.0.1:0",), "environment")
+    assert found["bounds.idle"] == (1800, "default")
+    assert list(found) == [one.name for one in settings()]
+
+
+@pytest.mark.parametrize(
+    "variable", ["IMMPD_LIMITS__MAX_PARTS", "IMMPD_LISTEN", "IMMPD_NO_SUCH_THING", "IMMPD_DOMAINS__X"]
+)
+def test_a_bad_variable_is_blamed_and_not_the_file(tmp_path: Path, variable: str) -> None:
+    folder = written(tmp_path, 'domains = ["a.test"]')
+    with pytest.raises(ConfigurationError, match=f"^{variable}: "):
+        read_configuration(folder, {variable: "many"})
+
+
+def test_a_variable_can_set_what_the_file_lacks(tmp_path: Path) -> None:
+    assert read_configuration(written(tmp_path, ""), {"IMMPD_DOMAINS": '["b.test"]'}).domains == ("b.test",)
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [(":1025", ("", 1025)), ("127.0.0.1:0", ("127.0.0.1", 0)), ("[::1]:65535", ("::1", 65535))],
+)
+def test_addresses(text: str, address: tuple[str, int]) -> None:
+    assert read_address(text) == address
+
+
+@pytest.mark.parametrize("text", ["1025", "a.test", "::1:25", "a.test:70000", "a.test:", ""])
+def test_no_addresses(text: str) -> None:
+    with pytest.raises(ValueError, match="HOST:PORT"):
+        read_address(text)
+
+
+def test_every_setting_is_described() -> None:
+    assert [one.name for one in settings() if not one.description] == []

@@ -1,0 +1,103 @@
+"""What a running server puts in order by itself."""
+
+import asyncio
+from itertools import pairwise
+
+import pytest
+from tests.serving import ManualClock
+
+from immpd.app.housekeeping import (
+    DAY,
+    KEPT_CHANGES,
+    Chore,
+    drop_changes,
+    drop_retry_keys,
+    empty_trash,
+    keep_house,
+    unlink_files,
+)
+
+MESSAGE_ID = "0197a2b4-7c3e-7d4a-8f00-1b2c3d4e5f60"
+
+
+async def test_trash_is_purged_after_30_days_and_watchers_hear_of_it(serve, talk):
+    server = await serve()
+    alice = await server.add_account("alice")
+    reader = await talk(alice, on=server)
+    await reader.deliver(alice)
+    assert (await reader.ask("MBOX DELETE /inbox::*")).code == 200
+    server.clock.advance(30 * DAY - 1)
+    await empty_trash(server.services)
+    assert " t=1 " in (await reader.ask("MBOX CHECK /trash")).text
+    reader.send("AS w WATCH")
+    assert '"watching"' in await reader.row("w")
+    server.clock.advance(2)
+    await empty_trash(server.services)
+    assert '"event":"gone"' in await reader.row("w")
+    assert " t=0 " in (await reader.ask("MBOX CHECK /trash")).text
+
+
+async def test_files_of_purged_messages_are_unlinked(serve, talk):
+    server = await serve()
+    alice = await server.add_account("alice")
+    reader = await talk(alice, on=server)
+    assert (await reader.deliver(alice, body=b"x" * 600_000)).code == 273
+    bodies = server.folder / "bodies"
+    assert len(list(bodies.iterdir())) == 1
+    for folder in ("inbox", "sent"):
+        assert (await reader.ask(f"MBOX DELETE /{folder}::* +PURGE")).code == 200
+    await unlink_files(server.services)
+    assert list(bodies.iterdir()) == []
+
+
+async def test_a_retry_key_is_forgotten_after_30_days(serve, talk):
+    server = await serve()
+    alice = await server.add_account("alice")
+    writer = await talk(alice, on=server)
+
+    async def sent_again() -> str:
+        await writer.deliver(alice, more=f"ID {MESSAGE_ID}")
+        return (await writer.ask("MBOX CHECK /inbox")).fields["t"]
+
+    assert [await sent_again() for _ in range(2)] == ["1", "1"]
+    server.clock.advance(30 * DAY)
+    await drop_retry_keys(server.services)
+    assert await sent_again() == "1"
+    server.clock.advance(DAY)
+    await drop_retry_keys(server.services)
+    assert await sent_again() == "2"
+
+
+async def test_few_changes_are_all_kept(serve, talk):
+    server = await serve()
+    alice = await server.add_account("alice")
+    reader = await talk(alice, on=server)
+    state = (await reader.ask("MBOX CHECK /inbox")).fields["s"]
+    await reader.deliver(alice)
+    await drop_changes(server.services)
+    assert KEPT_CHANGES > 1000
+    reader.send(f"AS w WATCH SINCE {state}")
+    rows = [await reader.row("w") for _ in range(2)]
+    assert any('"mail"' in row for row in rows)
+
+
+async def test_a_chore_that_fails_is_logged_and_tried_again(serve):
+    server = await serve()
+    clock = ManualClock()
+    server.services.clock = clock
+    tried: list[float] = []
+
+    async def failing(_: object) -> None:
+        tried.append(clock.monotonic())
+        raise RuntimeError("no")
+
+    house = asyncio.create_task(keep_house(server.services, (Chore("failing", 20, failing),)))
+    for _ in range(3):
+        await clock.until_sleeping()
+        clock.advance(20)
+    await clock.until_sleeping()
+    house.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await house
+    assert [b - a for a, b in pairwise(tried)] == [20, 20, 20]
+    assert all("chore failed" in error for error in server.log.take_errors())
