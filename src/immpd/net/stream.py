@@ -2,7 +2,8 @@
 
 Rules: the stream owns the boundary between clear and TLS, so nothing sent before the handshake is
 ever read as sent after it; nothing is written in clear once TLS has begun; all connections of a loop
-share one read buffer; an idle stream owns no task and no timer (docs/protocol.md, "Transport").
+share one read buffer; an idle stream owns no task, no timer and no buffer larger than a TLS record
+(docs/protocol.md, "Transport").
 """
 
 import asyncio
@@ -11,6 +12,8 @@ import ssl
 from typing import Protocol, cast
 
 READ_SIZE = 256 * 1024
+RECORD = 16 * 1024
+"""Octets of a TLS record. OpenSSL's memory buffers never shrink, so no more than this goes through them at once."""
 LOW_WATER_UNSENT = 128 * 1024
 _buffer = memoryview(bytearray(READ_SIZE))
 _TCP_NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", 25)
@@ -39,11 +42,11 @@ class Stream(asyncio.BufferedProtocol):
     """One connection. ``receiver`` is told what happens; ``write`` sends."""
 
     __slots__ = (
-        "_handshaking",
         "_incoming",
         "_outgoing",
         "closed",
         "failure",
+        "handshaking",
         "paused",
         "receiver",
         "tls",
@@ -54,12 +57,13 @@ class Stream(asyncio.BufferedProtocol):
         self.receiver: Receiver
         self.transport: asyncio.Transport
         self.tls: ssl.SSLObject | None = None
+        self.handshaking = False
+        """TLS has begun and is not up: nothing can be said."""
         self.paused = False
         """More was written than the peer takes; wait for ``writable``."""
         self.closed = False
         self.failure: Exception | None = None
         """The TLS error that ended it."""
-        self._handshaking = False
 
     # --- asyncio's side
 
@@ -86,8 +90,25 @@ class Stream(asyncio.BufferedProtocol):
         if self.tls is None:
             self.receiver.received(bytes(_buffer[:count]))
             return
-        self._incoming.write(_buffer[:count])
-        self._pump()
+        pieces: list[bytes] = []
+        going_on = True
+        try:
+            for at in range(0, count, RECORD):
+                self._incoming.write(_buffer[at : min(at + RECORD, count)])
+                if self.handshaking and not self._shake():
+                    continue
+                going_on = self._decrypt(pieces)
+                if not going_on:
+                    break
+        except (ssl.SSLError, OSError) as error:
+            self._fail(error)
+            return
+        if pieces:
+            self.receiver.received(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+        if not self.closed:
+            self._send_pending()  # the answer to a KeyUpdate, say (RFC 8446, section 4.6.3)
+            if not going_on:
+                self.close()
 
     def eof_received(self) -> bool:
         """The peer sends no more: a half-closed connection is a closed one."""
@@ -115,30 +136,23 @@ class Stream(asyncio.BufferedProtocol):
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self.tls = context.wrap_bio(self._incoming, self._outgoing, server_side=server, server_hostname=hostname)
-        self._handshaking = True
+        self.handshaking = True
         if not server:
-            self._pump()
+            self._shake()
 
-    def _pump(self) -> None:
-        assert self.tls is not None
+    def _decrypt(self, pieces: list[bytes]) -> bool:
+        """Append what can be read; False at the peer's close_notify."""
+        tls = self.tls
+        assert tls is not None
         try:
-            if self._handshaking and not self._shake():
-                return
-            pieces = []
             while self._incoming.pending and not self.closed:
-                pieces.append(self.tls.read(READ_SIZE))
-                if not pieces[-1]:
-                    break
-            octets = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+                piece = tls.read(RECORD)
+                if not piece:
+                    return False
+                pieces.append(piece)
         except ssl.SSLWantReadError:
-            octets = b"".join(pieces)
-        except (ssl.SSLError, OSError) as error:
-            self._fail(error)
-            return
-        if octets:
-            self.receiver.received(octets)
-        if self.tls is not None and not self.closed and pieces and not pieces[-1]:
-            self.close()
+            pass  # the rest of a record is still on its way
+        return True
 
     def _shake(self) -> bool:
         assert self.tls is not None
@@ -147,10 +161,11 @@ class Stream(asyncio.BufferedProtocol):
         except ssl.SSLWantReadError:
             self._send_pending()
             return False
-        self._handshaking = False
-        self._send_pending()
+        self.handshaking = False
         self.receiver.secured()
-        return not self.closed
+        if not self.closed:
+            self._send_pending()
+        return True
 
     def _send_pending(self) -> None:
         if self._outgoing.pending:
@@ -164,25 +179,35 @@ class Stream(asyncio.BufferedProtocol):
         self.failure = error
 
     def write(self, octets: bytes) -> None:
-        """Send octets; never blocks. Octets written to a closed stream are dropped."""
-        if self.closed or self.transport.is_closing():
+        """Send octets; never blocks. What is written to a closed stream, or into a handshake, is dropped."""
+        if self.closed or self.handshaking or not octets or self.transport.is_closing():
             return
-        if self.tls is None:
+        tls = self.tls
+        if tls is None:
             self.transport.write(octets)
             return
         try:
-            self.tls.write(octets)
+            if len(octets) <= RECORD:
+                tls.write(octets)
+                sealed = self._outgoing.read()
+            else:
+                pieces = []
+                plain = memoryview(octets)
+                for at in range(0, len(octets), RECORD):
+                    tls.write(plain[at : at + RECORD])
+                    pieces.append(self._outgoing.read())
+                sealed = b"".join(pieces)
         except ssl.SSLError as error:
             self._fail(error)
             return
-        self.transport.write(self._outgoing.read())
+        self.transport.write(sealed)
 
     def close(self) -> None:
         """Send what is written, then hang up."""
         if self.closed:
             return
         self.closed = True
-        if self.tls is not None and not self._handshaking:
+        if self.tls is not None and not self.handshaking:
             try:
                 self.tls.unwrap()
             except ssl.SSLError:

@@ -1,109 +1,81 @@
 """One connection: octets ⇄ commands in pipelines ⇄ a session of the service.
 
 Rules: in clear only UPGRADE and QUIT are answered, and nothing that came before the handshake is read
-after it; commands of one pipeline run in order, pipelines beside each other; replies of one tick
-leave in one write; reading stops, and never the answering, when too much waits
-(docs/protocol.md, "Transport" and "Pipelines").
+after it; reading stops where something holds it up, also in the middle of what was read at once; an
+idle conversation owns no task, timer or deque (docs/protocol.md, "Transport" and "Pipelines"). What
+leaves is in outlet.py, what runs in pipelines.py.
 """
 
-from collections import deque
-from collections.abc import Iterable
-from enum import Flag, auto
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from immpd.net.certificates import ALPN
 from immpd.net.stream import Stream
 from immpd.protocol import replies
 from immpd.protocol.codes import Code
-from immpd.protocol.commands import Ack, Cancel, Quit, Upgrade, Watch
+from immpd.protocol.commands import Ack, Cancel, Quit, Upgrade
 from immpd.protocol.connection import Call, Event, Octets, ServerConnection, Trouble
 from immpd.protocol.errors import OutOfStep, Refused, StateFault
 from immpd.protocol.states import NEEDED, State
 from immpd.service.session import Session, capabilities
 
-from .job import Job, error_line
+from .job import FAILED, Job, error_line
+from .outlet import ALONE, BURST, DISK, ENDING, OUTPUT, STORE
+from .pipelines import Pipelines, is_watch
+from .upgrading import clear_greeting, refusal_of_method
 
 if TYPE_CHECKING:
     from .server import Server
 
+SLICE = 64 * 1024
+"""Octets that are taken apart at once: what they become is many times larger."""
 MAX_BUFFERED = 512 * 1024
+MAX_HELD_BACK = 64 * 1024
+"""Octets that may wait behind a command that stands alone."""
 MAX_SPOOLED = 4 << 20
-_WATCH_ENDED = replies.WatchEnded()
-_OLD_TLS = {
-    "SSLV2": "SSLv2 was withdrawn by RFC 6176",
-    "SSLV3": "SSLv3 was withdrawn by RFC 7568",
-    "SSL": "SSL was withdrawn by RFC 7568",
-    "TLSV1": "TLS 1.0 was withdrawn by RFC 8996",
-    "TLSV1.0": "TLS 1.0 was withdrawn by RFC 8996",
-    "TLS1.0": "TLS 1.0 was withdrawn by RFC 8996",
-    "TLSV1.1": "TLS 1.1 was withdrawn by RFC 8996",
-    "TLS1.1": "TLS 1.1 was withdrawn by RFC 8996",
-}
-_TLS_NAMES = frozenset({"TLS", "TLS2", "TLS3"})
+JOB_WEIGHT = 256
+"""What a command that waits counts for besides its octets."""
+_NOTHING: Iterator[Event] = iter(())
 
 
-class Held(Flag):
-    """Why reading from the connection has stopped."""
-
-    NO = 0
-    OUTPUT = auto()
-    UNANSWERED = auto()
-    DISK = auto()
-    STORE = auto()
-
-
-class Conversation:
+class Conversation(Pipelines):
     """The receiver of one stream."""
 
     __slots__ = (
-        "_cancels",
-        "_dirty",
-        "_held",
+        "_events",
         "_leaving",
-        "_out",
         "_quit",
-        "_receiving",
-        "_turns",
-        "_unanswered",
+        "_quit_at",
+        "_resuming",
+        "_unread",
         "begun",
         "connection",
         "counted_address",
         "direct",
         "peer",
-        "pipelines",
         "received_octets",
         "secured_at",
-        "seen",
-        "server",
-        "session",
-        "store",
-        "stream",
     )
 
     def __init__(self, server: "Server", stream: Stream, *, direct: bool) -> None:
-        self.server = server
-        self.stream = stream
+        super().__init__(server, stream)
         self.direct = direct
         """TLS from the first octet."""
-        self.store = server.services.store
         self.connection = ServerConnection()
-        self.session = Session(server.services, State.CLEAR)
-        self.pipelines: dict[str | None, deque[Job]] = {}
-        """The jobs of each busy pipeline, the running one first."""
         self.peer = ""
         self.counted_address: str | None = None
-        self.begun = self.seen = server.now
+        self.begun = server.now
         self.secured_at: float | None = None
+        """When TLS began."""
         self.received_octets = 0
-        self._unanswered = 0
-        self._held = Held.NO
-        self._out: list[bytes] = []
-        self._dirty = False
-        self._receiving = False
-        self._turns: deque[Job] | None = None
+        self._events = _NOTHING
+        """What was read and not yet acted on."""
+        self._unread = b""
+        """What came and was not yet read."""
+        self._resuming = False
         self._quit: Job | None = None
+        self._quit_at = 0.0
         self._leaving: Refused | None = None
-        self._cancels: dict[str | None, list[Job]] | None = None
 
     # --- the stream's side
 
@@ -114,18 +86,11 @@ class Conversation:
             if not self.direct:
                 self.stream.write(error_line(refusal, ""))
             self.stream.close()
-            return
-        if self.direct:
+        elif self.direct:
+            self.secured_at = self.server.now
             self.stream.start_tls(self.server.certificates.context, server=True)
-            return
-        domain = min(self.server.services.domains)
-        greeting = (
-            f"100- IMMP/1.0 server at {domain}\n"
-            "100- Please upgrade the connection with one of the following:\n"
-            "102 TLS\n"
-            f"101 p=IMMP v=1.0 d={domain}\n"
-        )
-        self.stream.write(greeting.encode())
+        else:
+            self.stream.write(clear_greeting(min(self.server.services.domains)))
 
     def begin_operator(self) -> None:
         """The operator's socket: no TLS, no log-in (docs/protocol.md, "Operator")."""
@@ -137,17 +102,16 @@ class Conversation:
         """TLS is up: a new session, a new reader, and the greeting with what is offered."""
         tls = self.stream.tls
         assert tls is not None
-        alpn = tls.selected_alpn_protocol()
-        if (self.direct and alpn != ALPN) or (alpn is not None and alpn != ALPN):
-            self.abort()
+        if self.direct and tls.selected_alpn_protocol() != ALPN:
+            self.abort()  # whoever speaks another protocol is not answered in ours (ALPACA)
             return
         self.connection = ServerConnection()
+        self._events = _NOTHING
         leaf = self.server.certificates.shown(tls)
         self.session = Session(
             self.server.services, State.UNAUTHENTICATED, peer=self.peer, channel_binding=leaf.end_point
         )
         self.session.domain = self.server.domain_of(tls)
-        self.secured_at = self.server.now
         self._greet()
 
     def _greet(self) -> None:
@@ -161,51 +125,84 @@ class Conversation:
         if self.session.state < State.USER:
             self.received_octets += len(octets)
             if self.received_octets > self.server.bounds.before_login_octets:
-                self._bound("FLOOD", "Too many octets before log-in")
+                self.end(Refused(Code.BOUND, "FLOOD", "Too many octets before log-in"))
                 return
-        self._receiving = True
-        self._take(self.connection.receive_data(octets))
-        self._receiving = False
-        self.flush()
-        if self.stream.paused and self.stream.transport.get_write_buffer_size() > MAX_BUFFERED:
-            self._hold(Held.OUTPUT)
-        if self.store.saturated and not self._held & Held.STORE:
-            self._hold(Held.STORE)
-            self.store.on_room(self._room_in_store)
+        self._unread = self._unread + octets if self._unread else octets
+        self._read_on()
 
     def lost(self, error: Exception | None) -> None:
         """The connection is gone: what the store has goes on, nobody hears of it."""
         self.server.gone(self)
-        for jobs in list(self.pipelines.values()):
-            for job in jobs:
-                job.done = True
-                job.release()
-        self.pipelines.clear()
-        self._turns = None
+        self._events, self._unread = _NOTHING, b""
+        self._drop_all()
+        self._quit = None
         self.session.close()
 
     def writable(self) -> None:
         """The peer takes more."""
-        self._release(Held.OUTPUT)
-        if self._turns:
-            self.take_turn()
+        self.seen = self.server.now
+        self._release(OUTPUT)
+        self._turn_soon()
 
     # --- reading
 
-    def _take(self, events: Iterable[Event]) -> None:
-        for event in events:
-            if type(event) is Call:
-                self._call(event)
-            elif type(event) is Octets:
-                self._octets(event)
-            elif type(event) is Trouble:
-                self._trouble(event)
-            if self.stream.closed:
-                return
+    def _read_on(self) -> None:
+        """Act on what came, in order, as far as nothing holds it up; the rest waits."""
+        if not self._may_read():
+            return
+        self._receiving = True
+        try:
+            while True:
+                for event in self._events:
+                    if type(event) is Call:
+                        self._call(event)
+                    elif type(event) is Octets:
+                        self._octets(event)
+                    elif type(event) is Trouble:
+                        self._trouble(event)
+                    if self._written > BURST:
+                        self._look_for_room()
+                    if self._held or self.stream.closed:
+                        break
+                else:
+                    if self._resuming:
+                        self._resuming = False
+                        self._events = iter(self.connection.resume())
+                        continue
+                    if self._unread:
+                        piece, self._unread = self._unread[:SLICE], self._unread[SLICE:]
+                        self._events = iter(self.connection.receive_data(piece))
+                        continue
+                    self._events = _NOTHING
+                break
+        finally:
+            self._receiving = False
+        self.flush()
+        self._hold_back()
+
+    def _may_read(self) -> bool:
+        return not self._receiving and not self._held and not self.stream.closed
+
+    def _hold_back(self) -> None:
+        """Stop reading where too much waits to be taken, run, or written to disk."""
+        stream = self.stream
+        if stream.closed:
+            return
+        if stream.paused and stream.transport.get_write_buffer_size() > MAX_BUFFERED:
+            self._hold(OUTPUT)
+        if self.connection.waiting > MAX_HELD_BACK:
+            self._hold(ALONE)
+        drafts = self.session.drafts
+        if drafts is not None and drafts.pending > MAX_SPOOLED and not self._held & DISK:
+            self._hold(DISK)
+            drafts.on_room = self._room_on_disk
+        if self.store.saturated and not self._held & STORE:
+            self._hold(STORE)
+            self.store.on_room(self._room_in_store)
 
     def _call(self, call: Call) -> None:
         command = call.command
-        if self._quit is not None:
+        if self._ending:
             return
         if self.session.state not in command.states:
             self._refuse_call(call, self._wrong_state(call))
@@ -215,33 +212,45 @@ class Conversation:
         if kind is Upgrade or kind is Cancel or kind is Quit:
             self._at_once(call)
             return
-        attached = None
         try:
             attached = self.session.arrive(call.pid, request)
         except Refused as error:
             self._refuse_call(call, error)
             return
-        size = call.size
+        except Exception as error:
+            self.log_failure(Job(self, call.pid, call, None, None, 0), error)
+            self._refuse_call(call, FAILED)
+            return
+        size = call.size + JOB_WEIGHT
         if command.body:
             if call.octets is not None:
                 size += len(call.octets)
                 attached.whole(call.octets)
             elif call.body is not None:
                 call.body.receiver = attached
-        self._submit(Job(self, call.pid, call, attached, None, size), kind is Ack)
+        job = Job(self, call.pid, call, attached, None, size)
+        if kind is Ack:
+            self._run_beside(job)
+        else:
+            self._submit(job)
 
     def _refuse_call(self, call: Call, error: Refused) -> None:
         """Answer with an error in the pipeline's order; the octets that follow are thrown away."""
-        self._submit(Job(self, call.pid, call, None, error, call.size))
+        self._submit(Job(self, call.pid, call, None, error, call.size + JOB_WEIGHT))
 
     def _wrong_state(self, call: Call) -> Refused:
-        name = call.command.name
         if self.session.state is State.CLEAR:
-            return StateFault(
-                "In clear only UPGRADE and QUIT are answered; UPGRADE TLS first", Code.CLEAR, "UPGRADE-FIRST"
-            )
+            return _only_in_tls()
         needed = " or ".join(NEEDED[state] for state in sorted(call.command.states))
-        return StateFault(f"{name} is not available now: {needed}")
+        return StateFault(f"{call.command.name} is not available now: {needed}")
+
+    def _stood_alone(self, reply: replies.Reply | None) -> None:
+        """What waited behind a command that stands alone may be read."""
+        if type(reply) is replies.Authenticated:
+            self.server.logged_in(self)
+        self._resuming = True
+        self._release(ALONE)
+        self._read_on()
 
     def _octets(self, event: Octets) -> None:
         receiver: Any = event.body.receiver
@@ -251,273 +260,129 @@ class Conversation:
             receiver.fail(event.body.error)
         else:
             receiver.take(event.data, event.last)
-            spool = receiver.spool
-            if spool is not None and spool.pending > MAX_SPOOLED and not self._held & Held.DISK:
-                receiver.draft.drafts.on_room = spool.on_room = self._room_on_disk
-                self._hold(Held.DISK)
 
     def _trouble(self, event: Trouble) -> None:
-        if isinstance(event.error, OutOfStep):
-            prefix = "" if event.pid is None else f"{event.pid}: "
-            self.write(error_line(event.error, prefix))
-            self.close()
-        else:
-            error = event.error
-            if self.session.state is State.CLEAR:
-                text = "In clear only UPGRADE and QUIT are answered; UPGRADE TLS first"
-                error = StateFault(text, Code.CLEAR, "UPGRADE-FIRST")
-            self._submit(Job(self, event.pid, None, None, error, 64))
-
-    # --- pipelines
-
-    def _submit(self, job: Job, beside: bool = False) -> None:
-        """Run it, or let it wait behind its pipeline's jobs; ``beside`` waits for nobody."""
-        jobs = None if beside else self.pipelines.get(job.pid)
-        if jobs is not None:
-            jobs.append(job)
-            self._count(job.size)
-            self._end_watch(jobs)
+        if self._ending:
             return
-        bounds = self.server.bounds
-        limit = bounds.before_login_pipelines if self.session.state < State.USER else bounds.pipelines
-        if len(self.pipelines) >= limit and not beside:
-            job.error = Refused(
-                Code.LIMIT, "TOO-MANY-PIPELINES", f"At most {limit} pipelines run at once; wait for one"
-            )
-        job.start()
-        if not job.done:
-            if beside:
-                return
-            self._count(job.size)
-            self.pipelines[job.pid] = deque((job,))
-
-    def _end_watch(self, jobs: deque[Job]) -> None:
-        """A watch of the default pipeline ends at its next command."""
-        running = jobs[0]
-        if len(jobs) > 1 and running.pid is None and running.call is not None and type(running.call.request) is Watch:
-            running.finish_watch(_WATCH_ENDED)
-
-    def finished(self, job: Job, reply: replies.Reply | None) -> None:
-        """A job has been answered: the next of its pipeline, and those who wait for the end."""
-        call = job.call
-        jobs = self.pipelines.get(job.pid)
-        if jobs and jobs[0] is job:
-            jobs.popleft()
-            self._count(-job.size)
-            if not job.starting:
-                self._advance(job.pid, jobs)
-        if reply is not None and type(reply) is replies.Authenticated:
-            self.server.logged_in(self)
-        if call is not None and call.command.alone:
-            self._take(self.connection.resume())
-        if self._quit is not None or self._leaving is not None:
-            self._quit_if_idle()
-
-    def _advance(self, pid: str | None, jobs: deque[Job]) -> None:
-        """Start what waits in a pipeline, one after the other, as long as each is answered at once."""
-        while jobs and not self.stream.closed:
-            following = jobs[0]
-            following.starting = True
-            following.start()
-            following.starting = False
-            if not following.done:
-                break
-        if not jobs:
-            self.pipelines.pop(pid, None)
-            self._answer_cancels(pid)
-
-    def _count(self, octets: int) -> None:
-        self._unanswered += octets
-        limit = self.server.bounds.unanswered
-        if octets > 0 and self._unanswered > limit:
-            self._hold(Held.UNANSWERED)
-        elif octets < 0 and self._unanswered <= limit:
-            self._release(Held.UNANSWERED)
+        error = event.error
+        if isinstance(error, OutOfStep):
+            self.write(error_line(error, "" if event.pid is None else f"{event.pid}: "))
+            self.close()
+            return
+        if self.session.state is State.CLEAR:
+            error = _only_in_tls()
+        self._submit(Job(self, event.pid, None, None, error, JOB_WEIGHT))
 
     # --- commands that act when they are read
 
     def _at_once(self, call: Call) -> None:
         request = call.request
+        job = Job(self, call.pid, call, None, None, 0)
         if type(request) is Upgrade:
-            self._upgrade(call, request)
-        elif type(request) is Quit:
-            self._quit = Job(self, call.pid, call, None, None, 0)
-            self._end_all_watches()
-            self._quit_if_idle()
+            self._upgrade(job, request)
         elif type(request) is Cancel:
-            self._cancel(call, request)
+            self._cancel(job, request)
+        else:
+            self._begin_quit(job)
 
-    def _upgrade(self, call: Call, request: Upgrade) -> None:
-        job = Job(self, None, call, None, None, 0)
-        method = request.method.upper()
-        if method in _TLS_NAMES:
-            if self.connection.waiting:
-                # Somebody put octets behind UPGRADE to have them read after the handshake.
-                self.abort()
-                return
-            self.stream.write(replies.Upgrading().encode())
+    def _upgrade(self, own: Job, request: Upgrade) -> None:
+        refusal = refusal_of_method(request.method)
+        if refusal is not None:
+            own.refuse(refusal)
+        elif self.connection.waiting or self._unread:
+            self.abort()  # somebody put octets behind UPGRADE to have them read after the handshake
+        else:
+            self.write(replies.Upgrading().encode())
+            self.flush()
             self.secured_at = self.server.now
             self.stream.start_tls(self.server.certificates.context, server=True)
+
+    def _begin_quit(self, own: Job) -> None:
+        self._quit = own
+        self._ending = True
+        self._quit_at = self.server.now
+        self._hold(ENDING)
+        if self.session.drafts is not None:
+            self.session.drafts.close()
+        self._end_all_watches()
+        self._end_if_idle()
+
+    def _end_if_idle(self) -> None:
+        if self.pipelines or self._beside or self.stream.closed:
             return
-        why = _OLD_TLS.get(method)
-        word = "TOO-OLD" if why else "UNKNOWN-METHOD"
-        text = f"{why}; use UPGRADE TLS" if why else f"{request.method[:40]} is not offered; use UPGRADE TLS"
-        job.refuse(Refused(Code.UPGRADE_REFUSED, word, text))
-
-    def _cancel(self, call: Call, request: Cancel) -> None:
-        own = Job(self, call.pid, call, None, None, 0)
-        pid = None if request.pid == "*" else request.pid
-        jobs = self.pipelines.get(pid)
-        if not jobs:
-            own.refuse(Refused(Code.NOT_FOUND, "NO-PIPELINE", f"Nothing runs in the pipeline {request.pid}"))
-            return
-        if self._cancels is None:
-            self._cancels = {}
-        self._cancels.setdefault(pid, []).append(own)
-        for job in tuple(jobs):
-            job.cancelled = True
-        jobs[0].cancel()
-
-    def _answer_cancels(self, pid: str | None) -> None:
-        if self._cancels:
-            for own in self._cancels.pop(pid, ()):
-                own.answer(replies.Ok(text="Cancelled").encode(own.prefix))
-
-    def _end_all_watches(self) -> None:
-        for jobs in list(self.pipelines.values()):
-            call = jobs[0].call
-            if call is not None and type(call.request) is Watch:
-                jobs[0].finish_watch(_WATCH_ENDED)
-
-    def _quit_if_idle(self) -> None:
-        if self.pipelines or self.stream.closed:
-            return
-        own = self._quit
-        if own is not None and not own.done:
-            own.done = True
-            self.write(replies.Goodbye().encode(own.prefix))
-            self.close()
+        if self._quit is not None:
+            self._say_goodbye(self._quit)
         elif self._leaving is not None:
             self.end(self._leaving)
 
-    # --- writing
-
-    def write(self, octets: bytes) -> None:
-        """Send with everything else of this tick."""
-        self._out.append(octets)
-        if not self._receiving and not self._dirty:
-            self._dirty = True
-            self.server.flush_later(self)
-
-    def flush(self) -> None:
-        """Send what was written."""
-        self._dirty = False
-        out = self._out
-        if out:
-            self.stream.write(out[0] if len(out) == 1 else b"".join(out))
-            out.clear()
-
-    def say_ready(self, job: Job) -> None:
-        """271: the octets of the part are awaited."""
-        self.write(f"{job.prefix}{Code.READY:d} Go on with the octets\n".encode())
-
-    def take_turns_later(self, job: Job) -> None:
-        """The job has more to say when others had their turn and the peer takes it."""
-        if self._turns is None:
-            self._turns = deque()
-        self._turns.append(job)
-        if not self.stream.paused and len(self._turns) == 1:
-            self.server.turn_later(self)
-
-    def take_turn(self) -> None:
-        """One block of the next job that has more."""
-        turns = self._turns
-        if not turns or self.stream.paused or self.stream.closed:
-            return
-        job = turns.popleft()
-        job.wake()
-        self.flush()
-        if turns and not self.stream.paused:
-            self.server.turn_later(self)
+    def _say_goodbye(self, own: Job) -> None:
+        own.done = True
+        self.write(replies.Goodbye().encode(own.prefix))
+        self.close()
 
     # --- holding and ending
 
-    def _hold(self, why: Held) -> None:
-        if not self._held and not self.stream.closed:
-            self.stream.transport.pause_reading()
-        self._held |= why
-
-    def _release(self, why: Held) -> None:
-        if self._held & why:
-            self._held &= ~why
-            if not self._held and not self.stream.closed:
-                self.stream.transport.resume_reading()
-
     def _room_in_store(self) -> None:
-        self._release(Held.STORE)
+        self._release(STORE)
 
     def _room_on_disk(self) -> None:
-        self._release(Held.DISK)
-
-    def _bound(self, word: str, text: str) -> None:
-        self.write(error_line(Refused(Code.BOUND, word, text), ""))
-        self.close()
+        self._release(DISK)
 
     def end(self, error: Refused) -> None:
         """Say why, and hang up."""
         if not self.stream.closed:
-            if self.secured_at is None or self.session.state is not State.CLEAR:
-                self.write(error_line(error, ""))
+            self.write(error_line(error, ""))
             self.close()
 
     def leave(self, error: Refused) -> None:
         """Read no more, drop what has not begun, let the store finish what it has, say why, hang up."""
+        if self.stream.closed:
+            return
         self._leaving = error
-        if not self.stream.closed:
-            self.stream.transport.pause_reading()
+        self._ending = True
+        self._hold(ENDING)
         self._end_all_watches()
-        for jobs in list(self.pipelines.values()):
-            for job in tuple(jobs):
-                job.cancelled = True
-            jobs[0].cancel()
-        self._quit_if_idle()
-
-    def close(self) -> None:
-        """Send what is written and hang up."""
-        self.flush()
-        self.stream.close()
-
-    def abort(self) -> None:
-        """Hang up at once."""
-        self.stream.abort()
+        self._cancel_all()
+        self._end_if_idle()
 
     def sweep(self, now: float) -> None:
         """Once a second: bounds in time, signs of life."""
         bounds = self.server.bounds
         state = self.session.state
-        if state is State.CLEAR and self.secured_at is not None and now - self.secured_at > bounds.handshake:
-            self.abort()
-        elif state < State.USER and now - self.begun > bounds.before_login:
-            self.end(Refused(Code.BOUND, "TIMEOUT", f"A connection has {bounds.before_login} s to log in"))
-        elif state is State.CLEAR and self.direct and now - self.begun > bounds.handshake:
-            self.abort()
-        elif not self.pipelines and now - self.seen > bounds.idle:
-            self.end(Refused(Code.BOUND, "IDLE", f"Nothing came for {bounds.idle} s"))
-        elif self.pipelines and now - self.seen > bounds.alive:
-            self._show_life(now)
-        drafts = self.session.drafts
-        if drafts is not None and drafts.opened:
-            drafts.expire(now)
+        if self.stream.closed:
+            if now - self.seen > bounds.quit:
+                self.abort()  # it does not even take the last that was said
+        elif state < State.USER:
+            if state is State.CLEAR and self.secured_at is not None and now - self.secured_at > bounds.handshake:
+                self.abort()
+            elif now - self.begun > bounds.before_login:
+                self.end(Refused(Code.BOUND, "TIMEOUT", f"A connection has {bounds.before_login} s to log in"))
+        elif self._quit is not None:
+            if now - self._quit_at > bounds.quit:
+                self._say_goodbye(self._quit)
+        else:
+            if now - self.said > bounds.alive or now - self.seen > bounds.idle:
+                self._look_after_silence(now)
+            drafts = self.session.drafts
+            if drafts is not None and drafts.opened:
+                drafts.expire(now)
 
-    def _show_life(self, now: float) -> None:
-        self.seen = now
-        for jobs in self.pipelines.values():
-            attached: Any = jobs[0].attached
-            call = jobs[0].call
-            if call is not None and type(call.request) is Watch:
-                self.write(jobs[0].prefix.encode() + attached.alive())
+    def _look_after_silence(self, now: float) -> None:
+        """A watch shows from time to time that it stands; who neither speaks nor watches is hung up."""
+        bounds = self.server.bounds
+        watches = [jobs[0] for jobs in self.pipelines.values() if is_watch(jobs[0])]
+        if now - self.seen > bounds.idle and (self.stream.paused or not watches):
+            if self.session.state is not State.OPERATOR or not self.pipelines:
+                self.end(Refused(Code.BOUND, "IDLE", f"Nothing came for {bounds.idle} s"))
+        elif watches and now - self.said > bounds.alive and not self.stream.paused:
+            for job in watches:
+                watcher: Any = job.attached
+                sign = watcher.alive()
+                if sign:
+                    self.write(job.prefix.encode() + sign)
+            self.flush()
 
-    def log_failure(self, job: Job, error: BaseException) -> None:
-        """Something was raised that nobody foresaw."""
-        name = job.call.command.name if job.call is not None else ""
-        self.server.log.error("command failed", command=name, peer=self.peer, exc_info=error)
+
+def _only_in_tls() -> StateFault:
+    text = "In clear only UPGRADE and QUIT are answered; UPGRADE TLS first"
+    return StateFault(text, Code.CLEAR, "UPGRADE-FIRST")

@@ -1,13 +1,13 @@
 """One command on its way from its line to its final reply.
 
 Rules: a job is answered exactly once; what it asked of the store is never cancelled, only its answer
-can be dropped; it goes on inline while answers are small and gives others their turn after 64 KiB;
-reads that the store answers at once cost no recursion.
+can be dropped; a command that fails lets go of all it had; a job goes on inline while its answer is
+small and gives others their turn after 64 KiB; what the store answers at once costs no recursion.
 """
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from immpd.protocol.codes import Code
 from immpd.protocol.connection import Call
@@ -19,11 +19,12 @@ from immpd.service.session import refusal_of
 from immpd.store.errors import StoreError, UnknownOutcome
 
 if TYPE_CHECKING:
-    from .conversation import Conversation
+    from .pipelines import Pipelines
 
 TURN = 64 * 1024
 """Octets that a job writes before others get their turn."""
 CANCELLED = Refused(Code.CANCELLED, "CANCELLED", "The command was cancelled")
+FAILED = Refused(Code.INTERNAL, "INTERNAL", "The server failed at this; it has logged why")
 
 
 def error_line(error: Refused, prefix: str) -> bytes:
@@ -36,12 +37,13 @@ class Job:
 
     __slots__ = (
         "_answer",
-        "_in_store",
+        "_late",
         "_step",
         "_submitting",
         "_task",
         "_then",
         "attached",
+        "beside",
         "call",
         "cancelled",
         "conversation",
@@ -56,7 +58,7 @@ class Job:
 
     def __init__(
         self,
-        conversation: "Conversation",
+        conversation: "Pipelines",
         pid: str | None,
         call: Call | None,
         attached: Attached | None,
@@ -71,12 +73,14 @@ class Job:
         self.error = error
         self.size = size
         self.done = False
+        self.beside = False
+        """It acts when it is read, in no pipeline."""
         self.starting = False
         """Its pipeline is just starting it, and goes on itself where it is answered at once."""
         self.cancelled = False
         self.written = 0
-        self._in_store = False
         self._submitting = False
+        self._late = False
         self._answer: tuple[Any, BaseException | None] | None = None
         self._step: Step | None = None
         self._then: Callable[[], Outcome] | None = None
@@ -86,7 +90,10 @@ class Job:
 
     def start(self) -> None:
         """Its turn has come."""
+        self._late = False
         call = self.call
+        if self.done:
+            return
         if self.error is not None or self.cancelled or call is None:
             self.refuse(self.error or CANCELLED)
             return
@@ -96,6 +103,18 @@ class Job:
             self.fail(error)
             return
         self.drive(outcome)
+
+    def start_later(self) -> None:
+        """Its turn has come, but the peer must first take what was said before."""
+        self._late = True
+        self.conversation.take_turns_later(self)
+
+    def take_turn(self) -> None:
+        """The others had their turn: begin, or go on."""
+        if self._late:
+            self.start()
+        else:
+            self.wake()
 
     def drive(self, outcome: Outcome) -> None:
         """Follow the chain until it has to wait for something or is answered."""
@@ -111,10 +130,10 @@ class Job:
                     self.answer(outcome.encode(self.prefix), outcome)
                     return
                 elif isinstance(outcome, Page):
-                    self._write(outcome.pieces)
-                    if self.written >= TURN or conversation.stream.paused:
+                    rest = self._write(outcome)
+                    if rest is not None or self.written >= TURN or conversation.stream.paused:
                         self.written = 0
-                        self._then = outcome.then
+                        self._then = outcome.then if rest is None else lambda page=rest: page
                         conversation.take_turns_later(self)
                         return
                     outcome = outcome.then()
@@ -141,30 +160,59 @@ class Job:
             return
         self.drive(outcome)
 
+    def _write(self, page: Page) -> Page | None:
+        """Write the pieces of a page up to a turn's worth; the page that is left, if any."""
+        pieces, rest = page.pieces, None
+        if len(pieces) > 1 and sum(map(len, pieces)) > TURN:
+            size = count = 0
+            for piece in pieces:
+                size += len(piece)
+                count += 1
+                if size >= TURN:
+                    break
+            if count < len(pieces):
+                rest = Page(pieces[count:], page.then)
+                pieces = pieces[:count]
+        if self.prefix:
+            prefix = self.prefix.encode()
+            pieces = [prefix + piece for piece in pieces]
+        octets = b"".join(pieces)
+        self.written += len(octets)
+        self.conversation.write(octets)
+        return rest
+
+    # --- the store
+
     def _ask_store(self, step: Step) -> tuple[Any, BaseException | None] | None:
         """The store's answer, where it came at once; otherwise ``_stored`` goes on later."""
         self._step = step
-        self._answer = cast("tuple[Any, BaseException | None] | None", None)
-        self._submitting = self._in_store = True
-        self.conversation.store.submit(step.unit, self._stored)
-        self._submitting = False
-        if self._answer is not None:
-            self._in_store = False
-        return self._answer
+        self._submitting = True
+        try:
+            self.conversation.store.submit(step.unit, self._stored)
+        finally:
+            self._submitting = False
+        answer, self._answer = self._answer, None
+        if answer is not None:
+            self._step = None
+        return answer
 
     def _stored(self, result: Any, error: BaseException | None) -> None:
         if self._submitting:
             self._answer = (result, error)
             return
-        self._in_store = False
-        step = self._step
+        step, self._step = self._step, None
         assert step is not None
         try:
             outcome = self._after_store(step, result, error)
         except Exception as failure:
             self.fail(failure)
             return
-        if not self.done:
+        if self.done:
+            _drop(outcome)
+        elif self.cancelled and not _is_nearly_told(outcome):
+            _drop(outcome)
+            self.refuse(CANCELLED)
+        else:
             self.drive(outcome)
 
     @staticmethod
@@ -175,6 +223,13 @@ class Job:
             return step.failed(error)
         raise error
 
+    @property
+    def _committing(self) -> bool:
+        """The store has something of it that changes the store, and will say what became of it."""
+        return self._step is not None and self._step.unit.work.writes
+
+    # --- tasks
+
     def _run(self, work: Coroutine[Any, Any, Outcome]) -> None:
         call = self.call
         if call is not None and call.command.body:
@@ -184,19 +239,15 @@ class Job:
 
     def _ran(self, task: asyncio.Task[Outcome]) -> None:
         self._task = None
-        if self.done or task.cancelled():
+        if task.cancelled():
             return
         error = task.exception()
         if error is not None:
             self.fail(error)
+        elif self.done:
+            _drop(task.result())
         else:
             self.drive(task.result())
-
-    def _write(self, pieces: list[bytes]) -> None:
-        prefix = self.prefix.encode()
-        octets = b"".join([prefix + piece for piece in pieces] if prefix else pieces)
-        self.written += len(octets)
-        self.conversation.write(octets)
 
     # --- the end
 
@@ -209,47 +260,59 @@ class Job:
         self.conversation.finished(self, reply)
 
     def refuse(self, error: Refused) -> None:
-        """An error is the final reply."""
+        """An error is the final reply; what the command had is let go."""
+        if self.attached is not None:
+            self.attached.cancelled()
         if self.done:
             return
-        if self.attached is not None and (self.error is not None or self.cancelled):
-            self.attached.cancelled()
         self.done = True
         self.conversation.write(error_line(error, self.prefix))
-        self.conversation.finished(self, None)
         if error.code.closes:
             self.conversation.close()
+        self.conversation.finished(self, None)
 
     def fail(self, error: BaseException) -> None:
         """Something was raised: the protocol's words for it."""
         if isinstance(error, Refused):
             self.refuse(error)
         elif isinstance(error, UnknownOutcome):
+            self.attached = None  # perhaps the store has its files: the sweep at the next start will know
             self.conversation.abort()
         elif isinstance(error, StoreError):
             self.refuse(refusal_of(error))
         else:
             self.conversation.log_failure(self, error)
-            self.refuse(Refused(Code.INTERNAL, "INTERNAL", "The server failed at this; it has logged why"))
+            self.refuse(FAILED)
 
     def cancel(self) -> None:
-        """End it now, unless the store has it: then the true reply comes."""
+        """End it now, unless the store is changing something for it: then the true reply comes."""
         self.cancelled = True
-        if self.done or self._in_store:
+        if self.done or self._committing:
             return
         self.release()
         self.refuse(CANCELLED)
 
     def finish_watch(self, end: Reply) -> None:
         """A watch ends with its ordinary end line."""
-        if not self.done and not self._in_store:
+        if not self.done:
             self.release()
             self.answer(end.encode(self.prefix), end)
 
     def release(self) -> None:
-        """Let go of what runs or waits for it."""
+        """Let go of what runs or waits for it, but not of what the store is committing."""
         self._then = None
         if self._task is not None:
             self._task.cancel()
-        if self.attached is not None:
+        if self.attached is not None and not self._committing:
             self.attached.cancelled()
+
+
+def _is_nearly_told(outcome: Outcome) -> bool:
+    """Whether only the answer to what the store has committed is left to say."""
+    return isinstance(outcome, Reply) or (isinstance(outcome, Step) and not outcome.unit.work.writes)
+
+
+def _drop(outcome: Outcome) -> None:
+    """Nobody waits for it any more."""
+    if asyncio.iscoroutine(outcome):
+        outcome.close()

@@ -24,6 +24,7 @@ from immpd.protocol.errors import Refused
 from immpd.service.session import Services
 
 from .conversation import Conversation
+from .outlet import Outlet
 from .settings import Bounds
 
 SWEEP = 1.0
@@ -54,7 +55,7 @@ class Server:
         self.conversations: set[Conversation] = set()
         self._listeners: list[asyncio.Server] = []
         self._by_address: dict[str, int] = {}
-        self._dirty: list[Conversation] = []
+        self._dirty: list[Outlet] = []
         self._sweeper: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
         self._empty: asyncio.Event = asyncio.Event()
@@ -91,14 +92,18 @@ class Server:
         for conversation in tuple(self.conversations):
             conversation.leave(_SHUTDOWN)
         try:
-            if self.conversations:
-                self._empty.clear()
-                await asyncio.wait_for(self._empty.wait(), self.bounds.quit)
+            await asyncio.wait_for(self._all_gone(), self.bounds.quit)
         except TimeoutError:
             for conversation in tuple(self.conversations):
                 conversation.abort()
+            await self._all_gone()
         if self._sweeper is not None:
             self._sweeper.cancel()
+
+    async def _all_gone(self) -> None:
+        if self.conversations:
+            self._empty.clear()
+            await self._empty.wait()
 
     # --- what conversations ask
 
@@ -148,7 +153,7 @@ class Server:
             else:
                 self._by_address.pop(network, None)
 
-    def flush_later(self, conversation: Conversation) -> None:
+    def flush_later(self, conversation: Outlet) -> None:
         """Send what a conversation wrote, together with all that happens in this tick."""
         self._dirty.append(conversation)
         if len(self._dirty) == 1:
@@ -159,7 +164,7 @@ class Server:
         for conversation in dirty:
             conversation.flush()
 
-    def turn_later(self, conversation: Conversation) -> None:
+    def turn_later(self, conversation: Outlet) -> None:
         """Give a conversation with long answers its turn after the others."""
         self._loop.call_soon(conversation.take_turn)
 
@@ -172,7 +177,11 @@ class Server:
         """Hold every conversation to its bounds in time, as of the clock's now."""
         self.now = self.services.clock.monotonic()
         for conversation in tuple(self.conversations):
-            conversation.sweep(self.now)
+            try:
+                conversation.sweep(self.now)
+            except Exception as error:
+                self.log.error("sweep failed", peer=conversation.peer, exc_info=error)
+                conversation.abort()
 
     def _start_sweeping(self) -> None:
         if self._sweeper is None:

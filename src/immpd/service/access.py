@@ -41,7 +41,16 @@ def path_of(imid: Imid) -> str:
     """The path as the store keeps it: names percent-encoded, case kept."""
     if not imid.path:
         raise Refused(Code.BAD_VALUE, "NO-FOLDER", f"{imid} names no folder; paths look like /INBOX")
+    if imid.folder is not None or imid.options:
+        raise Refused(Code.BAD_VALUE, "BAD-PATH", f"{imid} is no path: neither +folder nor ?options belong there")
     return str(Imid(path=imid.path))
+
+
+def folder_of(imid: Imid) -> str:
+    """The path, where a command takes a folder and no messages of it."""
+    if imid.ids or imid.filter is not None:
+        raise Refused(Code.BAD_VALUE, "BAD-PATH", f"A folder is wanted, and {imid} names messages in one")
+    return path_of(imid)
 
 
 def with_folder(session: Session, imid: Imid, then: Callable[[Place], Outcome]) -> Step:

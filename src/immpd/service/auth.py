@@ -179,11 +179,11 @@ async def answer(session: Session, request: AuthResponse, _: Any) -> Outcome:
         raise Refused(
             Code.STATE, "STATE", "There is no challenge to answer; begin with AUTH SCRAM-SHA-256 or AUTH SECRET"
         )
+    proof = ""
+    good = exchange.account is not None and services.clock.monotonic() <= exchange.until
     delay = services.desk.delay(exchange.address, session.peer)
     if delay:
         await services.clock.sleep(delay)
-    proof = ""
-    good = exchange.account is not None and services.clock.monotonic() <= exchange.until
     if exchange.scram is not None:
         try:
             proof = encode_message(exchange.scram.finish(decode_message(request.answer)))
@@ -192,20 +192,31 @@ async def answer(session: Session, request: AuthResponse, _: Any) -> Outcome:
     else:
         assert exchange.n1 is not None
         good = secret_matches(exchange.h, exchange.n1, exchange.n2, request.answer) and good
-    if not good:
-        services.desk.failed(exchange.address, session.peer)
-        session.failures += 1
-        services.log.warning("login refused", account=exchange.address, peer=session.peer)
-        if session.failures >= services.authentication.attempts:
-            raise Refused(Code.ATTEMPTS, "TOO-MANY-ATTEMPTS", "Too many failed attempts; good-bye")
-        raise Refused(Code.AUTH_FAILED, "AUTH-FAILED", "The account or the password is wrong")
-    services.desk.succeeded(exchange.address, session.peer)
-    session.account = exchange.account
-    session.device = exchange.device
-    session.state = State.USER
-    session.authenticated_at = services.clock.monotonic()
-    services.log.info("login accepted", account=exchange.address, device=exchange.device, peer=session.peer)
-    return replies.Authenticated(text=f"Authentication accepted for {exchange.address}", v=proof)
+
+    def confirmed(account: Account | None) -> replies.Authenticated:
+        # Between challenge and answer the account may have been disabled, or got another password.
+        if not good or _usable(account) is None or account != exchange.account:
+            raise _failed(session, exchange)
+        services.desk.succeeded(exchange.address, session.peer)
+        session.account = account
+        session.device = exchange.device
+        session.state = State.USER
+        session.authenticated_at = services.clock.monotonic()
+        services.log.info("login accepted", account=exchange.address, device=exchange.device, peer=session.peer)
+        return replies.Authenticated(text=f"Authentication accepted for {exchange.address}", v=proof)
+
+    return Step(account_by_address(ByAddress(exchange.address)), confirmed)
+
+
+def _failed(session: Session, exchange: Exchange) -> Refused:
+    """Remember the failure; what is said of it is the same whatever was wrong."""
+    services = session.services
+    services.desk.failed(exchange.address, session.peer)
+    session.failures += 1
+    services.log.warning("login refused", account=exchange.address, peer=session.peer)
+    if session.failures >= services.authentication.attempts:
+        return Refused(Code.ATTEMPTS, "TOO-MANY-ATTEMPTS", "Too many failed attempts; good-bye")
+    return Refused(Code.AUTH_FAILED, "AUTH-FAILED", "The account or the password is wrong")
 
 
 @handles(AuthPassword)

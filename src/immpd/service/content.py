@@ -25,6 +25,7 @@ from .session import Session
 _TYPE = re.compile(r"[A-Za-z0-9][\w!#$&^.+\-]{0,126}/[A-Za-z0-9][\w!#$&^.+\-]{0,126}(?:\s*;\s*[\x20-\x7e]{1,500})?")
 _RFC822 = "message/rfc822"
 _OWN_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}@")
+_DATE = re.compile(r"\d{4}-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d:[0-6]\d(?:\.\d{1,9})?(?:Z|[+-][0-2]\d:[0-5]\d)", re.ASCII)
 _HEADER_FIELDS = frozenset({"subject", "date", "reply-to", "in-reply-to", "references"})
 _encode = msgspec.json.Encoder().encode
 
@@ -166,6 +167,9 @@ def _envelope(
         )
     if headers:
         known = {name: value for name, value in headers.items() if name in _HEADER_FIELDS}
+        if not _DATE.fullmatch(known.get("date", now)):
+            text = "the Date of +HEADERS is written as in 2026-01-31T08:00:00Z (RFC 3339)"
+            raise Refused(Code.BAD_VALUE, "BAD-HEADERS", text)
         envelope = msgspec.structs.replace(
             envelope,
             subject=request.subject if request.subject is not None else known.get("subject", envelope.subject),

@@ -7,7 +7,6 @@ watchers are told after the commit (docs/protocol.md, "Delivery").
 
 import msgspec
 
-from immpd.model.change import Change
 from immpd.model.flags import Flag, split_flags
 from immpd.model.imid import Imid, folder_key, is_reserved_folder
 from immpd.model.message import Envelope
@@ -17,7 +16,6 @@ from immpd.protocol.commands import Deliver, Done, MboxPut
 from immpd.protocol.errors import Refused
 from immpd.store.accounts import FindRecipient, FindRecipients, Recipient, find_recipients
 from immpd.store.deliver import Delivered, Delivery, Target, deliver, retry_key
-from immpd.store.filing import FlagMessages, flag
 from immpd.store.ids import uuid_text
 
 from .content import content_of
@@ -173,7 +171,7 @@ def _send(session: Session, draft: Draft) -> Outcome:
     envelope, content = content_of(session, draft)
     request = draft.request
     if isinstance(request, MboxPut):
-        return _put(session, draft, request, content)
+        return _put(session, draft, request, envelope, content)
     return _deliver(session, draft, request, envelope, content)
 
 
@@ -182,7 +180,7 @@ def _deliver(session: Session, draft: Draft, request: Deliver, envelope: Envelop
     account = session.account
     assert account is not None
     octets = services.ids.octets
-    important = int(Flag.IMPORTANT) if envelope.importance == "high" else 0
+    important = _important(envelope)
     targets: list[Target] = []
     by_mailbox: dict[int, int] = {}
     rows: list[tuple[str, Refused | int]] = []
@@ -201,9 +199,8 @@ def _deliver(session: Session, draft: Draft, request: Deliver, envelope: Envelop
         folder = outcome.folder or outcome.inbox
         targets.append(Target(outcome.mailbox, folder, outcome.inbox, octets(), important, key))
     if draft.sent is not None:
-        bcc = _encode({"bcc": [str(imid) for imid in request.bcc]}) if request.bcc else None
         flags = important | int(Flag.READ)
-        targets.append(Target(account.mailbox, draft.sent, draft.sent, octets(), flags, None, bcc))
+        targets.append(Target(account.mailbox, draft.sent, draft.sent, octets(), flags, None, _private(request)))
     unit = deliver(msgspec.structs.replace(content, targets=tuple(targets)))
 
     def delivered(results: tuple[Delivered, ...]) -> replies.Delivered:
@@ -217,7 +214,8 @@ def _deliver(session: Session, draft: Draft, request: Deliver, envelope: Envelop
             for imid, what in rows
         ]
         if isinstance(outcomes[0][1], Refused) and all([isinstance(outcome, Refused) for _, outcome in outcomes]):
-            raise outcomes[0][1]
+            why = outcomes[0][1]
+            raise Refused(why.code, why.word, why.text, why.retry)  # raising a constant would keep every traceback
         return replies.Delivered(id=envelope.id, rows=tuple([_outcome_line(*outcome) for outcome in outcomes]))
 
     return Step(unit, delivered)
@@ -243,21 +241,26 @@ def _outcome_line(imid: str, what: Refused | Delivered) -> replies.RecipientOutc
     return replies.RecipientOutcome(imid=imid, outcome="delivered", code=int(Code.DELIVERED), text=text)
 
 
-def _put(session: Session, draft: Draft, request: MboxPut, content: Delivery) -> Outcome:
+def _put(session: Session, draft: Draft, request: MboxPut, envelope: Envelope, content: Delivery) -> Outcome:
     place = draft.place
     assert place is not None
     bits, keywords = split_flags(tuple(name for name, on in request.flags if on))
-    target = Target(place.mailbox, place.folder, place.folder, session.services.ids.octets(), bits)
+    bits |= _important(envelope)
+    new = session.services.ids.octets()
+    target = Target(place.mailbox, place.folder, place.folder, new, bits, private=_private(request), keywords=keywords)
     unit = deliver(msgspec.structs.replace(content, targets=(target,)))
 
-    def stored(results: tuple[Delivered, ...]) -> Outcome:
+    def stored(results: tuple[Delivered, ...]) -> replies.Stored:
         _settle(session, draft, results)
-        if not keywords:
-            return told(())
-        return Step(flag(FlagMessages(place.mailbox, place.folder, (target.id,), add=keywords)), told)
-
-    def told(changes: tuple[Change, ...]) -> replies.Stored:
-        session.services.bus.publish(changes)
-        return replies.Stored(place=f"{request.path}#{uuid_text(target.id)}")
+        return replies.Stored(place=f"{request.path}#{uuid_text(new)}")
 
     return Step(unit, stored)
+
+
+def _important(envelope: Envelope) -> int:
+    return int(Flag.IMPORTANT) if envelope.importance == "high" else 0
+
+
+def _private(request: Deliver | MboxPut) -> bytes | None:
+    """What only the sender's own copy says."""
+    return _encode({"bcc": [str(imid) for imid in request.bcc]}) if request.bcc else None

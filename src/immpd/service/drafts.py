@@ -7,7 +7,8 @@ refused message swallows its parts. A part lies in memory up to 256 KiB, then in
 
 import asyncio
 import hashlib
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from immpd.protocol import replies
 from immpd.protocol.codes import Code
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 IN_MEMORY = 256 * 1024
 SESSION_MEMORY = 2 << 20
+ROOM = 2 << 20
+RFC822 = "message/rfc822"
 CANCELLED = Refused(Code.CANCELLED, "CANCELLED", "The message was cancelled")
 
 
@@ -58,19 +61,20 @@ class PartDraft:
         self.complete = False
         """All octets are here and, in a file, on disk; or ``error`` says why not."""
         self.error: Refused | None = None
-        self._memory: list[bytes] | None = None
+        self._memory: bytearray | None = None
         self._waiters: list[asyncio.Future[None]] = []
 
     def whole(self, octets: bytes) -> None:
         """All octets at once."""
         draft = self.draft
-        if draft is not None and draft.admits(self, len(octets)):
-            if len(octets) > IN_MEMORY or draft.drafts.memory + len(octets) > SESSION_MEMORY:
-                self.take(octets, True)
-                return
-            self.length = len(octets)
+        size = len(octets)
+        if draft is None or size > IN_MEMORY or draft.drafts.memory + size > SESSION_MEMORY:
+            self.take(octets, True)
+            return
+        if self.error is None and draft.admits(self, size):
+            self.length = size
             self.octets = octets
-            draft.drafts.memory += len(octets)
+            draft.drafts.memory += size
             self.digest = hashlib.sha256(octets).digest()
         self.complete = True
 
@@ -81,26 +85,33 @@ class PartDraft:
             self._settle_if(last)
             return
         self.length += len(octets)
-        drafts = draft.drafts
-        if self.spool is None:
-            self._memory = self._memory or []
-            self._memory.append(octets)
+        if self.spool is not None:
+            self._spool(draft, octets)
+        else:
+            drafts = draft.drafts
+            if self._memory is None:
+                self._memory = bytearray()
+            self._memory += octets
             drafts.memory += len(octets)
             if self.length > IN_MEMORY or drafts.memory > SESSION_MEMORY:
-                self.spool = Spool(drafts.session.services.bodies, drafts.session.services.ids, drafts.on_room)
+                services = drafts.session.services
+                self.spool = Spool(services.bodies, services.ids, drafts.moved, self._on_disk)
                 drafts.memory -= self.length
-                octets, self._memory = b"".join(self._memory), None
-        if self.spool is not None:
-            if len(self.head) < IN_MEMORY and self.request.content:
-                self.head += octets[: IN_MEMORY - len(self.head)]
-            self.spool.write(octets)
-            if last:
-                self.spool.finish(self._on_disk)
+                kept, self._memory = self._memory, None
+                self._spool(draft, kept)
+        if last and self.spool is not None:
+            self.spool.finish()
         elif last:
-            self.octets = b"".join(self._memory or ())
+            self.octets = bytes(self._memory or b"")
             self._memory = None
             self.digest = hashlib.sha256(self.octets).digest()
             self._settle_if(True)
+
+    def _spool(self, draft: "Draft", octets: bytes | bytearray) -> None:
+        if len(self.head) < IN_MEMORY and self.request.type == RFC822 and draft.parts[0] is self:
+            self.head += octets[: IN_MEMORY - len(self.head)]
+        assert self.spool is not None
+        self.spool.write(octets)
 
     def fail(self, error: Refused) -> None:
         """The part is bad or was given up; what comes of it is thrown away."""
@@ -117,15 +128,18 @@ class PartDraft:
         if self.spool is not None:
             self.spool.discard()
             self.spool = None
-        held = len(self.octets or b"") + sum(map(len, self._memory or ()))
+        held = len(self.octets or b"") + len(self._memory or b"")
         if self.draft is not None:
             self.draft.drafts.memory -= held
         self.octets = self._memory = None
+        self.head = b""
 
     def _on_disk(self, error: BaseException | None) -> None:
         if error is not None:
-            self.error = Refused(Code.TEMPORARY, "STORE-FULL", "The part could not be written to the server's disk", 60)
-        elif self.spool is not None:
+            text = "The part could not be written to the server's disk"
+            self.fail(Refused(Code.TEMPORARY, "STORE-FULL", text, 60))
+            return
+        if self.spool is not None:
             self.digest = self.spool.digest
         self._settle_if(True)
 
@@ -180,7 +194,9 @@ class Draft:
         if self.error is not None:
             part.error = self.error
             return False
-        limit = self.drafts.session.services.limits.max_message
+        services = self.drafts.session.services
+        self.touched = services.clock.monotonic()
+        limit = services.limits.max_message
         self.octets += octets
         if self.octets > limit:
             part.fail(Refused(Code.LIMIT, "TOO-LARGE", f"A message has at most {limit} octets here"))
@@ -193,24 +209,33 @@ class Draft:
 
     def refuse(self, error: Refused) -> None:
         """The message comes to nothing: its parts are thrown away, now and when they come."""
-        self.error = error
+        self.error = self.error or error
         self.drafts.forget(self)
         for part in self.parts:
-            part.discard()
+            part.fail(self.error)
 
 
 class Drafts:
     """The open messages of a session."""
 
-    __slots__ = ("blocked", "memory", "on_room", "opened", "session")
+    __slots__ = ("memory", "on_room", "opened", "pending", "session")
 
     def __init__(self, session: Session) -> None:
         self.session = session
         self.opened: dict[str | None, Draft] = {}
         self.memory = 0
         """Octets of unfinished messages in memory."""
-        self.on_room: Any = None
-        """Called when a file's writer has caught up."""
+        self.pending = 0
+        """Octets that wait for the disk."""
+        self.on_room: Callable[[], None] | None = None
+        """Called once, when fewer wait for the disk than ``ROOM``."""
+
+    def moved(self, octets: int) -> None:
+        """So many more (or less) wait for the disk."""
+        self.pending += octets
+        if octets <= 0 and self.pending <= ROOM and self.on_room is not None:
+            on_room, self.on_room = self.on_room, None
+            on_room()
 
     def open(self, pid: str | None, request: Deliver | MboxPut) -> Draft | None:
         """Open a message in the pipeline; None where one is open already."""
@@ -266,7 +291,10 @@ def open_part(session: Session, pid: str | None, request: Data) -> PartDraft:
         return part
     draft.touched = session.services.clock.monotonic()
     limits = session.services.limits
-    if len(draft.parts) >= limits.max_parts:
+    if len(draft.parts) > limits.max_parts:
+        part.error = draft.parts[-1].error  # one part too many is enough for DONE to refuse
+        return part
+    if len(draft.parts) == limits.max_parts:
         part.error = Refused(Code.LIMIT, "TOO-MANY-PARTS", f"A message has at most {limits.max_parts} parts here")
     elif request.length is not None and not request.base64 and draft.octets + request.length > limits.max_message:
         part.error = Refused(Code.LIMIT, "TOO-LARGE", f"A message has at most {limits.max_message} octets here")
@@ -301,7 +329,10 @@ def _stored(part: PartDraft) -> replies.PartStored:
         raise part.error
     assert draft is not None
     draft.touched = draft.drafts.session.services.clock.monotonic()
-    return replies.PartStored(n=draft.parts.index(part) + 1, length=part.length)
+    if part.request.headers:
+        return replies.PartStored(n=0, length=part.length)
+    number = sum([not one.request.headers for one in draft.parts[: draft.parts.index(part) + 1]])
+    return replies.PartStored(n=number, length=part.length)
 
 
 @handles(Abort)

@@ -26,7 +26,7 @@ from immpd.store.mailboxes import (
     rename_folder,
 )
 
-from .access import Place, mailbox_of, path_of, state_text, with_folder
+from .access import Place, folder_of, mailbox_of, state_text, with_folder
 from .drafts import Draft
 from .outcome import Outcome, Step
 from .session import Session, handles
@@ -59,7 +59,7 @@ def list_(session: Session, _: MboxList, __: Any) -> Outcome:
 @handles(MboxCheck)
 def check_(session: Session, request: MboxCheck, _: Any) -> Outcome:
     """Counts of a folder, with +RECURSIVE of all below it too."""
-    path = path_of(request.path)
+    path = folder_of(request.path)
 
     def counted(found: list[Folder]) -> replies.Counts:
         return replies.Counts(
@@ -75,7 +75,7 @@ def check_(session: Session, request: MboxCheck, _: Any) -> Outcome:
 def create(session: Session, request: MboxCreate, _: Any) -> Outcome:
     """A new folder; parents that are missing are made with it."""
     mailbox = mailbox_of(session, request.path)
-    path = path_of(request.path)
+    path = folder_of(request.path)
     limit = session.services.limits.max_folders
 
     def counted(present: list[Folder]) -> Outcome:
@@ -96,15 +96,20 @@ def rename(session: Session, request: MboxRename, _: Any) -> Outcome:
     mailbox = mailbox_of(session, request.path)
     if mailbox_of(session, request.to) != mailbox:
         raise Refused(Code.BAD_VALUE, "OTHER-MAILBOX", "A folder stays in its mailbox")
-    unit = rename_folder(RenameFolder(mailbox, path_of(request.path), path_of(request.to), _uuids(session, request.to)))
-    return Step(unit, _published(session, f"Renamed to {path_of(request.to)}"))
+    unit = rename_folder(
+        RenameFolder(mailbox, folder_of(request.path), folder_of(request.to), _uuids(session, request.to))
+    )
+    return Step(unit, _published(session, f"Renamed to {folder_of(request.to)}"))
 
 
 @handles(MboxRemove)
 def remove(session: Session, request: MboxRemove, _: Any) -> Outcome:
     """An empty folder; with +RECURSIVE its messages go to TRASH, in steps."""
     arguments = RemoveFolder(
-        mailbox_of(session, request.path), path_of(request.path), session.services.clock.now(), force=request.recursive
+        mailbox_of(session, request.path),
+        folder_of(request.path),
+        session.services.clock.now(),
+        force=request.recursive,
     )
 
     def removed(step: Removal) -> Outcome:
@@ -125,6 +130,7 @@ def put(session: Session, request: MboxPut, draft: Draft | None) -> Outcome:
         return replies.Opened()
 
     try:
+        folder_of(request.path)
         step = with_folder(session, request.path, found)
     except Refused as error:
         draft.refuse(error)

@@ -48,7 +48,7 @@ from immpd.store.messages import (
 )
 from immpd.store.units import Unit
 
-from .access import Place, mailbox_of, message_ids, read_state, state_text, with_folder
+from .access import Place, folder_of, mailbox_of, message_ids, read_state, state_text, with_folder
 from .outcome import Outcome, Page, Step
 from .session import Session, handles
 
@@ -337,7 +337,7 @@ def copy_(session: Session, request: MboxCopy, _: Any) -> Outcome:
 
 @handles(MboxDelete)
 def delete_(session: Session, request: MboxDelete, _: Any) -> Outcome:
-    """To TRASH; with +PURGE, or out of TRASH itself, for good."""
+    """To TRASH, where what is there already stays; with +PURGE for good."""
 
     def found(place: Place) -> Outcome:
         now = session.services.clock.now()
@@ -353,4 +353,5 @@ def delete_(session: Session, request: MboxDelete, _: Any) -> Outcome:
 
 
 def _between(session: Session, source: Imid, target: Imid, then: Callable[[Place, Place], Outcome]) -> Outcome:
+    folder_of(target)
     return with_folder(session, source, lambda a: with_folder(session, target, lambda b: then(a, b)))

@@ -13,58 +13,62 @@ from immpd.store.errors import StoreError
 
 from .ids import IdMaker
 
-HIGH_WATER = 4 << 20
-
 
 class Spool:
-    """One file being written. ``finish`` calls back when it is on disk, or with what went wrong."""
+    """One file being written.
 
-    def __init__(self, files: BodyFiles, ids: IdMaker, on_room: Callable[[], None] | None) -> None:
+    ``moved`` is told how many octets more (or, negative, less) wait for the disk; ``settled`` is called
+    once, when the file is on disk or with what went wrong, unless the file was discarded before.
+    """
+
+    def __init__(
+        self,
+        files: BodyFiles,
+        ids: IdMaker,
+        moved: Callable[[int], None],
+        settled: Callable[[BaseException | None], None],
+    ) -> None:
         self.name = ids.octets().hex()
-        self.pending = 0
-        """Octets that wait for the disk."""
-        self.on_room = on_room
-        """Called when enough was written that more may come."""
         self._files = files
-        self._queue: list[bytes] = []
+        self._moved = moved
+        self._settled = settled
+        self._waiting = bytearray()
         self._hash = hashlib.sha256()
-        self._finished: Callable[[BaseException | None], None] | None = None
         self._task: asyncio.Task[None] | None = None
         self._writer: BodyWriter | None = None
-        self._error: BaseException | None = None
-        self._discarded = False
-        self._whole = False
+        self._ended = False
+        self._on_disk = False
+        self._unwanted = False
 
     @property
     def digest(self) -> bytes:
         """SHA-256 of all octets."""
         return self._hash.digest()
 
-    def write(self, octets: bytes) -> None:
-        """Take octets; they are written in order. Of a file that failed or is not wanted nothing is kept."""
-        if self._error is not None or self._discarded:
+    def write(self, octets: bytes | bytearray) -> None:
+        """Take octets; they are written in order."""
+        if self._unwanted:
             return
         self._hash.update(octets)
-        self._queue.append(octets)
-        self.pending += len(octets)
+        self._waiting += octets
+        self._moved(len(octets))
         self._wake()
 
-    def finish(self, done: Callable[[BaseException | None], None]) -> None:
-        """No more octets: sync the file and call ``done``."""
-        self._finished = done
+    def finish(self) -> None:
+        """No more octets: sync the file, then call ``settled``."""
+        self._ended = True
         self._wake()
 
     def discard(self) -> None:
-        """The file is not wanted."""
-        self._discarded = True
-        self._queue.clear()
-        self._drained(self.pending)
+        """The file is not wanted; it is removed however far it has come."""
+        self._unwanted = True
+        self._forget_waiting()
         self._wake()
 
-    def keep(self) -> None:
-        """The file belongs to the store now."""
-        self._whole = False
-        self._discarded = False
+    def _forget_waiting(self) -> None:
+        count = len(self._waiting)
+        self._waiting = bytearray()
+        self._moved(-count)
 
     def _wake(self) -> None:
         if self._task is None:
@@ -74,39 +78,44 @@ class Spool:
         try:
             await self._write()
         except (OSError, StoreError) as error:
-            self._error = error
-            self._queue.clear()
-            self._drained(self.pending)
-        self._task = None
-        if self._discarded:
+            wanted, self._unwanted = not self._unwanted, True
+            self._forget_waiting()
+            if wanted:
+                self._settled(error)
+        else:
+            if self._on_disk and not self._unwanted:
+                self._settled(None)
+        while self._unwanted and (self._writer is not None or self._on_disk):
             await self._remove()
-        elif self._finished is not None and not self._queue:
-            done, self._finished = self._finished, None
-            done(self._error)
+        self._task = None
 
     async def _write(self) -> None:
-        while self._queue and self._error is None and not self._discarded:
-            octets = b"".join(self._queue)
-            self._queue.clear()
-            if self._writer is None:
-                self._writer = await self._files.create(self.name)
-            await self._writer.write(octets)
-            self._drained(len(octets))
-        if self._finished is not None and self._error is None and not self._discarded and self._writer is not None:
-            writer, self._writer = self._writer, None
-            await writer.finish()
-            self._whole = True
-
-    def _drained(self, octets: int) -> None:
-        """So many octets wait no longer; tell the connection when it may read on."""
-        before = self.pending
-        self.pending = max(0, before - octets)
-        if before > HIGH_WATER >= self.pending and self.on_room is not None:
-            self.on_room()
+        while not self._unwanted:
+            octets = self._waiting
+            if octets:
+                self._waiting = bytearray()
+                try:
+                    if self._writer is None:
+                        self._writer = await self._files.create(self.name)
+                    await self._writer.write(octets)
+                finally:
+                    self._moved(-len(octets))
+            elif self._ended and not self._on_disk:
+                if self._writer is None:
+                    self._writer = await self._files.create(self.name)
+                await self._writer.finish()
+                self._writer = None
+                self._on_disk = True
+            else:
+                return
 
     async def _remove(self) -> None:
-        if self._writer is not None:
-            writer, self._writer = self._writer, None
-            await writer.abandon()
-        elif self._whole:
-            await self._files.remove(self.name)
+        writer, self._writer = self._writer, None
+        on_disk, self._on_disk = self._on_disk, False
+        try:
+            if writer is not None:
+                await writer.abandon()
+            elif on_disk:
+                await self._files.remove([self.name])
+        except (OSError, StoreError):
+            pass  # the sweep at the next start finds it

@@ -23,7 +23,7 @@ from immpd.store.ids import uuid_text
 from immpd.store.mailboxes import ByMailbox, Folder, ListFolders, MailboxRow, folders, mailbox_row
 from immpd.store.messages import IndexSeqs, index_seqs
 
-from .access import mailbox_of, path_of, read_state, state_text
+from .access import folder_of, mailbox_of, read_state, state_text
 from .outcome import Outcome, Page, Step, Wait
 from .session import Session, handles, on_arrival, refusal_of
 
@@ -52,18 +52,19 @@ _decode_id = msgspec.json.Decoder(_Id).decode
 class Watcher:
     """One running WATCH."""
 
-    __slots__ = ("cursor", "hint", "mailbox", "paths", "session", "shown", "stop", "wake", "wanted")
+    __slots__ = ("behind", "cursor", "hint", "mailbox", "paths", "session", "stop", "wake", "wanted")
 
     def __init__(self, session: Session, request: Watch) -> None:
         self.session = session
         self.mailbox = session.mailbox
         for path in request.paths:
             mailbox_of(session, path)
-        self.wanted = frozenset(folder_key(path_of(path)) for path in request.paths)
+        self.wanted = frozenset(folder_key(folder_of(path)) for path in request.paths)
         """Keys of the folders to show; empty: all."""
         self.cursor = 0
-        self.shown = 0
-        """The last cursor that an event showed."""
+        """All changes up to it were looked at, and shown where they are wanted."""
+        self.behind = False
+        """Something changed since the store was last asked, and nobody was woken for it."""
         self.paths: dict[int, str] = {}
         self.wake: Callable[[], None] | None = None
         self.hint: Change | None = None
@@ -72,9 +73,11 @@ class Watcher:
 
     def told(self, change: Change) -> None:
         """Something changed; whoever waits is woken once."""
-        self.hint = change if self.wake is not None else None
         wake, self.wake = self.wake, None
-        if wake is not None:
+        if wake is None:
+            self.behind = True
+        else:
+            self.hint = change
             wake()
 
     def cancelled(self) -> None:
@@ -86,7 +89,7 @@ class Watcher:
 
     def begin(self, since: int) -> Outcome:
         """Show that the watch stands, then what came after ``since``."""
-        self.cursor = self.shown = since
+        self.cursor = since
         return Step(folders(ListFolders(self.mailbox)), self._standing)
 
     def _standing(self, found: list[Folder]) -> Outcome:
@@ -101,6 +104,7 @@ class Watcher:
         hint, self.hint = self.hint, None
         if hint is not None and hint.state == self.cursor + 1:
             return self._show([hint], hint.state, more=True)
+        self.behind = False
         unit = changes_since(ChangesSince(self.mailbox, self.cursor, SPAN))
         return Step(unit, lambda found: self._show(found.changes, found.cursor, more=found.more), self._gap)
 
@@ -111,7 +115,7 @@ class Watcher:
         return Step(mailbox_row(ByMailbox(self.mailbox)), self._resync)
 
     def _resync(self, row: MailboxRow) -> Outcome:
-        self.cursor = self.shown = row.state
+        self.cursor = row.state
         return Page([self._event(b"resync", row.state)], self._following)
 
     def _show(self, changes: list[Change], cursor: int, *, more: bool) -> Outcome:
@@ -161,7 +165,10 @@ class Watcher:
         return Wait(self._arm, self._following)
 
     def _arm(self, wake: Callable[[], None]) -> None:
-        self.wake = wake
+        if self.behind:
+            wake()
+        else:
+            self.wake = wake
 
     def _sees(self, change: Change) -> bool:
         if not self.wanted:
@@ -173,7 +180,6 @@ class Watcher:
     # --- events
 
     def _piece(self, change: Change, row: bytes | None) -> bytes:
-        self.shown = change.state
         name = _EVENTS[change.kind].encode()
         if row is not None:
             # The row is a JSON object; the event is the same object with a cursor and a name before it.
@@ -198,8 +204,8 @@ class Watcher:
         return b'260- {"cursor":"%b","event":"%b"}\n' % (cursor, name)
 
     def alive(self) -> bytes:
-        """What an idle watch shows from time to time."""
-        return self._event(b"alive", self.shown)
+        """What an idle watch shows from time to time; nothing while it has something else to say."""
+        return b"" if self.wake is None else self._event(b"alive", self.cursor)
 
 
 def begin_watch(session: Session, watcher: Watcher, request: Watch) -> Outcome:

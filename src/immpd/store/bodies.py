@@ -100,7 +100,11 @@ class BodyFiles:
     async def run(self, call: Callable[[], R]) -> R:
         """Run ``call`` in a helper thread. Raises store errors for those of the disk."""
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+            running = asyncio.get_running_loop().run_in_executor(self._threads, call)
+        except RuntimeError as error:  # of the pool, after ``close``
+            raise StoreUnavailable("the folder of body files is closed") from error
+        try:
+            return await running
         except OSError as error:
             raise _store_error(error) from error
 

@@ -1,0 +1,191 @@
+"""The pipelines of a connection: commands of one run in order, those of different ones beside each other.
+
+Rules: the running job of a pipeline is its first; whoever is answered starts the next, in a loop and
+never deeper; a watch of the default pipeline ends at its next command; CANCEL is answered after what
+it cancelled (docs/protocol.md, "Pipelines").
+"""
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from immpd.net.stream import Stream
+from immpd.protocol import replies
+from immpd.protocol.codes import Code
+from immpd.protocol.commands import Cancel, Watch
+from immpd.protocol.errors import Refused
+from immpd.protocol.states import State
+from immpd.service.session import Session
+
+from .job import TURN, Job
+from .outlet import UNANSWERED, Outlet
+
+if TYPE_CHECKING:
+    from .server import Server
+
+_WATCH_ENDED = replies.WatchEnded()
+
+
+class Pipelines(Outlet):
+    """The half of a conversation that runs its commands."""
+
+    __slots__ = ("_beside", "_cancels", "_ending", "_unanswered", "pipelines", "session", "store")
+
+    def __init__(self, server: "Server", stream: Stream) -> None:
+        super().__init__(server, stream)
+        self.store = server.services.store
+        self.session = Session(server.services, State.CLEAR)
+        self.pipelines: dict[str | None, deque[Job]] = {}
+        """The jobs of each busy pipeline, the running one first."""
+        self._beside = 0
+        self._unanswered = 0
+        self._ending = False
+        """After QUIT, or at a shutdown: no command is taken any more."""
+        self._cancels: dict[Job, list[Job]] | None = None
+        """By the last job of a cancelled pipeline: the CANCELs that are answered after it."""
+
+    def _stood_alone(self, reply: replies.Reply | None) -> None:
+        """A command that stood alone is answered; of the listening half."""
+        raise NotImplementedError
+
+    def _end_if_idle(self) -> None:
+        """Hang up when nothing runs any more; of the listening half."""
+        raise NotImplementedError
+
+    def log_failure(self, job: Job, error: BaseException) -> None:
+        """Something was raised that nobody foresaw."""
+        name = job.call.command.name if job.call is not None else ""
+        self.server.log.error("command failed", command=name, peer=self.session.peer, exc_info=error)
+
+    def say_ready(self, job: Job) -> None:
+        """271: the octets of the part are awaited."""
+        self.write(f"{job.prefix}{Code.READY:d} Go on with the octets\n".encode())
+
+    # --- running
+
+    def _submit(self, job: Job) -> None:
+        """Run it, or let it wait behind its pipeline's jobs."""
+        jobs = self.pipelines.get(job.pid)
+        if jobs is not None:
+            jobs.append(job)
+            self._count(job.size)
+            self._end_watch(jobs)
+            return
+        bounds = self.server.bounds
+        limit = bounds.before_login_pipelines if self.session.state < State.USER else bounds.pipelines
+        if len(self.pipelines) >= limit:
+            text = f"At most {limit} pipelines run at once; wait for one"
+            job.error = Refused(Code.LIMIT, "TOO-MANY-PIPELINES", text)
+        job.start()
+        if not job.done:
+            self._count(job.size)
+            self.pipelines[job.pid] = deque((job,))
+
+    def _run_beside(self, job: Job) -> None:
+        """Run it now, in no pipeline."""
+        job.beside = True
+        self._beside += 1
+        self._count(job.size)
+        job.start()
+
+    def finished(self, job: Job, reply: replies.Reply | None) -> None:
+        """A job has been answered: the next of its pipeline, and those who wait for the end."""
+        if job.beside:
+            self._beside -= 1
+            self._count(-job.size)
+        else:
+            jobs = self.pipelines.get(job.pid)
+            if jobs and jobs[0] is job:
+                jobs.popleft()
+                self._count(-job.size)
+                if self._cancels:
+                    self._answer_cancels(job)
+                if not job.starting:
+                    self._advance(job.pid, jobs)
+        call = job.call
+        if call is not None and call.command.alone:
+            self._stood_alone(reply)
+        if self._ending:
+            self._end_if_idle()
+
+    def _advance(self, pid: str | None, jobs: deque[Job]) -> None:
+        """Start what waits in a pipeline, one after the other, as long as each is answered at once."""
+        while jobs and not self.stream.closed:
+            following = jobs[0]
+            if self._written > TURN:
+                following.start_later()
+                return
+            following.starting = True
+            following.start()
+            if not following.done:
+                self._end_watch(jobs)
+            following.starting = False
+            if not following.done:
+                return
+        if not jobs:
+            self.pipelines.pop(pid, None)
+
+    def _took_turn(self, job: Job) -> None:
+        jobs = self.pipelines.get(job.pid)
+        if jobs and jobs[0] is job:
+            self._end_watch(jobs)
+
+    def _count(self, octets: int) -> None:
+        self._unanswered += octets
+        limit = self.server.bounds.unanswered
+        if octets > 0:
+            if self._unanswered > limit:
+                self._hold(UNANSWERED)
+        elif self._held and self._unanswered <= limit:
+            self._release(UNANSWERED)
+
+    # --- ending
+
+    def _cancel(self, own: Job, request: Cancel) -> None:
+        jobs = self.pipelines.get(None if request.pid == "*" else request.pid)
+        if not jobs:
+            own.refuse(Refused(Code.NOT_FOUND, "NO-PIPELINE", f"Nothing runs in the pipeline {request.pid}"))
+            return
+        if self._cancels is None:
+            self._cancels = {}
+        self._cancels.setdefault(jobs[-1], []).append(own)
+        for job in jobs:
+            job.cancelled = True
+        jobs[0].cancel()
+
+    def _answer_cancels(self, last: Job) -> None:
+        assert self._cancels is not None
+        for own in self._cancels.pop(last, ()):
+            own.answer(replies.Ok(text="Cancelled").encode(own.prefix))
+
+    def _end_watch(self, jobs: deque[Job]) -> None:
+        """A watch of the default pipeline ends at its next command."""
+        running = jobs[0]
+        if len(jobs) > 1 and running.pid is None and is_watch(running):
+            running.finish_watch(_WATCH_ENDED)
+
+    def _end_all_watches(self) -> None:
+        for jobs in list(self.pipelines.values()):
+            if jobs and is_watch(jobs[0]):
+                jobs[0].finish_watch(_WATCH_ENDED)
+
+    def _cancel_all(self) -> None:
+        """Nothing begins any more; what the store has of the running ones comes to its end."""
+        for jobs in list(self.pipelines.values()):
+            for job in jobs:
+                job.cancelled = True
+            if jobs:
+                jobs[0].cancel()
+
+    def _drop_all(self) -> None:
+        """Nobody hears the answers any more."""
+        for jobs in list(self.pipelines.values()):
+            for job in jobs:
+                job.done = True
+                job.release()
+        self.pipelines.clear()
+        self._cancels = self._turns = None
+
+
+def is_watch(job: Job) -> bool:
+    """Whether it is a WATCH."""
+    return job.call is not None and type(job.call.request) is Watch

@@ -1,0 +1,53 @@
+"""A connection that is lost: what it owned is given back, what the store has is kept."""
+
+import pytest
+from tests.server.quiet import conversation_of, nothing_left, part, until
+
+pytestmark = pytest.mark.usefixtures("server")
+
+MIB = 1 << 20
+
+
+@pytest.mark.parametrize("at", ["the middle of a part", "chunks", "a download", "a watch", "waiting parts"])
+async def test_a_connection_that_is_lost_leaves_nothing(server, talk, big, at):
+    account, _ = big
+    async with nothing_left(server):
+        one = await talk(account)
+        conversation = conversation_of(server, one)
+        if at == "the middle of a part":
+            one.send(f"DELIVER TO {account}\nDATA x LENGTH 5000000 +CONTENT\n".encode() + bytes(4_900_000))
+            await until(
+                lambda: conversation.session.drafts and conversation.session.drafts.opened[None].octets > 4 * MIB
+            )
+        elif at == "chunks":
+            one.send(f"DELIVER TO {account}\nDATA x +CHUNKED +CONTENT\nCHUNK 300000\n".encode() + bytes(300_000))
+            await until(lambda: any(server.services.bodies.folder.glob("*.part")))
+        elif at == "a download":
+            one.send("AS a FETCH /inbox::* +RAW -READ\nAS b FETCH /inbox::* +MIME -READ\n")
+            await one.line()
+        elif at == "a watch":
+            one.send("AS a WATCH\nAS b WATCH\nWATCH\n")
+            await one.row("a")
+        else:
+            one.send(
+                f"DELIVER TO {account}\nAS a DATA x +CHUNKED +CONTENT\n".encode() + part(bytes(300_000)) + b"DONE\n"
+            )
+            await until(lambda: len(conversation.pipelines) == 2 and conversation.pipelines[None][0]._task)
+        one.reset()
+
+
+async def test_a_connection_lost_during_the_commit_loses_no_message(server, account, talk):
+    """What the store was given is stored, with the octets that lie in a file."""
+    alice = await account()
+    watching = await talk(alice)
+    watching.send("AS w WATCH")
+    await watching.row("w")
+    one = await talk(alice)
+    conversation = conversation_of(server, one)
+    one.send(f"DELIVER TO {alice}\n".encode() + part(bytes(300_000)) + b"DONE\n")
+    await until(lambda: conversation.pipelines.get(None) and conversation.pipelines[None][0]._committing)
+    one.reset()
+    assert '"event":"mail"' in await watching.row("w")
+    assert (await watching.ask("FETCH /inbox::* +RAW")).octets() == bytes(300_000)
+    await until(lambda: conversation not in server.server.conversations)
+    assert server.services.enders.get(alice.address, {}).keys() <= {id(conversation_of(server, watching))}

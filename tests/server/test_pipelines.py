@@ -1,0 +1,172 @@
+"""Pipelines over one connection: order in each, concurrency between them, CANCEL and QUIT."""
+
+import asyncio
+
+import pytest
+from tests.server.quiet import conversation_of, nothing_left, part, raw_lines, until
+
+from immpd.store.bodies import BodyWriter
+
+pytestmark = pytest.mark.usefixtures("server")
+
+MIB = 1 << 20
+
+
+# --- order
+
+
+async def test_commands_of_one_pipeline_are_answered_in_order(account, talk):
+    alice = await account()
+    one = await talk(alice)
+    one.send(f"DELIVER TO {alice} SUBJECT first\n".encode() + part(b"one") + b"DONE\nWHO\nMBOX CHECK /inbox\nNOOP\n")
+    answers = await one.replies(6)
+    assert [answer.code for answer in answers] == [270, 272, 273, 200, 240, 200]
+    assert "t=1" in answers[4].text  # what DONE did is seen by what came after it
+    one.send("HELP WHO;NOOP; ;WHO;XYZZY;NOOP")
+    assert [answer.code for answer in await one.replies(5)] == [200, 200, 200, 701, 200]
+
+
+async def test_pipelines_run_beside_each_other(account, talk):
+    alice = await account()
+    one = await talk(alice)
+    one.send(f"AS slow DELIVER TO {alice}\nAS slow DATA x +CHUNKED +CONTENT\n")
+    one.send("AS quick NOOP\nNOOP\nAS slow CHUNK 2\nhiAS quick WHO\nAS slow CHUNK 0\n")
+    lines = await raw_lines(one, 6)
+    assert lines[:4] == [
+        "slow: 270 Send DATA, then DONE",
+        "slow: 271 Go on with the octets",
+        "quick: 200 Done",
+        "200 Done",
+    ]
+    assert lines[4].startswith("quick: 200 account=")
+    assert lines[5].startswith("slow: 272 ")
+
+
+async def test_names_of_pipelines_are_case_sensitive(account, talk):
+    one = await talk(await account())
+    one.send("AS a WATCH\nAS A NOOP\n")
+    await one.row("a")
+    assert (await one.reply("A")).code == 200
+
+
+async def test_a_pipeline_may_be_used_again_when_it_has_ended(account, talk):
+    one = await talk(await account())
+    for _ in range(200):
+        assert (await one.ask("AS p NOOP", "p")).code == 200
+
+
+async def test_a_sixty_fifth_pipeline_is_refused_and_its_body_thrown_away(account, talk):
+    alice = await account()
+    one = await talk(alice)
+    for number in range(64):
+        one.send(f"AS p{number} WATCH")
+    for number in range(64):
+        await one.row(f"p{number}")
+    one.send(part(b"QUIT\nQUIT\n", "late"))
+    assert (await one.reply("late")).word == "TOO-MANY-PIPELINES"
+    assert (await one.ask("NOOP")).word == "TOO-MANY-PIPELINES"
+    one.send(b"ACK x\nCANCEL p0\n")  # these open no pipeline
+    assert [answer.code for answer in await one.replies(2)] == [409, 200]
+    assert (await one.reply("p0")).code == 420
+    assert (await one.ask("NOOP")).code == 200
+
+
+async def test_thousands_behind_one_that_waits(account, talk):
+    """What queued behind a command runs without a frame of the interpreter's stack each."""
+    alice = await account()
+    one = await talk(alice)
+    one.send(f"DELIVER TO {alice}\n".encode() + part(b"x") + b"DONE\n" + b"NOOP\nXYZZY\nWATCH\nNOOP\n" * 500)
+    answers = await one.replies(3 + 2000)
+    assert [answer.code for answer in answers] == [270, 272, 273] + [200, 701, 260, 200] * 500
+
+
+async def test_barriers_hold_back_what_follows_until_they_are_answered(account, talk):
+    alice = await account()
+    one = await talk(alice)
+    one.send("AUTH SECRET x@a.test\nAS a NOOP\nAUTH RESPONSE 00\nNOOP\n" * 300)
+    answers = await one.replies(900)
+    assert [answer.code for answer in answers] == [704, 704, 200] * 300
+    assert {answer.code for answer in [await one.reply("a") for _ in range(300)]} == {200}
+
+
+# --- ends
+
+
+async def test_cancel_ends_what_runs_and_what_waits_then_answers_itself(account, talk):
+    alice = await account()
+    one = await talk(alice)
+    one.send(f"AS p DELIVER TO {alice}\nAS p DATA x +CHUNKED +CONTENT\n")
+    await raw_lines(one, 2)
+    one.send("AS c CANCEL p\n")
+    assert await raw_lines(one, 2) == ["p: 420 [CANCELLED] The command was cancelled", "c: 200 Cancelled"]
+    one.send("AS p CHUNK 3\nxyzAS p CHUNK 0\nAS p DONE\nAS p NOOP\n")  # the chunks are read and thrown away
+    assert [(await one.reply("p")).code for _ in range(2)] == [420, 200]
+
+
+async def test_cancel_of_a_watch_of_what_is_queued_and_of_the_default_pipeline(account, talk):
+    one = await talk(await account())
+    one.send("AS w WATCH\nAS w NOOP\nAS w NOOP\n")
+    await one.row("w")
+    one.send("CANCEL w\nCANCEL w\nNOOP\n")
+    assert [(await one.reply("w")).code for _ in range(3)] == [420, 420, 420]
+    assert [answer.code for answer in await one.replies(3)] == [200, 404, 200]
+    one.send("WATCH\nCANCEL *\n")
+    assert [answer.code for answer in await one.replies(2)] == [420, 200]
+
+
+async def test_cancel_of_a_download_stops_its_blocks(server, talk, big):
+    account, body = big
+    one = await talk(account)
+    one.send("AS p FETCH /inbox::* +RAW")
+    line = await one.line()
+    await one._reader.readexactly(int(line.split(" ")[4]) + 1)
+    one.send("CANCEL p")
+    answer = await one.reply("p")
+    assert answer.code == 420
+    assert len(answer.octets()) < len(body)
+    assert (await one.reply()).code == 200
+
+
+async def test_cancel_of_what_the_store_has_gives_the_true_reply(account, talk):
+    alice = await account()
+    one = await talk(alice)
+    one.send(f"AS p DELIVER TO {alice}\n".encode() + part(b"x", "p") + b"AS p DONE\nAS p WATCH\nCANCEL p\nAS p NOOP\n")
+    assert [(await one.reply("p")).code for _ in range(5)] == [270, 272, 273, 420, 200]
+    assert (await one.reply()).code == 200
+    assert "t=1" in (await one.ask("MBOX CHECK /inbox")).text
+
+
+async def test_quit_ends_watches_lets_running_commands_finish_and_drops_the_unfinished(server, account, talk):
+    alice = await account()
+    async with nothing_left(server):
+        one = await talk(alice)
+        one.send("AS w WATCH")
+        await one.row("w")
+        one.send(f"AS p DELIVER TO {alice}\n".encode() + part(b"kept", "p") + b"AS p DONE\n")
+        one.send(f"AS q DELIVER TO {alice}\n".encode() + part(b"x" * 400_000, "q") + b"AS z QUIT\nNOOP\nQUIT\n")
+        lines = await one.rest()
+        assert "w: 260 The watch has ended" in lines
+        assert any(line.startswith("p: 273 ") for line in lines)
+        assert lines[-1] == "z: 203 Good-bye"
+        assert lines.count("200 Done") == 0
+    other = await talk(alice)
+    assert "t=1" in (await other.ask("MBOX CHECK /inbox")).text
+
+
+async def test_quit_waits_thirty_seconds(serve, talk, monkeypatch):
+    server = await serve()
+    alice = await server.add_account("alice")
+    monkeypatch.setattr(BodyWriter, "finish", _never)
+    one = await talk(alice, on=server)
+    one.send(f"AS p DELIVER TO {alice}\n".encode() + part(b"x" * 400_000, "p") + b"AS p DONE\n")
+    assert (await one.line()).startswith("p: 270")
+    one.send("QUIT\n")
+    await until(lambda: conversation_of(server, one)._quit)
+    server.pass_time(30)
+    assert not conversation_of(server, one).stream.closed
+    server.pass_time(1)
+    assert (await one.rest())[-1] == "203 Good-bye"
+
+
+async def _never(self: BodyWriter) -> int:
+    return await asyncio.get_running_loop().create_future()
