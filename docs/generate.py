@@ -1,22 +1,25 @@
 """Renews the generated tables of the documents from the code, or with --check says which are stale.
 
-A generated table stands between ``<!-- generated: NAME -->`` and ``<!-- end -->``.
+A generated table stands between ``<!-- generated: NAME -->`` and ``<!-- end -->``; ``command MBOX MOVE`` is the
+table of that command.
 """
 
 import re
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from immpd.app.configuration import settings as described_settings
 from immpd.protocol.codes import Code
 from immpd.protocol.commands import Noop
-from immpd.protocol.registry import BY_REQUEST, COMMANDS
+from immpd.protocol.registry import BY_REQUEST, COMMANDS, COMMON_CODES, Command
 from immpd.protocol.states import STATE_NAMES, TRANSITIONS
+from immpd.protocol.words import WORDS
 
 DOCS = Path(__file__).resolve().parent
-SOURCES = DOCS.parent / "src" / "immpd"
 PAGES = ("protocol.md", "reference/commands.md", "reference/settings.md")
-_BLOCK = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_BLOCK = re.compile(r"(<!-- generated: ([\w -]+?) -->\n).*?(<!-- end -->)", re.DOTALL)
 assert Noop in BY_REQUEST
 
 
@@ -68,17 +71,36 @@ def states() -> str:
 
 
 def words() -> str:
-    """Every bracket word that an error text begins with, as the source has them."""
-    found: set[str] = set()
-    pattern = re.compile(
-        r'(?:Refused\(\s*Code\.\w+,|SyntaxFault\(|OutOfStep\(|_fault\(words,|_bound\()\s*"([A-Z0-9-]+)"'
-    )
-    table = re.compile(r'Code\.\w+,\s*"([A-Z][A-Z0-9-]+)"')
-    for room in ("protocol", "service", "server"):
-        for path in sorted((SOURCES / room).glob("*.py")):
-            text = path.read_text()
-            found |= set(pattern.findall(text)) | set(table.findall(text))
-    return ", ".join(f"`{word}`" for word in sorted(found)) + "."
+    """Every bracket word with its codes and meaning."""
+    rows = ["| word | with | meaning |", "| --- | --- | --- |"]
+    for word, (with_codes, meaning) in sorted(WORDS.items()):
+        rows.append(f"| `{word}` | {' '.join(f'{code:d}' for code in with_codes)} | {meaning} |")
+    return "\n".join(rows)
+
+
+def common() -> str:
+    """The codes that any command may be answered with."""
+    return ", ".join(f"{code:d}" for code in sorted(COMMON_CODES)) + "."
+
+
+def command_box(command: Command) -> str:
+    """How one command is written, who may say it, and what it may answer."""
+    also = [" ".join(alias) + "  (the same)" for alias in command.aliases]
+    arguments = []
+    for parameter in command.parameters:
+        place = "by its place or its name" if parameter.positional and not parameter.repeats else ""
+        notes = (place, "repeats" if parameter.repeats else "", "" if parameter.required else "optional")
+        arguments.append(f"* `{parameter.name}`: {', '.join(filter(None, (parameter.value, *notes)))}")
+    for switch in command.switches:
+        told = {None: "neither", True: "on", False: "off"}[switch.default]
+        arguments.append(f"* `+{switch.name}`, `-{switch.name}`: {told} where not written")
+    if command.free_switches:
+        arguments.append("* switches of any name")
+    states = " ".join(f"{state:d}" for state in sorted(command.states))
+    own = " ".join(f"{code:d}" for code in sorted(set(command.codes)))
+    alone = " Stands alone on its line." if command.alone else ""
+    pieces = (["```", command.synopsis(), *also, "```"], arguments, [f"States: {states}. Codes: {own}.{alone}"])
+    return "\n\n".join("\n".join(piece) for piece in pieces if piece)
 
 
 def settings() -> str:
@@ -91,13 +113,15 @@ def settings() -> str:
     return "\n".join(rows)
 
 
-TABLES = {
+TABLES: dict[str, Callable[[], str]] = {
     "codes": codes,
     "commands": commands,
     "reference": reference,
     "states": states,
     "words": words,
+    "common": common,
     "settings": settings,
+    **{f"command {command.name}": partial(command_box, command) for command in COMMANDS},
 }
 
 

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -10,8 +11,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+import immpd.model.imid as imid_module
 from immpd.model.filters import AssignedTerm, FromTerm, KeywordTerm, SinceTerm, StateTerm
-from immpd.model.imid import RESERVED_FOLDERS, Imid, ImidError, parse_domain, parse_imid
+from immpd.model.imid import RESERVED_FOLDERS, Imid, ImidError, parse_domain, parse_imid, read_uuid
 
 ID = "0190a5c8-7a5b-7c3d-8e2f-1a2b3c4d5e6f"
 ID2 = "0190a5c8-7a5b-7c3d-8e2f-1a2b3c4d5e70"
@@ -467,3 +469,56 @@ def test_plain_names_load_neither_precis_nor_idna() -> None:
         "assert not {'idna', 'precis_i18n'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=20, env={"PYTHONPATH": "src"})
+
+
+# --- the road of the wire --------------------------------------------------------------------------------
+
+
+def outcome(parse: Callable[[str], Imid], text: str) -> object:
+    try:
+        imid = parse(text)
+    except ImidError as error:
+        return str(error)
+    return tuple(getattr(imid, field) for field in imid.__struct_fields__)
+
+
+@pytest.mark.parametrize(
+    "place", ["/INBOX", "/to%20do/x", "alice@a.com/x", "a+b@a.com", "/x::unread", "", "/", "a", "/..", "a@b?x", "?"]
+)
+@pytest.mark.parametrize(
+    "tail", ["", f"#{ID}", f"#{ID.upper()}", f"#{ID},{ID2}", "#", "#x", f"#{ID[:-1]}g", f"#{ID}?x", f"#{'x' * 36}"]
+)
+def test_the_short_road_leads_to_the_same_place(place: str, tail: str) -> None:
+    assert outcome(parse_imid, place + tail) == outcome(Imid.parse, place + tail)
+
+
+def test_of_a_message_only_the_folder_is_kept() -> None:
+    parse_imid("/kept-folder")
+    before = imid_module._cached.cache_info().currsize
+    for number in range(10):
+        assert parse_imid(f"/kept-folder#{UUID(int=number)}").ids == (UUID(int=number),)
+    assert imid_module._cached.cache_info().currsize == before
+
+
+@given(st.uuids(), st.booleans())
+def test_uuids_in_their_one_form(value: UUID, upper: bool) -> None:
+    text = str(value).upper() if upper else str(value)
+    assert read_uuid(text) == value
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        ID[:-1],
+        ID + "0",
+        ID.replace("-", ""),
+        "{" + ID[1:-1] + "}",
+        ID.replace("-", "_"),
+        ID[:-1] + "g",
+        "-".join(ID.replace("-", ""))[:36],
+    ],
+)
+def test_no_uuid(text: str) -> None:
+    with pytest.raises(ValueError, match="UUID"):
+        read_uuid(text)

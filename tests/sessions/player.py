@@ -147,7 +147,10 @@ class Player:
             kind, name = place.groups()
             pattern += re.escape(wanted[at : place.start()])
             at = place.end()
-            if kind in KINDS:
+            groups = {name: number for number, (_, name) in enumerate(named, 1)}
+            if (name or kind) in groups:
+                pattern += f"(?:\\{groups[name or kind]})"
+            elif kind in KINDS:
                 if name is not None and name in self.names:
                     pattern += re.escape(self.names[name])
                 else:
@@ -193,9 +196,10 @@ class Player:
     def proof(self, kind: str, name: str | None, line: str) -> str | None:
         """What a client computes for its log-in, None for other text."""
         connection = self.connection
-        if kind == "client-first":
+        if kind in ("client-first", "client-first-able"):
             mechanism = scram.PLUS if "-PLUS" in line.upper() else scram.PLAIN
-            binding = connection.binding if mechanism == scram.PLUS else None
+            able = mechanism == scram.PLUS or kind == "client-first-able"
+            binding = connection.binding if able else None
             connection.exchange = scram.ClientExchange(f"{name}@{DOMAIN}", mechanism, binding, scram.new_nonce)
             return scram.encode_message(connection.exchange.first())
         h = NEW_H if name == "new" else H

@@ -8,9 +8,9 @@
     --- step ---       something that happens; ``player.py`` lists them
     # text             a note, as is every empty line
 
-``{70000 octets}`` stands for so many octets. ``<uuid:m>`` stands for a UUID that is then called m, ``<uuid>``
-for one nobody calls; ``<m>`` is it again, in what either side says. The kinds are those of ``KINDS``: nonces,
-ids, times, fingerprints and states, and nothing else, are left open.
+``{70000 octets}`` stands for so many octets, ``{9 spaces}`` for spaces. ``<uuid:m>`` stands for a UUID that is
+then called m, ``<uuid>`` for one nobody calls; ``<m>`` is it again, in what either side says. The kinds are those of
+``KINDS``: nonces, ids, times, fingerprints and states, and nothing else, are left open.
 """
 
 import re
@@ -24,7 +24,7 @@ KINDS: dict[str, str] = {
     "mail-time": r"[A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9]{2}:[0-9]{2}:[0-9]{2} \+0000",
     "seconds": r"[0-9]{10}",
     "state": r"[0-9a-f]{8}\.[0-9]+",
-    "base64": r"[A-Za-z0-9+/]+={0,2}",
+    "base64": r'"?[A-Za-z0-9+/]+={0,2}"?',  # in quotes where it begins with a plus
     "hex": r"[0-9a-f]+",
     "server-first": r"[A-Za-z0-9+/]+={0,2}",
     "server-final": r"[A-Za-z0-9+/]+={0,2}",
@@ -34,7 +34,7 @@ KINDS: dict[str, str] = {
 _LINE = re.compile(r"(?:(?P<who>[a-z][a-z0-9]*) )?(?P<side>[CS])(?P<raw>[:|])(?: (?P<text>.*))?")
 _STEP = re.compile(r"--- (.*?)(?: ---)?")
 PLACE = re.compile(r"<([a-z][a-z0-9-]*)(?::([a-z][a-z0-9-]*))?>")
-_MANY = re.compile(r"\{([0-9]+) octets\}")
+_MANY = re.compile(r"\{([0-9]+) (octets|spaces)\}")
 _ESCAPE = re.compile(r"\\(n|r|t|\\|x[0-9a-fA-F]{2})")
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "\\": "\\"}
 
@@ -81,8 +81,9 @@ def read_script(path: Path, lines: list[str], number: int = 0, continued: bool =
             raw = spoken["raw"] == "|"
             text = spoken["text"] or ""
             if raw:
-                text = _ESCAPE.sub(_unescape, text)
-            text = _MANY.sub(lambda found: "x" * int(found[1]), text)
+                # A character is its UTF-8, an escape its one octet: both as letters of Latin-1 from here on.
+                text = _ESCAPE.sub(_unescape, text.encode().decode("latin-1"))
+            text = _MANY.sub(lambda found: ("x" if found[2] == "octets" else " ") * int(found[1]), text)
             steps.append(Step(at, spoken["side"], spoken["who"] or "", raw, text))
         elif step is not None:
             steps.append(Step(at, "-", "", False, step[1].strip()))

@@ -22,6 +22,7 @@ from immpd.protocol.codes import Code, describe
 from immpd.protocol.commands import Ack, Cancel, Quit
 from immpd.protocol.connection import Call, ServerConnection, Trouble
 from immpd.protocol.registry import COMMON_CODES, Command
+from immpd.protocol.words import WORDS
 from immpd.server.settings import Bounds
 from immpd.service.settings import Authentication, Limits
 
@@ -29,6 +30,7 @@ DOMAIN = "example.org"
 _KINDS = {"limits": Limits, "bounds": Bounds, "authentication": Authentication}
 _BESIDE = (Ack, Cancel, Quit)
 _REPLY = re.compile(r"(?:([A-Za-z0-9\-_.]{1,32}): )?([0-9]{3})(-?)(?: (.*))?", re.DOTALL)
+_WORD = re.compile(r"\[([A-Z0-9-]+)\]")
 _BLOCK = re.compile(r"\S+ \S+ ([0-9]+)(?: .*)?")
 
 
@@ -185,6 +187,12 @@ class Connection:
         code = describe(number)
         assert code is not None, f"the code is in no table: {line}"
         final = code.final and not dash
+        if code >= Code.BAD_VALUE:
+            word = _WORD.match(line.partition(f"{number} ")[2])
+            assert word is not None, f"an error begins with a word in brackets: {line}"
+            codes, _ = WORDS.get(word[1], ((), ""))
+            close = code is Code.OUT_OF_STEP and {Code.SYNTAX, Code.UNKNOWN, Code.BAD_VALUE} & set(codes)
+            assert code in codes or close, f"the word is not in the table with this code: {line}"
         if self._greeting and code in (Code.GREETING, Code.UPGRADE_METHOD, Code.CAPABILITIES):
             self._greeting = not (code is Code.CAPABILITIES and final)
             return

@@ -45,6 +45,7 @@ __all__ = [
     "normalise_folder",
     "parse_domain",
     "parse_imid",
+    "read_uuid",
     "show_domain",
     "skeleton",
 ]
@@ -57,9 +58,9 @@ _PLAIN_LENGTH = 320  # a local part of 64 and a domain of 253 fit; also what the
 _PLAIN = re.compile(
     r"([A-Za-z0-9._\-]{1,64})@((?:[A-Za-z0-9](?:[A-Za-z0-9\-]{0,61}[A-Za-z0-9])?\.)*[A-Za-z](?:[A-Za-z0-9\-]{0,61}[A-Za-z0-9])?)"
 )
+_UUID_LENGTH = 36
 _SCHEME = re.compile(r"(?:immp:(?://)?|imid:)", re.IGNORECASE)
 _TAIL = re.compile(r"[?#]")
-_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
 _OPTION_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _GRANT = "g-"
 
@@ -265,10 +266,21 @@ def _parse_ids(written: str) -> tuple[UUID, ...]:
     """Message ids; ``written`` begins with #."""
     ids: dict[UUID, None] = {}
     for one in written[1:].split(","):
-        if not _UUID.fullmatch(one):
-            raise ImidError("After # come message ids, which are UUIDs", one or written)
-        ids[UUID(one)] = None
+        try:
+            ids[read_uuid(one)] = None
+        except ValueError:
+            raise ImidError("After # come message ids, which are UUIDs", one or written) from None
     return tuple(ids)
+
+
+def read_uuid(written: str) -> UUID:
+    """A UUID in its one form, 8-4-4-4-12 hexadecimal digits of any case (RFC 9562, section 4). Errors: `ValueError`."""
+    try:
+        if len(written) == _UUID_LENGTH:
+            return msgspec.convert(written, UUID)  # a third of the time of UUID(written), and stricter
+    except msgspec.ValidationError:
+        pass
+    raise ValueError("a UUID like 0197a2b4-7c3e-7d4a-8f00-1b2c3d4e5f60 is wanted")
 
 
 def _parse_options(written: str) -> tuple[tuple[str, str], ...]:
@@ -293,9 +305,25 @@ def _parse_option(written: str) -> tuple[str, str]:
 
 
 def parse_imid(text: str) -> Imid:
-    """`Imid.parse` behind a bounded cache: the way for everything that comes over the wire. Errors: `ImidError`."""
-    # long texts are not kept: the cache is bounded in octets too
-    return _cached(text) if len(text) <= _PLAIN_LENGTH else Imid.parse(text)
+    """`Imid.parse` behind a bounded cache: the way for everything that comes over the wire. Errors: `ImidError`.
+
+    Long texts are not kept, for the cache is bounded in octets too. Of one message in a folder only the folder
+    is kept: nobody names the message twice.
+    """
+    if len(text) > _PLAIN_LENGTH:
+        return Imid.parse(text)
+    folder, mark, written = text.partition("#")
+    if not mark:
+        return _cached(text)
+    if len(written) == _UUID_LENGTH and "?" not in folder:
+        try:
+            ids = (read_uuid(written),)
+            found = _cached(folder)
+        except ValueError:
+            pass  # the whole text shows better what is wrong
+        else:
+            return Imid(found.local, found.domain, found.folder, found.path, found.filter, ids)
+    return Imid.parse(text)
 
 
 _cached = lru_cache(maxsize=16_384)(Imid.parse)

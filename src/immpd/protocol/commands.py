@@ -30,7 +30,7 @@ UNAUTHENTICATED = frozenset({State.UNAUTHENTICATED})
 class Upgrade(Request[r.Upgrading], frozen=True, kw_only=True):
     """Go over to TLS (docs/protocol.md, "Transport")."""
 
-    method: Annotated[str, Positional]
+    method: Annotated[str, Positional, "method"]
 
 
 @command("CAPS", states=TLS_UP, shape=Shape.NOW, codes=(Code.CAPABILITIES,), summary="What the server offers")
@@ -83,8 +83,8 @@ AUTH_CODES = (Code.AUTH_FAILED, Code.ATTEMPTS, Code.TEMPORARY, Code.BAD_VALUE)
 class AuthScram(Request[r.ScramChallenge], frozen=True, kw_only=True):
     """SCRAM's client-first message; the device label keeps a place in the timeline."""
 
-    data: Annotated[bytes, Positional]
-    device: Annotated[str, Positional] = ""
+    data: Annotated[bytes, Positional, "client-first"]
+    device: Annotated[str, Positional, "device"] = ""
 
 
 @command(
@@ -98,8 +98,8 @@ class AuthScram(Request[r.ScramChallenge], frozen=True, kw_only=True):
 class AuthScramPlus(Request[r.ScramChallenge], frozen=True, kw_only=True):
     """SCRAM's client-first message with channel binding."""
 
-    data: Annotated[bytes, Positional]
-    device: Annotated[str, Positional] = ""
+    data: Annotated[bytes, Positional, "client-first"]
+    device: Annotated[str, Positional, "device"] = ""
 
 
 @command(
@@ -113,8 +113,8 @@ class AuthScramPlus(Request[r.ScramChallenge], frozen=True, kw_only=True):
 class AuthSecret(Request[r.SecretChallenge], frozen=True, kw_only=True):
     """Ask for the nonces; AUTH RESPONSE carries K(h, n1, n2)."""
 
-    account: Annotated[Imid, Positional]
-    device: Annotated[str, Positional] = ""
+    account: Annotated[Imid, Positional, "account"]
+    device: Annotated[str, Positional, "device"] = ""
 
 
 @command(
@@ -128,7 +128,7 @@ class AuthSecret(Request[r.SecretChallenge], frozen=True, kw_only=True):
 class AuthResponse(Request[r.Authenticated], frozen=True, kw_only=True):
     """Hexadecimal K for SECRET, base64 client-final for SCRAM."""
 
-    answer: Annotated[str, Positional]
+    answer: Annotated[str, Positional, "answer"]
 
 
 @command(
@@ -185,8 +185,8 @@ class Deliver(Request[r.Opened], frozen=True, kw_only=True):
 class Data(Request[r.PartStored], frozen=True, kw_only=True):
     """Octets follow the line: LENGTH of them, or chunks, or base64 lines."""
 
-    name: Annotated[str, Positional] = ""
-    type: str | None = None
+    name: Annotated[str, Positional, "name"] = ""
+    type: Annotated[str | None, "media-type"] = None
     length: int | None = None
     for_: Annotated[str | None, "pipeline"] = None
     base64: bool = False
@@ -362,7 +362,7 @@ class Watch(Request[r.WatchEnded], frozen=True, kw_only=True):
 
     paths: Annotated[tuple[Imid, ...], Positional, "path"] = ()
     since: Annotated[str | None, "cursor"] = None
-    name: str = ""
+    name: Annotated[str, "name"] = ""
 
 
 @command(
@@ -372,7 +372,7 @@ class Ack(Request[r.Ok], frozen=True, kw_only=True):
     """Cumulative; the server keeps it for this device and the watch's name."""
 
     cursor: Annotated[str, Positional, "cursor"]
-    name: str = ""
+    name: Annotated[str, "name"] = ""
 
 
 # --- the operator's socket -----------------------------------------------------------------------
@@ -384,7 +384,7 @@ class Ack(Request[r.Ok], frozen=True, kw_only=True):
 class AccountSalt(Request[r.Salt], frozen=True, kw_only=True):
     """With what the verifier of an account, existing or not, is made."""
 
-    address: Annotated[Imid, Positional]
+    address: Annotated[Imid, Positional, "account"]
 
 
 @command(
@@ -397,7 +397,7 @@ class AccountSalt(Request[r.Salt], frozen=True, kw_only=True):
 class AccountAdd(Request[r.Ok], frozen=True, kw_only=True):
     """Without a verifier nobody can log in yet."""
 
-    address: Annotated[Imid, Positional]
+    address: Annotated[Imid, Positional, "account"]
     stored: bytes | None = None
     server: bytes | None = None
     i: int | None = None
@@ -419,7 +419,7 @@ class AccountList(Request[r.Accounts], frozen=True, kw_only=True):
 class AccountPasswd(Request[r.Ok], frozen=True, kw_only=True):
     """A new verifier; sessions that are open stay open."""
 
-    address: Annotated[Imid, Positional]
+    address: Annotated[Imid, Positional, "account"]
     stored: bytes
     server: bytes
     i: int
@@ -436,7 +436,7 @@ class AccountPasswd(Request[r.Ok], frozen=True, kw_only=True):
 class AccountDisable(Request[r.Ok], frozen=True, kw_only=True):
     """Ends the account's sessions at once; its mail stays."""
 
-    address: Annotated[Imid, Positional]
+    address: Annotated[Imid, Positional, "account"]
     disabled: bool = True
 
 

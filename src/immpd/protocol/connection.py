@@ -2,24 +2,30 @@
 
 Rules: octets become events or one ``Trouble``, after which nothing more is read; a line is bounded;
 a command that stands alone holds the rest back until ``resume``; how the octets are cut on arrival
-never changes the events (tests cut them everywhere) (docs/protocol.md, "Commands" and "Replies").
+never changes the events (tests cut them everywhere); work is linear in the octets, however they are
+cut (docs/protocol.md, "Commands" and "Replies").
 """
 
-from collections import deque
+import re
 from typing import Any
 
 import msgspec
 
 from .bodies import Body
 from .codes import Code
-from .commands import Data
+from .commands import Abort, Ack, Cancel, Data, Quit
 from .errors import OutOfStep, Refused, SyntaxFault
-from .grammar import Parsed, parse_line
+from .grammar import KEPT, PID, Parsed, parse_line
 from .registry import Command, Request
 from .replies import Line
 
 MAX_LINE = 16_384
+"""Octets of a line, its LF or CR LF not counted."""
 MAX_BLOCK = 1 << 20
+MAX_CHUNKED = 128
+"""Chunked parts that may be open at once: twice the pipelines there may be, for those of refused DATA are open too."""
+
+_CHUNK = re.compile(rb" *(?:AS +([A-Za-z0-9\-_.]{1,32}) +)?CHUNK +([0-9]{1,18}) *", re.IGNORECASE)
 
 
 class Call(msgspec.Struct, gc=False):
@@ -56,12 +62,18 @@ Event = Call | Octets | Trouble
 class ServerConnection:
     """The server's side: lines and bodies in, ``Call``, ``Octets`` and ``Trouble`` out."""
 
-    __slots__ = ("_bodies", "_chunked", "_held", "_rest", "_simple", "broken")
+    __slots__ = ("_bodies", "_chunked", "_held", "_later", "_position", "_rest", "broken")
 
     def __init__(self) -> None:
         self._rest = b""
-        self._bodies: deque[Body] = deque()
+        self._position = 0
+        """Where in ``_rest`` reading goes on; not 0 only while something holds it back."""
+        self._later: bytearray | None = None
+        """What came while it was held back."""
+        self._bodies: list[Body] = []
+        """Whose octets come next, in order."""
         self._chunked: dict[str | None, Body] = {}
+        """By pipeline, the bodies whose last chunk has not come."""
         self._held = False
         self.broken = False
         """Nothing more is read: the sides may be out of step."""
@@ -69,49 +81,81 @@ class ServerConnection:
     @property
     def waiting(self) -> int:
         """Octets received and not yet read."""
-        return len(self._rest)
+        return len(self._rest) - self._position + (0 if self._later is None else len(self._later))
 
     def receive_data(self, octets: bytes) -> list[Event]:
         """The events that these octets complete."""
         if self.broken:
             return []
-        return self._read(self._rest + octets if self._rest else octets)
+        if self._held:
+            if self._later is None:
+                self._later = bytearray()
+            self._later += octets
+            return []
+        return self._read(self._rest + octets if self._rest else octets, 0)
 
     def resume(self) -> list[Event]:
         """Go on after a command that stood alone has been answered."""
         self._held = False
-        return [] if self.broken else self._read(self._rest)
+        if self.broken:
+            return []
+        events = self._read(self._rest, self._position)
+        if self._later is not None and not self._held and not self.broken:
+            octets, self._later = self._rest + self._later, None
+            events += self._read(octets, 0)
+        return events
 
-    def _read(self, octets: bytes) -> list[Event]:
+    def _read(self, octets: bytes, position: int) -> list[Event]:
+        """Read on from ``position``; what is left for later is kept."""
         events: list[Event] = []
-        position = 0
+        bodies = self._bodies
+        chunked = self._chunked
+        kept = KEPT.get
+        find = octets.find
         end = len(octets)
-        while position < end and not self.broken:
-            if self._bodies:
-                body = self._bodies[0]
-                if not body.lines:
-                    position = self._take(body, octets, position, events)
-                    continue
-            elif self._held:
-                break
-            feed = octets.find(b"\n", position)
+        while position < end:
+            if bodies and not bodies[0].lines:
+                position = self._take(bodies[0], octets, position, events)
+                continue
+            feed = find(b"\n", position)
             if feed < 0:
-                if end - position > MAX_LINE:
+                # The last octet may be the CR of the line's end.
+                if end - position > MAX_LINE + (octets[-1] == 13):
                     self._break(None, _too_long(), events)
                 break
-            stop = feed - 1 if feed > position and octets[feed - 1] == 13 else feed
-            if stop - position > MAX_LINE:
+            line = octets[position:feed]
+            known = kept(line)
+            if known is not None and not bodies and not chunked:
+                position = feed + 1
+                command = known.command
+                request = known.request
+                assert command is not None
+                assert request is not None
+                call = Call(known.pid, command, request, len(line))
+                if command.body:
+                    position = self._begin_body(call, octets, position, False, events)
+                    if self.broken:
+                        break
+                else:
+                    events.append(call)
+                continue
+            if line[-1:] == b"\r":
+                line = line[:-1]
+            if len(line) > MAX_LINE:
                 self._break(None, _too_long(), events)
                 break
-            line = octets[position:stop]
-            if self._bodies:
-                self._take_base64_line(self._bodies[0], line, events)
+            if bodies:
+                self._take_base64_line(bodies[0], line, events)
                 position = feed + 1
             else:
                 position = self._line(line, octets, feed + 1, events)
-        self._rest = octets[position:] if position else octets
+                if self.broken or self._held:
+                    break
         if self.broken:
-            self._rest = b""
+            octets, position, self._later = b"", 0, None
+        if not self._held:
+            octets, position = octets[position:] if position else octets, 0
+        self._rest, self._position = octets, position
         return events
 
     def _take(self, body: Body, octets: bytes, position: int, events: list[Event]) -> int:
@@ -120,7 +164,7 @@ class ServerConnection:
         body.remaining -= len(piece)
         last = not body.remaining and not body.chunked
         if not body.remaining:
-            self._bodies.popleft()
+            self._bodies.pop(0)
         events.append(Octets(body, body.decode(piece, last), last))
         return position + len(piece)
 
@@ -131,100 +175,105 @@ class ServerConnection:
             return
         body.empty_lines += 1
         if body.empty_lines == 2:
-            self._bodies.popleft()
+            self._bodies.pop(0)
             events.append(Octets(body, body.decode(b"", True), True))
 
     def _line(self, line: bytes, octets: bytes, after: int, events: list[Event]) -> int:
         """Read one line; returns where reading goes on (behind a body that was whole already)."""
-        parsed = parse_line(line) if not self._chunked else self._parse_beside_chunks(line, events)
+        if self._chunked and (chunk := _CHUNK.fullmatch(line)):
+            self._chunk(None if chunk[1] is None else chunk[1].decode(), int(chunk[2]), events)
+            return after
+        parsed = parse_line(line)
         many = len(parsed) > 1
         for one in parsed:
+            if one.pid in self._chunked and not self._fits_chunks(one, events):
+                if self.broken:
+                    break
+                continue
             command = one.command
-            if one.error is not None or command is None or one.request is None:
+            request = one.request
+            if command is None or request is None:
+                assert one.error is not None
                 if isinstance(one.error, OutOfStep):
                     self._break(one.pid, one.error, events)
                     break
-                events.append(Trouble(one.pid, one.error or _too_long()))
-                continue
-            if command.alone and (many or one.pid is not None):
+                events.append(Trouble(one.pid, one.error))
+            elif command.alone and (many or one.pid is not None):
                 text = f"{command.name} stands alone on its line, without AS and without other commands"
                 events.append(Trouble(one.pid, SyntaxFault("ALONE", text)))
-                continue
-            call = Call(one.pid, command, one.request, len(line))
-            events.append(call)
-            if command.body:
-                after = self._begin_body(call, octets, after, many, events)
-            elif command.alone:
-                self._held = True
+            else:
+                call = Call(one.pid, command, request, len(line) // len(parsed))
+                if command.body:
+                    after = self._begin_body(call, octets, after, many, events)
+                    if self.broken:
+                        break
+                    continue
+                if type(request) is Quit:
+                    for pid in tuple(self._chunked):
+                        self._give_up(pid, events)
+                events.append(call)
+                self._held = command.alone
         return after
 
     def _begin_body(self, call: Call, octets: bytes, after: int, many: bool, events: list[Event]) -> int:
+        """A command whose octets follow; returns where reading goes on."""
         request = call.request
         assert isinstance(request, Data)
-        if request.length is not None:
-            length = request.length
-            if not many and not request.base64 and not request.chunked and length <= len(octets) - after:
-                call.octets = octets[after : after + length]
-                return after + length
-        elif not request.chunked and not request.base64:
-            events.pop()
+        length = request.length
+        fault = None
+        if length is None and not request.chunked and not request.base64:
             text = "DATA needs LENGTH, +CHUNKED or +BASE64; without one nobody knows where its octets end"
-            self._break(call.pid, OutOfStep("NO-LENGTH", text), events)
+            fault = OutOfStep("NO-LENGTH", text)
+        elif length is not None and request.chunked:
+            fault = OutOfStep("LENGTH", "DATA takes LENGTH or +CHUNKED, not both")
+        elif request.chunked and len(self._chunked) >= MAX_CHUNKED:
+            fault = OutOfStep("CHUNK", f"At most {MAX_CHUNKED} chunked parts are open at once")
+        if fault is not None:
+            self._break(call.pid, fault, events)
             return after
-        if request.chunked and request.length is not None:
-            events.pop()
-            self._break(call.pid, OutOfStep("LENGTH", "DATA takes LENGTH or +CHUNKED, not both"), events)
-            return after
-        lines = request.base64 and request.length is None and not request.chunked
-        body = call.body = Body(
-            call.pid, request.length or 0, chunked=request.chunked, base64=request.base64, lines=lines
-        )
+        events.append(call)
+        if length is not None and not many and not request.base64 and length <= len(octets) - after:
+            call.octets = octets[after : after + length]
+            return after + length
+        lines = length is None and not request.chunked
+        body = Body(call.pid, length or 0, chunked=request.chunked, base64=request.base64, lines=lines)
+        call.body = body
         if request.chunked:
             self._chunked[call.pid] = body
-        elif lines or body.remaining:
+        elif lines or length:
             self._bodies.append(body)
         else:
             events.append(Octets(body, b"", True))
         return after
 
-    def _parse_beside_chunks(self, line: bytes, events: list[Event]) -> list[Parsed]:
-        """A line while chunked bodies are open: CHUNK belongs to them, their pipelines take nothing else."""
-        chunk_pid, words = _pipeline_and_words(line)
-        if words and words[0].upper() == b"CHUNK":
-            self._chunk(chunk_pid, words, events)
-            return []
-        kept: list[Parsed] = []
-        for one in parse_line(line):
-            name = one.command.name if one.command is not None else ""
-            if one.pid in self._chunked and one.error is None and name not in ("ABORT", "QUIT", "CANCEL", "ACK"):
-                if one.command is not None and one.command.body:
-                    self._break(one.pid, OutOfStep("CHUNK-EXPECTED", "A chunked part is open in this pipeline"), events)
-                    return kept
-                text = "A chunked part is open in this pipeline: CHUNK n, CHUNK 0 to end it, or ABORT"
-                one = Parsed(one.pid, error=SyntaxFault("CHUNK-EXPECTED", text))  # noqa: PLW2901 - the same place in line
-            elif name == "ABORT" and one.pid in self._chunked:
-                self._end_chunks(one.pid, events)
-            elif name == "QUIT":
-                for pid in tuple(self._chunked):
-                    self._end_chunks(pid, events)
-            kept.append(one)
-        return kept
+    def _fits_chunks(self, one: Parsed, events: list[Event]) -> bool:
+        """Whether a command may come while a chunked part is open in its pipeline; if not, why is said."""
+        kind = type(one.request)
+        if one.error is not None or kind is Quit or kind is Cancel or kind is Ack:
+            return True
+        if kind is Abort:
+            self._give_up(one.pid, events)
+            return True
+        if kind is Data:
+            self._break(one.pid, OutOfStep("CHUNK-EXPECTED", "A chunked part is open in this pipeline"), events)
+        else:
+            text = "A chunked part is open in this pipeline: CHUNK n, CHUNK 0 to end it, or ABORT"
+            events.append(Trouble(one.pid, SyntaxFault("CHUNK-EXPECTED", text)))
+        return False
 
-    def _chunk(self, pid: str | None, words: list[bytes], events: list[Event]) -> None:
+    def _chunk(self, pid: str | None, length: int, events: list[Event]) -> None:
         body = self._chunked.get(pid)
-        if body is None or len(words) != 2 or not words[1].isdigit() or len(words[1]) > 18:
-            text = "CHUNK takes the number of its octets and belongs to a chunked DATA of its pipeline"
-            self._break(pid, OutOfStep("CHUNK", text), events)
-            return
-        body.remaining = int(words[1])
-        if body.remaining:
+        if body is None:
+            self._break(pid, OutOfStep("CHUNK", "No chunked DATA is open in the pipeline of this CHUNK"), events)
+        elif length:
+            body.remaining = length
             self._bodies.append(body)
-            return
-        del self._chunked[pid]
-        body.chunked = False
-        events.append(Octets(body, body.decode(b"", True), True))
+        else:
+            del self._chunked[pid]
+            body.chunked = False
+            events.append(Octets(body, body.decode(b"", True), True))
 
-    def _end_chunks(self, pid: str | None, events: list[Event]) -> None:
+    def _give_up(self, pid: str | None, events: list[Event]) -> None:
         """ABORT or QUIT came where CHUNK could: the part ends here, and is none."""
         body = self._chunked.pop(pid)
         body.error = Refused(Code.CANCELLED, "ABORTED", "The part was given up before its last chunk")
@@ -233,13 +282,6 @@ class ServerConnection:
     def _break(self, pid: str | None, error: Refused, events: list[Event]) -> None:
         self.broken = True
         events.append(Trouble(pid, error))
-
-
-def _pipeline_and_words(line: bytes) -> tuple[str | None, list[bytes]]:
-    words = line.split()
-    if len(words) > 2 and words[0].upper() == b"AS":
-        return words[1].decode(errors="replace"), words[2:]
-    return None, words
 
 
 def _too_long() -> OutOfStep:
@@ -264,62 +306,83 @@ class Block(msgspec.Struct, gc=False):
 
 
 class ClientConnection:
-    """The client's side: reply lines and blocks in order; raises OutOfStep on anything else."""
+    """The client's side: reply lines and blocks in order; raises OutOfStep on anything else.
 
-    __slots__ = ("_block", "_rest")
+    What the octets of that call completed before the fault is lost with it: such a connection is over.
+    """
+
+    __slots__ = ("_block", "_missing", "_rest")
 
     def __init__(self) -> None:
-        self._rest = b""
-        self._block: tuple[str | None, str, str, int, bool] | None = None
+        self._rest: list[bytes] = []
+        """What came of a line or block that is not complete."""
+        self._missing = 0
+        """Octets without which reading on is of no use: those that the open block still lacks."""
+        self._block: _BlockHead | None = None
 
     def receive_data(self, octets: bytes) -> list[ReplyLine | Block]:
         """The reply lines and blocks that these octets complete."""
+        if len(octets) < self._missing:
+            self._missing -= len(octets)
+            self._rest.append(octets)
+            return []
         if self._rest:
-            octets = self._rest + octets
+            octets = b"".join([*self._rest, octets])
         events: list[ReplyLine | Block] = []
-        position = 0
+        end = len(octets)
+        position = self._missing = 0
         while True:
-            if self._block is not None:
-                pid, message, part, length, more = self._block
-                if len(octets) - position < length + 1:
+            head = self._block
+            if head is not None:
+                stop = position + head.length
+                if stop >= end:
+                    self._missing = stop + 1 - end
                     break
-                stop = position + length
                 if octets[stop] != 10:
                     raise OutOfStep("BLOCK", "A block did not end with a line feed")
-                events.append(Block(pid, message, part, octets[position:stop], more))
+                events.append(Block(head.pid, head.message, head.part, octets[position:stop], head.more))
                 position = stop + 1
                 self._block = None
                 continue
             feed = octets.find(b"\n", position)
+            stop = feed if feed >= 0 else end
+            if stop > position and octets[stop - 1] == 13:
+                stop -= 1
+            if stop - position > MAX_LINE:
+                raise _too_long()
             if feed < 0:
-                if len(octets) - position > MAX_LINE:
-                    raise _too_long()
                 break
-            self._line(octets[position:feed].rstrip(b"\r"), events)
+            self._line(octets[position:stop], events)
             position = feed + 1
-        self._rest = octets[position:] if position else octets
+        self._rest = [octets[position:]] if position < end else []
         return events
 
     def _line(self, line: bytes, events: list[ReplyLine | Block]) -> None:
-        text = line.decode(errors="replace")
-        pid: str | None = None
-        head, colon, rest = text.partition(": ")
-        if colon and " " not in head:
-            pid, text = head, rest
-        number, mark, rest = text[:3], text[3:4], text[4:]
-        if not number.isdecimal() or mark not in (" ", "-", ""):
+        try:
+            text = line.decode()
+        except UnicodeDecodeError:
+            raise OutOfStep("UTF-8", "A reply line is not valid UTF-8") from None
+        found = _REPLY.fullmatch(text)
+        if found is None:
             raise OutOfStep("REPLY", f"This is no reply line: {text[:80]}")
-        more = mark == "-"
-        if more:
-            rest = rest.removeprefix(" ")
-        if number == "255" and more:
-            self._block = _block_head(pid, rest)
+        pid, number, dash, rest = found.groups()
+        code = int(number)
+        if code != Code.BLOCK:
+            events.append(ReplyLine(pid, Line(code, rest or "", dash is not None)))
             return
-        events.append(ReplyLine(pid, Line(int(number), rest, more)))
+        head = _BLOCK.fullmatch(rest or "")
+        if head is None or dash is None or int(head[3]) > MAX_BLOCK:
+            raise OutOfStep("BLOCK", f"This is no head of a block: {text[:80]}")
+        self._block = _BlockHead(pid, head[1], head[2], int(head[3]), "more=1" in head[4].split(" "))
 
 
-def _block_head(pid: str | None, text: str) -> tuple[str | None, str, str, int, bool]:
-    words = text.split(" ")
-    if len(words) < 3 or not words[2].isdecimal() or int(words[2]) > MAX_BLOCK:
-        raise OutOfStep("BLOCK", f"This is no head of a block: {text[:80]}")
-    return pid, words[0], words[1], int(words[2]), "more=1" in words[3:]
+class _BlockHead(msgspec.Struct, frozen=True):
+    pid: str | None
+    message: str
+    part: str
+    length: int
+    more: bool
+
+
+_REPLY = re.compile(rf"(?:({PID.pattern}): )?([1-9][0-9][0-9])(-)?(?: (.*))?", re.DOTALL)
+_BLOCK = re.compile(r"([^ ]+) ([^ ]+) ([0-9]{1,18})((?: .*)?)", re.DOTALL)

@@ -18,18 +18,26 @@ import msgspec
 from . import commands as _registered  # importing the module is what fills the registry
 from .codes import Code
 from .errors import OutOfStep, Refused, SyntaxFault
-from .registry import BY_REQUEST, KEYWORDS, Command, Parameter, Request, print_value
+from .registry import BY_REQUEST, KEYWORDS, SEQUENCE_LENGTHS, Command, Request, print_value
 from .text import CONTROL, quote, unescape
 
 assert _registered.Noop in BY_REQUEST
 
 PID = re.compile(r"[A-Za-z0-9\-_.]{1,32}")
 SWITCH = re.compile(r"[A-Za-z0-9\-_.]{1,64}")
-_PIECE = re.compile(r'( +)|(;)|"((?:[^"\\]|\\.)*)"(?=[ ;]|$)|([^ ";]+)(?=[ ;]|$)')
-_OCTETS_FOLLOW = re.compile(r'(?:^|[ ;"])(?:LENGTH(?= |$|;)|\+CHUNKED|\+BASE64)', re.IGNORECASE)
-_WORDS = frozenset(word for sequences in KEYWORDS.values() for sequence, _ in sequences for word in sequence)
-RESERVED = _WORDS | {"AS"}
+# A word, a quoted value, a semicolon, or all the rest where it is none of them. Nothing is tried twice (the second +
+# of a quantifier): a hostile line costs no more than a long one.
+_PIECES = re.compile(r' *+(?:([^ ";]++)(?![^ ;])|("[^"\\]*+(?:\\.[^"\\]*+)*+")(?![^ ;])|(;)|(.++)|\Z)', re.DOTALL)
+_OCTETS_FOLLOW = frozenset({"LENGTH", "+CHUNKED", "+BASE64"})
+_MAY_CLAIM_OCTETS = re.compile(r"LENGTH|\+CHUNKED|\+BASE64", re.IGNORECASE)
+CHUNK = "CHUNK"
+"""What a line before a chunk begins with: no command, and read by ``connection``."""
+RESERVED = frozenset(word for sequence in KEYWORDS for word in sequence.split()) | {"AS", "AUTHENTICATE", CHUNK}
 """Words that must be quoted to be values."""
+
+KEPT_LENGTH = 80
+"""Octets that a line may have to be kept."""
+_KEPT_LINES = 1024
 
 
 class Quoted(str):
@@ -47,77 +55,107 @@ class Parsed(msgspec.Struct, gc=False):
     error: Refused | None = None
 
 
+KEPT: dict[bytes, Parsed] = {}
+"""Short lines that come again and again (NOOP, DONE, DATA …) and what was read of them; emptied when it is full.
+
+Requests are frozen, so one may serve many commands; nobody changes a Parsed.
+"""
+
+
 def parse_line(octets: bytes) -> list[Parsed]:
-    """The commands of one line (without its LF), in order; an unreadable line is one error."""
+    """The commands of one line (without its LF), in order; an unreadable line is one error. Never raises."""
+    kept = KEPT.get(octets) if len(octets) <= KEPT_LENGTH else None
+    if kept is not None:
+        return [kept]
     try:
         text = octets.decode()
     except UnicodeDecodeError:
         return [Parsed(None, error=OutOfStep("UTF-8", "The line is not valid UTF-8"))]
     if not text.isprintable() and CONTROL.search(text):
         return [Parsed(None, error=OutOfStep("CONTROL-CHARACTER", "There is a control character in the line"))]
-    if '"' not in text and ";" not in text:
+    if '"' in text:
+        try:
+            parsed = [parse_command(words) for words in split_quoted(text) if words]
+        except SyntaxFault as error:
+            closes = _MAY_CLAIM_OCTETS.search(text) is not None
+            return [Parsed(None, error=_closing(error) if closes else error.with_traceback(None))]
+    elif ";" in text:
+        commands = [[word for word in piece.split(" ") if word] for piece in text.split(";") if piece]
+        parsed = [parse_command(words) for words in commands if words]
+    else:
         words = text.split(" ")
         if "" in words:
             words = [word for word in words if word]
-        return [parse_command(words)] if words else []
-    try:
-        return [parse_command(words) for words in split_commands(text) if words]
-    except SyntaxFault as error:
-        return [Parsed(None, error=_close_if_octets_follow(error, text))]
+        parsed = [parse_command(words)] if words else []
+    if len(octets) <= KEPT_LENGTH and len(parsed) == 1:
+        command = parsed[0].command
+        if command is not None and command.names_nobody:
+            if len(KEPT) >= _KEPT_LINES:
+                KEPT.clear()
+            KEPT[octets] = parsed[0]
+    return parsed
 
 
-def split_commands(text: str) -> list[list[str]]:
-    """The words of each command of a line that has quotes or semicolons."""
-    commands: list[list[str]] = [[]]
-    position = 0
-    while position < len(text):
-        match = _PIECE.match(text, position)
-        if match is None:
-            raise SyntaxFault("QUOTES", f"The quotes are wrong at character {position + 1} of the line")
-        spaces, semicolon, quoted, word = match.groups()
-        if semicolon:
-            commands.append([])
-        elif quoted is not None:
-            commands[-1].append(Quoted(unescape(quoted)))
-        elif not spaces:
-            commands[-1].append(word)
-        position = match.end()
+def split_quoted(text: str) -> list[list[str]]:
+    """The words of each command of a line that has quotes; raises SyntaxFault where they are wrong."""
+    words: list[str] = []
+    commands = [words]
+    for word, quoted, semicolon, rest in _PIECES.findall(text):
+        if word:
+            words.append(word)
+        elif quoted:
+            words.append(Quoted(unescape(quoted[1:-1])))
+        elif semicolon:
+            words = []
+            commands.append(words)
+        elif rest:
+            place = len(text) - len(rest) + 1
+            raise SyntaxFault("QUOTES", f"The quotes are wrong at character {place} of the line")
     return commands
 
 
 def parse_command(words: list[str]) -> Parsed:
-    """One command from its words."""
+    """One command from its words, of which there is at least one."""
     pid: str | None = None
     start = 0
-    if words[0].upper() == "AS" and type(words[0]) is str:
-        if len(words) < 3:
-            return Parsed(None, error=_fault(words, "SYNTAX", "After AS come a pipeline's name and a command"))
-        pid = words[1]
-        if not PID.fullmatch(pid):
-            text = f"{pid[:40]} cannot name a pipeline: 1 to 32 letters, digits, -, _ or ."
-            return Parsed(None, error=_fault(words, "PIPELINE-NAME", text))
-        start = 2
+    command: Command | None = None
     try:
+        if words[0] in ("AS", "as", "As", "aS") and type(words[0]) is str:
+            if len(words) < 3:
+                raise SyntaxFault("SYNTAX", "After AS come a pipeline's name and a command")
+            if type(words[1]) is not str or not PID.fullmatch(words[1]):
+                text = f"{words[1][:40]} cannot name a pipeline: 1 to 32 letters, digits, -, _ or ."
+                raise SyntaxFault("PIPELINE-NAME", text)
+            pid = words[1]
+            start = 2
         command, first = find_command(words, start)
         return Parsed(pid, command, read_arguments(command, words, first))
+    except OutOfStep as error:
+        return Parsed(pid, error=error.with_traceback(None))
     except Refused as error:
-        return Parsed(pid, error=_close_if_octets_follow(error, " ".join(words)))
+        # Where octets may follow a command that was not understood, nobody knows where they end.
+        closes = (command is not None and command.body) or _claims_octets(words)
+        return Parsed(pid, error=_closing(error) if closes else error.with_traceback(None))
 
 
 def find_command(words: list[str], start: int) -> tuple[Command, int]:
     """The command whose keywords begin at ``start`` (the longest wins) and where its arguments begin."""
     first = words[start]
-    if type(first) is str:
+    if type(first) is str and first.isascii():  # beyond ASCII there are letters whose capital is a plain one
         key = first.upper()
-        for sequence, command in KEYWORDS.get("AUTH" if key == "AUTHENTICATE" else key, ()):
-            end = start + len(sequence)
-            if len(sequence) == 1:
-                return command, end
+        if key == "AUTHENTICATE":
+            key = "AUTH"
+        for length in SEQUENCE_LENGTHS.get(key, ()):
+            end = start + length
+            if length == 1:
+                return KEYWORDS[key], end
             given = words[start + 1 : end]
-            if len(given) == len(sequence) - 1 and all(
-                type(word) is str and word.upper() == keyword for word, keyword in zip(given, sequence[1:], strict=True)
-            ):
-                return command, end
+            if end <= len(words) and all([type(word) is str and word.isascii() for word in given]):
+                command = KEYWORDS.get(f"{key} {' '.join(given).upper()}")
+                if command is not None:
+                    return command, end
+        if key == CHUNK:
+            raise OutOfStep("CHUNK", "CHUNK stands alone on its line and belongs to a chunked DATA of its pipeline")
     shown = " ".join(words[start : start + 2])[:60]
     raise SyntaxFault("UNKNOWN-COMMAND", f"There is no command {shown}; HELP lists them", Code.UNKNOWN)
 
@@ -127,55 +165,56 @@ def read_arguments(command: Command, words: list[str], position: int) -> Request
     values: dict[str, Any] = {}
     given = 0
     names = command.by_name
+    positionals = command.positionals
     count = len(words)
     while position < count:
         word = words[position]
         position += 1
+        parameter = None
         if type(word) is str:
-            mark = word[0]
-            if mark in "+-":
+            if word[0] in "+-":
                 _read_switch(command, word, values)
                 continue
-            parameter = names.get(word.upper())
-            if parameter is not None:
-                if position >= count or (type(words[position]) is str and words[position][0] in "+-"):
-                    raise SyntaxFault("NO-VALUE", f"{parameter.name} needs a value after it")
-                _take(parameter, words[position], values)
-                position += 1
-                continue
-        while given < len(command.positionals) and (
-            command.positionals[given].field in values and not command.positionals[given].repeats
-        ):
-            given += 1
-        if given >= len(command.positionals):
-            text = f"{command.name} does not know {word[:60]}; HELP {command.name} shows how it is written"
-            raise SyntaxFault("UNKNOWN-PARAMETER", text, Code.UNKNOWN)
-        _take(command.positionals[given], word, values)
-    if not command.required <= values.keys():
-        missing = next(p for p in command.parameters if p.field in command.required and p.field not in values)
-        raise SyntaxFault("MISSING", f"{command.name} needs {missing.name}: {command.synopsis()}")
+            parameter = names.get(word)
+            if parameter is None and word.isascii():
+                parameter = names.get(word.upper())
+        if parameter is not None:
+            if position >= count or (type(words[position]) is str and words[position][0] in "+-"):
+                raise SyntaxFault("NO-VALUE", f"{parameter.name} needs a value after it")
+            word = words[position]
+            position += 1
+        else:
+            while given < len(positionals) and not positionals[given].repeats and positionals[given].field in values:
+                given += 1
+            if given >= len(positionals):
+                text = f"{command.name} does not know {word[:60]}; HELP {command.name} shows how it is written"
+                raise SyntaxFault("UNKNOWN-PARAMETER", text, Code.UNKNOWN)
+            parameter = positionals[given]
+        try:
+            value = parameter.read(word if type(word) is str else str(word))
+        except ValueError as error:
+            text = f"{parameter.name} cannot be {word[:80]}: {error}"
+            raise SyntaxFault("BAD-VALUE", text, Code.BAD_VALUE) from None
+        field = parameter.field
+        if parameter.repeats:
+            values.setdefault(field, []).append(value)
+        elif field in values:
+            raise SyntaxFault("REPEATED", f"{parameter.name} is given twice")
+        else:
+            values[field] = value
     for repeated in command.repeated:
         if repeated in values:
             values[repeated] = tuple(values[repeated])
-    return command.request(**values)
-
-
-def _take(parameter: Parameter, word: str, values: dict[str, Any]) -> None:
     try:
-        value = parameter.read(str(word) if type(word) is Quoted else word)
-    except ValueError as error:
-        raise SyntaxFault("BAD-VALUE", f"{parameter.name} cannot be {word[:80]}: {error}", Code.BAD_VALUE) from None
-    if parameter.repeats:
-        values.setdefault(parameter.field, []).append(value)
-    elif parameter.field in values:
-        raise SyntaxFault("REPEATED", f"{parameter.name} is given twice")
-    else:
-        values[parameter.field] = value
+        return command.request(**values)
+    except TypeError:
+        missing = next(p for p in command.parameters if p.required and p.field not in values)
+        raise SyntaxFault("MISSING", f"{command.name} needs {missing.name}: {command.synopsis()}") from None
 
 
 def _read_switch(command: Command, word: str, values: dict[str, Any]) -> None:
     name = word[1:]
-    switch = command.by_switch.get(name.upper())
+    switch = command.by_switch.get(name.upper()) if name.isascii() else None
     field = command.free_switches
     if switch is not None:
         if switch.field in values:
@@ -188,34 +227,56 @@ def _read_switch(command: Command, word: str, values: dict[str, Any]) -> None:
         raise SyntaxFault("UNKNOWN-SWITCH", text, Code.UNKNOWN)
 
 
-def _fault(words: list[str], word: str, text: str) -> Refused:
-    return _close_if_octets_follow(SyntaxFault(word, text), " ".join(words))
+def _claims_octets(words: list[str]) -> bool:
+    return any([type(word) is str and word.upper() in _OCTETS_FOLLOW for word in words])
 
 
-def _close_if_octets_follow(error: Refused, text: str) -> Refused:
-    """Where octets may follow a command that was not understood, nobody knows where they end."""
-    if _OCTETS_FOLLOW.search(text):
-        return OutOfStep(error.word, f"{error.text}; octets may follow, so the connection closes")
-    return error
+def _closing(error: Refused) -> OutOfStep:
+    return OutOfStep(error.word, f"{error.text}; octets may follow, so the connection closes")
 
 
 def print_request(request: Request[Any], pid: str | None = None) -> str:
-    """The line (without LF) that ``parse_line`` reads as this request."""
+    """The line (without LF) that ``parse_line`` reads as this request.
+
+    Raises Refused where a flag or the pipeline has a name that no line can carry. A control character in a
+    value stays: whoever sends the line looks for it.
+    """
     command = BY_REQUEST[type(request)]
-    names = RESERVED | command.by_name.keys()
-    pieces = [command.name] if pid is None else ["AS", pid, command.name]
+    names = _names_to_quote(command)
+    pieces = [command.name]
+    if pid is not None:
+        if not PID.fullmatch(pid):
+            raise SyntaxFault("PIPELINE-NAME", f"{pid[:40]} cannot name a pipeline")
+        pieces = ["AS", pid, command.name]
+    in_place = True
     for parameter in command.parameters:
         value = getattr(request, parameter.field)
-        for item in value if parameter.repeats else () if value is None else (value,):
+        if value == parameter.default and not parameter.required:
+            in_place = in_place and not parameter.positional
+            continue
+        for item in value if parameter.repeats else (value,):
             printed = quote(print_value(item), names)
-            if not parameter.positional:
-                pieces += [parameter.name, printed]
-            elif parameter.repeats or parameter.required or item != "":
+            if parameter.positional and (in_place or parameter.repeats):
                 pieces.append(printed)
+            else:  # also a positional one behind another that is left out
+                pieces += [parameter.name, printed]
     for switch in command.switches:
         on = getattr(request, switch.field)
         if on is not None and on != switch.default:
             pieces.append(f"{'+' if on else '-'}{switch.name}")
     if command.free_switches:
-        pieces += [f"{'+' if on else '-'}{name}" for name, on in getattr(request, command.free_switches)]
+        for name, on in getattr(request, command.free_switches):
+            if not SWITCH.fullmatch(name) or name.upper() in command.by_switch:
+                raise Refused(Code.BAD_VALUE, "BAD-FLAG", f"{name[:66]} cannot name a flag of {command.name}")
+            pieces.append(f"{'+' if on else '-'}{name}")
     return " ".join(pieces)
+
+
+_NAMES: dict[str, frozenset[str]] = {}
+
+
+def _names_to_quote(command: Command) -> frozenset[str]:
+    names = _NAMES.get(command.name)
+    if names is None:
+        names = _NAMES[command.name] = RESERVED | command.by_name.keys()
+    return names

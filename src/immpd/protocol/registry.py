@@ -16,7 +16,7 @@ from uuid import UUID
 
 import msgspec
 
-from immpd.model.imid import Imid, ImidError, parse_imid
+from immpd.model.imid import Imid, parse_imid, read_uuid
 
 from .codes import Code
 from .replies import Reply
@@ -61,6 +61,8 @@ class Parameter(msgspec.Struct, frozen=True):
     required: bool
     repeats: bool
     positional: bool
+    default: Any = None
+    """What the field is where nothing is written; of no meaning where it is required."""
 
 
 class Switch(msgspec.Struct, frozen=True):
@@ -93,9 +95,10 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     by_name: dict[str, Parameter]
     by_switch: dict[str, Switch]
     positionals: tuple[Parameter, ...]
-    required: frozenset[str]
     repeated: tuple[str, ...]
     """Fields that hold every value given, in order."""
+    names_nobody: bool
+    """It takes no address, id or secret: its lines come again letter for letter, and the grammar keeps them."""
 
     @property
     def name(self) -> str:
@@ -139,8 +142,11 @@ COMMANDS: list[Command] = []
 """Every command, in the order of the reference."""
 
 BY_REQUEST: dict[type[Request[Any]], Command] = {}
-KEYWORDS: dict[str, list[tuple[tuple[str, ...], Command]]] = {}
-"""First keyword → (keyword sequence, command), the longest sequence first."""
+KEYWORDS: dict[str, Command] = {}
+"""Every keyword sequence, with single spaces, → its command; aliases too."""
+
+SEQUENCE_LENGTHS: dict[str, tuple[int, ...]] = {}
+"""First keyword → how many keywords the sequences that begin with it have, the longest first."""
 
 C = TypeVar("C", bound=type[Request[Any]])
 
@@ -176,15 +182,16 @@ def command(
             by_name={p.name: p for p in parameters if not (p.positional and p.repeats)},
             by_switch={s.name: s for s in switches},
             positionals=tuple(p for p in parameters if p.positional),
-            required=frozenset(p.field for p in parameters if p.required),
             repeated=tuple(p.field for p in parameters if p.repeats) + ((free,) if free else ()),
+            names_nobody=not alone and all(p.read in (str, _read_number, _read_span) for p in parameters),
         )
         COMMANDS.append(entry)
         BY_REQUEST[request] = entry
         for sequence in (entry.keywords, *entry.aliases):
-            candidates = KEYWORDS.setdefault(sequence[0], [])
-            candidates.append((sequence, entry))
-            candidates.sort(key=lambda pair: -len(pair[0]))
+            if KEYWORDS.setdefault(" ".join(sequence), entry) is not entry:
+                raise ValueError(f"{' '.join(sequence)} is registered already")
+            lengths = {len(sequence), *SEQUENCE_LENGTHS.get(sequence[0], ())}
+            SEQUENCE_LENGTHS[sequence[0]] = tuple(sorted(lengths, reverse=True))
         return request
 
     return register
@@ -234,6 +241,7 @@ def _fields_of(request: type[Request[Any]]) -> tuple[list[Parameter], list[Switc
                 required=field.required,
                 repeats=repeats,
                 positional=Mark.POSITIONAL in marks,
+                default=None if field.required else field.default,
             )
         )
     return parameters, switches, free
@@ -255,27 +263,11 @@ def _read_number(text: str) -> int:
     return int(text)
 
 
-def _read_uuid(text: str) -> UUID:
-    try:
-        if len(text) != 36:
-            raise ValueError
-        return UUID(text)
-    except ValueError:
-        raise ValueError("a UUID like 0197a2b4-7c3e-7d4a-8f00-1b2c3d4e5f60 is wanted") from None
-
-
 def _read_base64(text: str) -> bytes:
     try:
         return b64decode(text, validate=True)
     except (Base64Error, ValueError):
         raise ValueError("base64 is wanted") from None
-
-
-def _read_imid(text: str) -> Imid:
-    try:
-        return parse_imid(text)
-    except ImidError as error:
-        raise ValueError(str(error)) from None
 
 
 def _read_span(text: str) -> Span:
@@ -289,9 +281,9 @@ def _read_span(text: str) -> Span:
 READERS: dict[Any, tuple[Callable[[str], Any], str]] = {
     str: (str, "text"),
     int: (_read_number, "n"),
-    UUID: (_read_uuid, "uuid"),
+    UUID: (read_uuid, "uuid"),
     bytes: (_read_base64, "base64"),
-    Imid: (_read_imid, "imid"),
+    Imid: (parse_imid, "imid"),
     Span: (_read_span, "a-b"),
 }
 """How the value of a field of that type is read, and what the help calls it."""

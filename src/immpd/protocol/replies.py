@@ -6,6 +6,7 @@ calls ``encode``, the client ``decode``; both are derived from the struct's own 
 added here is written and read at once. Readers ignore fields they do not know.
 """
 
+import typing
 from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
@@ -14,7 +15,7 @@ import msgspec
 from immpd.model.message import IndexRow
 
 from .codes import Code
-from .text import clean, fields_of, quote
+from .text import LineReader, clean, quote, quote_text
 
 TEXT = "text"
 """The name of the field that runs to the end of the line."""
@@ -37,41 +38,72 @@ class Words(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, renam
     """The text is the server's own and stands before the fields."""
 
     def to_text(self) -> str:
-        """The line after its code."""
-        words = []
-        fields = []
-        text = ""
-        for attribute, name in zip(self.__struct_fields__, self.__struct_encode_fields__, strict=True):
+        """The line after its code. Items of lists may neither be empty nor hold a comma (ValueError)."""
+        plan = _plan(type(self))
+        pieces = [quote(_print(getattr(self, attribute))) for attribute, _ in plan.words]
+        if plan.has_text and self.FIELDS_LAST:
+            pieces.append(quote_text(getattr(self, TEXT), before_fields=True))
+        for attribute, name, empty in plan.fields:
             value = getattr(self, attribute)
-            if attribute == TEXT:
-                text = value
-            elif attribute in self.WORDS:
-                words.append(quote(_print(value)))
-            elif value is not None and value not in ("", ()):
-                fields.append(f"{name}={quote(_print(value))}")
-        order = [*words, text, *fields] if self.FIELDS_LAST else [*words, *fields, text]
-        return clean(" ".join(piece for piece in order if piece))
+            if type(value) is int:
+                pieces.append(f"{name}={value}")
+            elif value is not None and value != empty:
+                pieces.append(f"{name}={quote(_print(value))}")
+        if plan.has_text and not self.FIELDS_LAST:
+            pieces.append(quote_text(getattr(self, TEXT), before_fields=False))
+        return clean(" ".join([piece for piece in pieces if piece]))
 
     @classmethod
     def from_text(cls, text: str) -> Self:
         """Read a line; raises ``msgspec.ValidationError`` where a field is missing or impossible."""
-        names = set(cls.__struct_encode_fields__)
+        plan = _plan(cls)
+        reader = LineReader(text)
         values: dict[str, Any] = {}
-        words = list(cls.WORDS)
-        rest: list[str] = []
-        for name, value in fields_of(text):
-            if name and name in names and name not in values and (cls.FIELDS_LAST or not rest):
-                values[name] = value
-            elif words and not rest:
-                values[words.pop(0)] = value if not name else f"{name}={value}"
-            elif not name or rest or cls.FIELDS_LAST:
-                rest.append(value if not name else f"{name}={value}")
-        if TEXT in names:
-            values[TEXT] = " ".join(rest)
-        for name, value in values.items():
-            if name in _list_fields(cls):
-                values[name] = [item for item in value.split(",") if item]
+        for _, name in plan.words:
+            word = reader.word()
+            if word is not None:
+                values[name] = word
+        if plan.has_text and cls.FIELDS_LAST:
+            values[TEXT], fields = reader.text_and_fields()
+        else:
+            fields = reader.fields()
+            if plan.has_text:
+                values[TEXT] = reader.rest()
+        for _, name, _ in plan.fields:
+            value = fields.get(name)
+            if value is not None:
+                values[name] = [item for item in value.split(",") if item] if name in plan.lists else value
         return msgspec.convert(values, cls, strict=False)
+
+
+class _Plan(msgspec.Struct, frozen=True):
+    """What stands on the line of a class, worked out once."""
+
+    words: tuple[tuple[str, str], ...]
+    """Attribute and wire name."""
+    fields: tuple[tuple[str, str, object], ...]
+    """Attribute, wire name, and the empty value that is left out because it is the default."""
+    lists: frozenset[str]
+    """Wire names of the fields that are comma-separated lists."""
+    has_text: bool
+
+
+_PLANS: dict[type[Words], _Plan] = {}
+_LINES_OF_THEIR_OWN = frozenset({"rows", "lines"})
+
+
+def _plan(cls: type[Words]) -> _Plan:
+    plan = _PLANS.get(cls)
+    if plan is None:
+        fields = {field.name: field for field in msgspec.structs.fields(cls)}
+        named = [field for name, field in fields.items() if name not in {*cls.WORDS, TEXT, *_LINES_OF_THEIR_OWN}]
+        plan = _PLANS[cls] = _Plan(
+            words=tuple((name, fields[name].encode_name) for name in cls.WORDS),
+            fields=tuple((f.name, f.encode_name, f.default if f.default in ("", ()) else None) for f in named),
+            lists=frozenset(f.encode_name for f in named if typing.get_origin(f.type) is tuple),
+            has_text=TEXT in fields,
+        )
+    return plan
 
 
 class Reply(Words, frozen=True, kw_only=True):
@@ -89,23 +121,13 @@ class Reply(Words, frozen=True, kw_only=True):
 
 def _print(value: object) -> str:
     if isinstance(value, tuple):
-        return ",".join(str(item) for item in value)
+        items = [str(item) for item in value]
+        if any([not item or "," in item for item in items]):
+            raise ValueError(f"an item of a list is empty or holds a comma: {items}")
+        return ",".join(items)
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value)
-
-
-_LISTS: dict[type[Words], frozenset[str]] = {}
-
-
-def _list_fields(cls: type[Words]) -> frozenset[str]:
-    """Wire names of the fields that are comma-separated lists."""
-    known = _LISTS.get(cls)
-    if known is None:
-        known = _LISTS[cls] = frozenset(
-            field.encode_name for field in msgspec.structs.fields(cls) if str(field.type).startswith("tuple")
-        )
-    return known
 
 
 def _rows(code: Code, texts: Sequence[str], prefix: str) -> list[str]:
@@ -197,7 +219,8 @@ class Help(Reply, frozen=True, kw_only=True):
 
     def encode(self, prefix: str = "") -> bytes:
         """A row a line, then 200."""
-        return ("".join(_rows(Code.OK, [clean(x) for x in self.lines], prefix)) + f"{prefix}200 End\n").encode()
+        rows = _rows(self.CODE, [clean(line) for line in self.lines], prefix)
+        return ("".join(rows) + f"{prefix}{self.CODE:d} End\n").encode()
 
     @classmethod
     def decode(cls, lines: Sequence[Line]) -> Self:
@@ -294,7 +317,7 @@ class _Listed(Reply, frozen=True, kw_only=True):
     def encode(self, prefix: str = "") -> bytes:
         """Dashed rows, then the end line."""
         rows = _rows(self.ROW.CODE, [row.to_text() for row in self.rows], prefix)
-        return ("".join(rows) + f"{prefix}{self.CODE:d} {self.end()}".rstrip(" ") + "\n").encode()
+        return f"{''.join(rows)}{prefix}{self.CODE:d} {self.end()}\n".encode()
 
     def end(self) -> str:
         """The text of the end line."""
@@ -380,7 +403,7 @@ class Opened(Reply, frozen=True, kw_only=True):
 
 
 class PartStored(Reply, frozen=True, kw_only=True):
-    """A part is complete: its number in the message and its octets."""
+    """A part is complete: its number in the message (0 with +HEADERS, which is no part) and its octets."""
 
     CODE = Code.PART
     n: int
@@ -398,7 +421,7 @@ class Delivered(_Listed, frozen=True, kw_only=True):
 
     def end(self) -> str:
         """The message's id."""
-        return self.id
+        return self.to_text()
 
 
 class Stored(Reply, frozen=True, kw_only=True):
@@ -417,6 +440,11 @@ class IndexPage(Reply, frozen=True, kw_only=True):
     n: int = 0
     s: str = ""
     more: str | None = None
+
+    def encode(self, prefix: str = "") -> bytes:
+        """JSON rows, then the end line."""
+        rows = _rows(self.CODE, [clean(msgspec.json.encode(row).decode()) for row in self.rows], prefix)
+        return "".join(rows).encode() + super().encode(prefix)
 
     @classmethod
     def decode(cls, lines: Sequence[Line]) -> Self:

@@ -7,10 +7,15 @@ characters never reach a line, they become U+FFFD, so nothing a person wrote can
 
 import re
 
-UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-_NEEDS_QUOTES = re.compile(r'[ ";]|^[+\-]|^$')
-_TOKEN = re.compile(r'"((?:[^"\\]|\\.)*)"|((?:[^ "=]+=)?)"((?:[^"\\]|\\.)*)"|([^ ]+)')
+_NEEDS_QUOTES = re.compile(r'[ ";]|\A[+\-]|\A\Z')
+_INSIDE = r'"([^"\\]*+(?:\\.[^"\\]*+)*+)"'
+_QUOTED = re.compile(_INSIDE)
+_WORD = re.compile(rf" *+(?:{_INSIDE}(?![^ ])|([^ ]++))")
+_FIELD = re.compile(rf' *+([a-z][a-z0-9\-]*+)=(?:{_INSIDE}|([^ "]*+))(?![^ ])')
+_TEXT_AFTER_FIELDS = re.compile(r'\A[ "]| \Z|\A[a-z][a-z0-9\-]*+=')
+_TEXT_BEFORE_FIELDS = re.compile(r'\A | \Z|[="]')
 _ESCAPED = re.compile(r'\\(["\\])')
 
 
@@ -33,17 +38,64 @@ def unescape(body: str) -> str:
     return _ESCAPED.sub(r"\1", body) if "\\" in body else body
 
 
-def fields_of(text: str) -> list[tuple[str, str]]:
-    """Tokens of a reply line as (name, value); a plain word has the name ``""``.
+def quote_text(text: str, before_fields: bool) -> str:
+    """Free text as it stands on a reply line: as it is, and quoted only where it could be read as something else.
 
-    Never fails: what cannot be read as a field is a word.
+    ``before_fields`` says that fields follow it; without, it runs to the end of the line.
     """
-    tokens = []
-    for match in _TOKEN.finditer(text):
-        bare, name, value, word = match.group(1, 2, 3, 4)
-        if word is None:
-            tokens.append((name[:-1], unescape(value)) if bare is None else ("", unescape(bare)))
-            continue
-        left, equals, right = word.partition("=")
-        tokens.append((left, right) if equals and left else ("", word))
-    return tokens
+    pattern = _TEXT_BEFORE_FIELDS if before_fields else _TEXT_AFTER_FIELDS
+    if pattern.search(text):
+        return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return text
+
+
+class LineReader:
+    """Reads a reply line from left to right; whatever stands there, nothing is raised."""
+
+    __slots__ = ("_position", "_text")
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._position = 0
+
+    def word(self) -> str | None:
+        """The next word or quoted value, None at the end."""
+        found = _WORD.match(self._text, self._position)
+        if found is None:
+            return None
+        self._position = found.end()
+        return found[2] if found[1] is None else unescape(found[1])
+
+    def fields(self) -> dict[str, str]:
+        """The fields that stand here, one after the other; of one that is there twice, the first."""
+        fields: dict[str, str] = {}
+        while found := _FIELD.match(self._text, self._position):
+            self._position = found.end()
+            fields.setdefault(found[1], found[3] if found[2] is None else unescape(found[2]))
+        return fields
+
+    def rest(self) -> str:
+        """The free text that runs to the end of the line."""
+        text = self._text[self._position :].strip(" ")
+        self._position = len(self._text)
+        quoted = _QUOTED.fullmatch(text)
+        return text if quoted is None else unescape(quoted[1])
+
+    def text_and_fields(self) -> tuple[str, dict[str, str]]:
+        """Free text, and the fields that follow it to the end of the line."""
+        quoted = _WORD.match(self._text, self._position)
+        if quoted is not None and quoted[1] is not None:
+            self._position = quoted.end()
+            return unescape(quoted[1]), self.fields()
+        begin = end = self._position
+        fields: dict[str, str] = {}
+        while True:
+            here = self._position
+            found = self.fields()
+            if found:
+                fields, end = found, here
+            elif self.word() is None:
+                break
+            else:
+                fields, end = {}, self._position
+        return self._text[begin:end].strip(" "), fields
