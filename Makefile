@@ -28,7 +28,7 @@ check: $(SETUP)
 	$(BIN)/python docs/generate.py --check
 
 bench: $(SETUP)
-	$(BIN)/python bench/deliver_unit.py $(BENCH)
+	$(BIN)/python -m bench $(BENCH)
 
 docs: $(SETUP)
 	$(BIN)/python docs/generate.py
