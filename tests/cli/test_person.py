@@ -423,3 +423,21 @@ async def test_help_documents_the_exit_codes(immp: Immp) -> None:
     ):
         assert code in text
     assert H not in text.encode()
+
+
+async def test_raw_takes_a_script(server: Serving, alice: Account, immp: Immp) -> None:
+    done = await immp("raw", stdin=b"NOOP\nWHO\nnonsense\n")
+    assert done.code == 0
+    lines = done.out.splitlines()
+    assert lines[0] == "200 Done"
+    assert alice.address in lines[1]
+    assert lines[2].startswith("701 [UNKNOWN-COMMAND]")
+    assert lines[-1].startswith("203 ")
+    host, port = server.listen
+    for words in (["raw", "--no-login"], ["raw", "x@a.test", "--server", f"{host}:{port}"]):
+        bare = await immp(*words, stdin=b"WHO\nQUIT\n")
+        assert "authenticated" in bare.out
+    host, port = server.listen_tls
+    assert (await immp("raw", "x@a.test", "--server", f"{host}:{port}", "--direct", stdin=b"NOOP\n")).out.startswith(
+        "200"
+    )

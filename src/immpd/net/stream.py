@@ -9,13 +9,14 @@ share one read buffer; an idle stream owns no task, no timer and no buffer large
 import asyncio
 import socket
 import ssl
+import threading
 from typing import Protocol, cast
 
 READ_SIZE = 256 * 1024
 RECORD = 16 * 1024
 """Octets of a TLS record. OpenSSL's memory buffers never shrink, so no more than this goes through them at once."""
 LOW_WATER_UNSENT = 128 * 1024
-_buffer = memoryview(bytearray(READ_SIZE))
+_of_thread = threading.local()
 _TCP_NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", 25)
 
 
@@ -38,10 +39,19 @@ class Receiver(Protocol):
         """What was written has drained; more may be written."""
 
 
+def _read_buffer() -> memoryview:
+    """The read buffer of this thread's loop: two loops that shared one would get each other's octets."""
+    buffer: memoryview | None = getattr(_of_thread, "buffer", None)
+    if buffer is None:
+        buffer = _of_thread.buffer = memoryview(bytearray(READ_SIZE))
+    return buffer
+
+
 class Stream(asyncio.BufferedProtocol):
     """One connection. ``receiver`` is told what happens; ``write`` sends."""
 
     __slots__ = (
+        "_buffer",
         "_incoming",
         "_outgoing",
         "closed",
@@ -69,6 +79,7 @@ class Stream(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport and tune the socket."""
+        self._buffer = _read_buffer()
         self.transport = cast(asyncio.Transport, transport)  # uvloop's is one without saying so
         raw = transport.get_extra_info("socket")
         if raw is not None and raw.family != getattr(socket, "AF_UNIX", None):
@@ -81,20 +92,20 @@ class Stream(asyncio.BufferedProtocol):
 
     def get_buffer(self, _: int) -> memoryview:
         """The loop's one read buffer; a bytearray here would lose octets silently."""
-        return _buffer
+        return self._buffer
 
     def buffer_updated(self, count: int) -> None:
         """Octets arrived."""
         if self.closed:
             return
         if self.tls is None:
-            self.receiver.received(bytes(_buffer[:count]))
+            self.receiver.received(bytes(self._buffer[:count]))
             return
         pieces: list[bytes] = []
         going_on = True
         try:
             for at in range(0, count, RECORD):
-                self._incoming.write(_buffer[at : min(at + RECORD, count)])
+                self._incoming.write(self._buffer[at : min(at + RECORD, count)])
                 if self.handshaking and not self._shake():
                     continue
                 going_on = self._decrypt(pieces)
