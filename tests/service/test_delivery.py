@@ -17,6 +17,18 @@ from immpd.service.session import Services
 ID = UUID("0197a2b4-7c3e-7d4a-8f00-1b2c3d4e5f60")
 
 
+class RecordedLog:
+    """A log that remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.events: list[str] = []
+
+    def debug(self, event: str, **fields: object) -> None:
+        self.events.append(event)
+
+    info = warning = error = debug
+
+
 @pytest.fixture
 async def services(tmp_path: Path) -> AsyncIterator[Services]:
     async with services_in(tmp_path, max_message=1 << 20) as opened:
@@ -223,3 +235,30 @@ async def test_an_open_message_that_nothing_is_added_to_expires(services):
     with pytest.raises(Refused) as error:
         await bob.call(Done())
     assert error.value.word == "NO-MESSAGE"
+
+
+async def test_only_what_was_accepted_is_logged_so(services):
+    log = RecordedLog()
+    services.log = log
+    bob = await account(services, "bob@demo.test")
+    await deliver(bob, "bob@demo.test", id=ID)
+    for _ in range(3):
+        with pytest.raises(Refused):
+            await deliver(bob, "bob@demo.test", id=ID, parts=[("body", b"other", True)])
+    assert log.events == ["message accepted"]
+
+
+async def test_a_cancelled_message_leaves_nothing_behind_in_what_is_shared(services):
+    bob = await account(services, "bob@demo.test")
+    errors = []
+    for _ in range(3):
+        request = Deliver(to=(parse_imid("bob@demo.test"),))
+        draft = bob.arrive(None, request)
+        part = bob.arrive(None, Data(name="body", content=True, length=5))
+        draft.cancelled()
+        part.whole(b"hello")
+        with pytest.raises(Refused) as error:
+            await answers(bob, part.request, part)
+        errors.append(error.value)
+    assert {error.word for error in errors} == {"CANCELLED"}
+    assert len({id(error) for error in errors}) == 3

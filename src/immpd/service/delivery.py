@@ -205,7 +205,6 @@ def _deliver(session: Session, draft: Draft, request: Deliver, envelope: Envelop
 
     def delivered(results: tuple[Delivered, ...]) -> replies.Delivered:
         _settle(session, draft, results)
-        session.services.log.debug("message accepted", id=envelope.id, recipients=len(rows), peer=session.peer)
         outcomes = [
             (
                 imid,
@@ -216,6 +215,7 @@ def _deliver(session: Session, draft: Draft, request: Deliver, envelope: Envelop
         if isinstance(outcomes[0][1], Refused) and all([isinstance(outcome, Refused) for _, outcome in outcomes]):
             why = outcomes[0][1]
             raise Refused(why.code, why.word, why.text, why.retry)  # raising a constant would keep every traceback
+        session.services.log.debug("message accepted", id=envelope.id, recipients=len(rows), peer=session.peer)
         return replies.Delivered(id=envelope.id, rows=tuple([_outcome_line(*outcome) for outcome in outcomes]))
 
     return Step(unit, delivered)

@@ -28,7 +28,11 @@ IN_MEMORY = 256 * 1024
 SESSION_MEMORY = 2 << 20
 ROOM = 2 << 20
 RFC822 = "message/rfc822"
-CANCELLED = Refused(Code.CANCELLED, "CANCELLED", "The message was cancelled")
+
+
+def _cancelled() -> Refused:
+    """A new one each time: a shared error would keep the traceback, and so the octets, of every raise."""
+    return Refused(Code.CANCELLED, "CANCELLED", "The message was cancelled")
 
 
 class PartDraft:
@@ -121,7 +125,7 @@ class PartDraft:
 
     def cancelled(self) -> None:
         """DATA was cancelled."""
-        self.fail(CANCELLED)
+        self.fail(_cancelled())
 
     def discard(self) -> None:
         """Let go of what was kept."""
@@ -205,7 +209,7 @@ class Draft:
 
     def cancelled(self) -> None:
         """DELIVER, MBOX PUT, DONE or ABORT was cancelled: the message comes to nothing."""
-        self.refuse(CANCELLED)
+        self.refuse(_cancelled())
 
     def refuse(self, error: Refused) -> None:
         """The message comes to nothing: its parts are thrown away, now and when they come."""
