@@ -13,6 +13,7 @@ from cyclopts import Parameter
 from .operator_common import FAILED, OK, Call, Data, is_terminal, operator, run
 
 if TYPE_CHECKING:
+    from immpd.protocol.commands import AccountAdd, AccountPasswd
     from immpd.protocol.scram import Verifier
 
 FromStdin = Annotated[bool, Parameter(name="--password-stdin", negative=(), help="Read it from standard input.")]
@@ -47,50 +48,40 @@ async def _verifier(call: Call, address: str, password: str) -> "tuple[Verifier,
     return verifier_from_h(h, octets, salt.i), h
 
 
-def add(address: str, /, *, data: Data, password_stdin: FromStdin = False) -> int:
-    """Make an account and its mailbox."""
+def _set_password(kind: "type[AccountAdd] | type[AccountPasswd]", address: str, data: Path, *, from_stdin: bool) -> int:
     from immpd.model.imid import parse_imid
-    from immpd.protocol.commands import AccountAdd
 
-    password = _password(address, from_stdin=password_stdin)
+    password = _password(address, from_stdin=from_stdin)
 
     async def work() -> None:
         async with operator(data) as call:
             made, h = await _verifier(call, address, password)
-            verifier = AccountAdd(
-                address=parse_imid(address),
-                stored=made.stored_key,
-                server=made.server_key,
-                i=made.iterations,
-                secret=h,
+            reply = await call(
+                kind(
+                    address=parse_imid(address),
+                    stored=made.stored_key,
+                    server=made.server_key,
+                    i=made.iterations,
+                    secret=h,
+                )
             )
-            reply = await call(verifier)
             sys.stdout.write(f"{reply.text}\n")
 
     return run(work)
+
+
+def add(address: str, /, *, data: Data, password_stdin: FromStdin = False) -> int:
+    """Make an account and its mailbox."""
+    from immpd.protocol.commands import AccountAdd
+
+    return _set_password(AccountAdd, address, data, from_stdin=password_stdin)
 
 
 def passwd(address: str, /, *, data: Data, password_stdin: FromStdin = False) -> int:
     """Set an account's password."""
-    from immpd.model.imid import parse_imid
     from immpd.protocol.commands import AccountPasswd
 
-    password = _password(address, from_stdin=password_stdin)
-
-    async def work() -> None:
-        async with operator(data) as call:
-            made, h = await _verifier(call, address, password)
-            verifier = AccountPasswd(
-                address=parse_imid(address),
-                stored=made.stored_key,
-                server=made.server_key,
-                i=made.iterations,
-                secret=h,
-            )
-            reply = await call(verifier)
-            sys.stdout.write(f"{reply.text}\n")
-
-    return run(work)
+    return _set_password(AccountPasswd, address, data, from_stdin=password_stdin)
 
 
 def list_(*, data: Data, json: AsJson = False) -> int:
