@@ -5,7 +5,7 @@ import pytest
 from immpd.client.errors import read_refusal
 from immpd.protocol.codes import Code
 from immpd.protocol.errors import Refused
-from immpd.protocol.replies import Line
+from immpd.protocol.lines import Line
 
 
 @pytest.mark.parametrize(

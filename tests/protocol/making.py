@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from immpd.model.imid import Imid, parse_imid
 from immpd.protocol.connection import Call, ClientConnection, Event, Octets, ReplyLine, ServerConnection, Trouble
+from immpd.protocol.lines import Line
 from immpd.protocol.registry import COMMANDS, READERS, Command, Request, Span
-from immpd.protocol.replies import Line
 
 MESSAGE = UUID("0197a2b4-7c3e-7d4a-8f00-1b2c3d4e5f60")
 SPECIAL = (

@@ -22,7 +22,7 @@ from immpd.protocol.connection import (
 )
 from immpd.protocol.errors import OutOfStep, SyntaxFault
 from immpd.protocol.grammar import print_request
-from immpd.protocol.replies import Line
+from immpd.protocol.lines import Line
 
 places = st.lists(st.integers(0, 400), max_size=12)
 

@@ -13,8 +13,9 @@ from tests.protocol.making import any_texts, lines_of, map_texts
 from immpd.model.message import IndexRow
 from immpd.protocol import replies as r
 from immpd.protocol.codes import Code
+from immpd.protocol.lines import Line, Words
 from immpd.protocol.registry import COMMANDS
-from immpd.protocol.replies import Line, Reply, Words
+from immpd.protocol.replies import Reply
 from immpd.protocol.text import UNSAFE, clean
 
 REPLIES = sorted(

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from immpd.client import Client
     from immpd.client.pending import Pending
     from immpd.protocol.connection import Block
+    from immpd.protocol.lines import Line
     from immpd.protocol.registry import Request
-    from immpd.protocol.replies import Line
 
 
 def do(*words: Annotated[str, Parameter(allow_leading_hyphen=True)], common: Common | None = None) -> int:

@@ -15,8 +15,9 @@ from immpd.protocol import replies
 from immpd.protocol.codes import Code
 from immpd.protocol.commands import Data, MboxFetch, Watch
 from immpd.protocol.connection import Block
+from immpd.protocol.lines import Line
 from immpd.protocol.registry import BY_REQUEST, Request
-from immpd.protocol.replies import Line, Reply
+from immpd.protocol.replies import Reply
 
 from .errors import ConnectionLost, ProtocolFault
 from .link import Link

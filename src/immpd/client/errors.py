@@ -16,7 +16,7 @@ Rules: FingerprintMismatch comes from ``immpd.net.fingerprints``; nothing else i
 from immpd.net.fingerprints import FingerprintMismatch
 from immpd.protocol.codes import Code, describe
 from immpd.protocol.errors import Refused
-from immpd.protocol.replies import Line
+from immpd.protocol.lines import Line
 
 __all__ = [
     "CannotConnect",

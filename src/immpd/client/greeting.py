@@ -6,7 +6,7 @@ was learnt in clear is forgotten, for anybody could have said it.
 """
 
 from immpd.protocol.codes import Code
-from immpd.protocol.replies import Line
+from immpd.protocol.lines import Line
 
 from .errors import NotSecure, read_refusal
 

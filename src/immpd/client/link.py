@@ -16,7 +16,7 @@ from immpd.net.stream import Stream
 from immpd.protocol.codes import describe
 from immpd.protocol.connection import Block, ClientConnection, ReplyLine
 from immpd.protocol.errors import OutOfStep, Refused
-from immpd.protocol.replies import Line
+from immpd.protocol.lines import Line
 
 from .errors import ConnectionLost, NotSecure, ProtocolFault, read_refusal
 from .greeting import ClearGreeting

@@ -13,8 +13,8 @@ from immpd.protocol.codes import Code
 from immpd.protocol.connection import Block
 from immpd.protocol.errors import Refused
 from immpd.protocol.grammar import print_request
+from immpd.protocol.lines import Line
 from immpd.protocol.registry import Request
-from immpd.protocol.replies import Line
 from immpd.protocol.text import CONTROL
 
 from .errors import TooSlow, read_refusal

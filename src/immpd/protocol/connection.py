@@ -16,8 +16,8 @@ from .codes import Code
 from .commands import Abort, Ack, Cancel, Data, Quit
 from .errors import OutOfStep, Refused, SyntaxFault
 from .grammar import KEPT, PID, Parsed, parse_line
+from .lines import Line
 from .registry import Command, Request
-from .replies import Line
 
 MAX_LINE = 16_384
 """Octets of a line, its LF or CR LF not counted."""

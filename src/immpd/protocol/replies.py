@@ -1,12 +1,10 @@
 """Typed replies: what a command answers, as a value on both sides of the wire.
 
-Rules: a reply is rows and one final line; a line is its positional words, then ``name=value``
-fields, then free text that runs to the end of the line (docs/protocol.md, "Replies"). The server
-calls ``encode``, the client ``decode``; both are derived from the struct's own fields, so a field
-added here is written and read at once. Readers ignore fields they do not know.
+Rules: a reply is rows and one final line, each printed and read by its fields (lines.py;
+docs/protocol.md, "Replies"). The server calls ``encode``, the client ``decode``. Readers ignore
+fields they do not know.
 """
 
-import typing
 from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
@@ -15,95 +13,8 @@ import msgspec
 from immpd.model.message import IndexRow
 
 from .codes import Code
-from .text import LineReader, clean, quote, quote_text
-
-TEXT = "text"
-"""The name of the field that runs to the end of the line."""
-
-
-class Line(msgspec.Struct, frozen=True):
-    """One line of a reply as it was read: code, whether a dash followed, and the rest."""
-
-    code: int
-    text: str
-    more: bool = False
-
-
-class Words(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="kebab"):
-    """A line made of words, fields and text. ``WORDS`` names the positional ones in order."""
-
-    CODE: ClassVar[Code]
-    WORDS: ClassVar[tuple[str, ...]] = ()
-    FIELDS_LAST: ClassVar[bool] = False
-    """The text is the server's own and stands before the fields."""
-
-    def to_text(self) -> str:
-        """The line after its code. Items of lists may neither be empty nor hold a comma (ValueError)."""
-        plan = _plan(type(self))
-        pieces = [quote(_print(getattr(self, attribute))) for attribute, _ in plan.words]
-        if plan.has_text and self.FIELDS_LAST:
-            pieces.append(quote_text(getattr(self, TEXT), before_fields=True))
-        for attribute, name, empty in plan.fields:
-            value = getattr(self, attribute)
-            if type(value) is int:
-                pieces.append(f"{name}={value}")
-            elif value is not None and value != empty:
-                pieces.append(f"{name}={quote(_print(value))}")
-        if plan.has_text and not self.FIELDS_LAST:
-            pieces.append(quote_text(getattr(self, TEXT), before_fields=False))
-        return clean(" ".join([piece for piece in pieces if piece]))
-
-    @classmethod
-    def from_text(cls, text: str) -> Self:
-        """Read a line; raises ``msgspec.ValidationError`` where a field is missing or impossible."""
-        plan = _plan(cls)
-        reader = LineReader(text)
-        values: dict[str, Any] = {}
-        for _, name in plan.words:
-            word = reader.word()
-            if word is not None:
-                values[name] = word
-        if plan.has_text and cls.FIELDS_LAST:
-            values[TEXT], fields = reader.text_and_fields()
-        else:
-            fields = reader.fields()
-            if plan.has_text:
-                values[TEXT] = reader.rest()
-        for _, name, _ in plan.fields:
-            value = fields.get(name)
-            if value is not None:
-                values[name] = [item for item in value.split(",") if item] if name in plan.lists else value
-        return msgspec.convert(values, cls, strict=False)
-
-
-class _Plan(msgspec.Struct, frozen=True):
-    """What stands on the line of a class, worked out once."""
-
-    words: tuple[tuple[str, str], ...]
-    """Attribute and wire name."""
-    fields: tuple[tuple[str, str, object], ...]
-    """Attribute, wire name, and the empty value that is left out because it is the default."""
-    lists: frozenset[str]
-    """Wire names of the fields that are comma-separated lists."""
-    has_text: bool
-
-
-_PLANS: dict[type[Words], _Plan] = {}
-_LINES_OF_THEIR_OWN = frozenset({"rows", "lines"})
-
-
-def _plan(cls: type[Words]) -> _Plan:
-    plan = _PLANS.get(cls)
-    if plan is None:
-        fields = {field.name: field for field in msgspec.structs.fields(cls)}
-        named = [field for name, field in fields.items() if name not in {*cls.WORDS, TEXT, *_LINES_OF_THEIR_OWN}]
-        plan = _PLANS[cls] = _Plan(
-            words=tuple((name, fields[name].encode_name) for name in cls.WORDS),
-            fields=tuple((f.name, f.encode_name, f.default if f.default in ("", ()) else None) for f in named),
-            lists=frozenset(f.encode_name for f in named if typing.get_origin(f.type) is tuple),
-            has_text=TEXT in fields,
-        )
-    return plan
+from .lines import Line, Words
+from .text import clean
 
 
 class Reply(Words, frozen=True, kw_only=True):
@@ -117,17 +28,6 @@ class Reply(Words, frozen=True, kw_only=True):
     def decode(cls, lines: Sequence[Line]) -> Self:
         """The reply from its lines, the final one last."""
         return cls.from_text(lines[-1].text)
-
-
-def _print(value: object) -> str:
-    if isinstance(value, tuple):
-        items = [str(item) for item in value]
-        if any([not item or "," in item for item in items]):
-            raise ValueError(f"an item of a list is empty or holds a comma: {items}")
-        return ",".join(items)
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value)
 
 
 def _rows(code: Code, texts: Sequence[str], prefix: str) -> list[str]:

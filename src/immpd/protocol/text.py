@@ -28,7 +28,7 @@ def clean(text: str) -> str:
 
 def quote(value: str, names: frozenset[str] = frozenset()) -> str:
     """The value as it stands on a line; ``names`` are words it must not be mistaken for."""
-    if _NEEDS_QUOTES.search(value) or value.upper() in names:
+    if _NEEDS_QUOTES.search(value) or (names and value.upper() in names):
         return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
     return value
 
