@@ -30,12 +30,12 @@ def open_log(settings: "Logging", output: TextIO | None = None) -> "Log":
         else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(serializer=_json)]
     )
     stamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
-    return structlog.wrap_logger(  # type: ignore[no-any-return] # it has what Log asks for
+    logger = structlog.wrap_logger(
         structlog.PrintLogger(output),
         processors=[structlog.processors.add_log_level, stamp, *last],
         wrapper_class=structlog.make_filtering_bound_logger(settings.level),
-        cache_logger_on_first_use=True,
     )
+    return logger.bind()  # type: ignore[no-any-return] # bound, a line that the level leaves out costs nearly nothing
 
 
 def _structlog() -> Any:
