@@ -8,7 +8,7 @@ exception is `ImidError`.
 
 import re
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Final
 from uuid import UUID
 
@@ -65,10 +65,11 @@ _OPTION_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _GRANT = "g-"
 
 
-class Imid(msgspec.Struct, frozen=True, eq=False, gc=False, omit_defaults=True):
+class Imid(msgspec.Struct, frozen=True, eq=False, dict=True, omit_defaults=True):
     """A name in any of its forms. Make one with `parse_imid` or `Imid.parse`; the fields are then canonical.
 
-    Comparison and hash go by `key`: what means the same is equal.
+    Comparison and hash go by `key`: what means the same is equal. What is worked out of the fields is kept (hence
+    `dict`): names come again and again, and are then the same Imid (`parse_imid`).
     """
 
     local: str = ""
@@ -107,7 +108,7 @@ class Imid(msgspec.Struct, frozen=True, eq=False, gc=False, omit_defaults=True):
         """Whether this is a mailbox and nothing more: no plus-folder, path, filter, ids or options."""
         return not (self.path or self.ids or self.options) and self.folder is None and self.filter is None
 
-    @property
+    @cached_property
     def address(self) -> str:
         """The mailbox alone, `local@domain`, without plus-folder; empty in a path of the own mailbox."""
         return f"{self.local}@{self.domain}" if self.domain else ""
@@ -129,7 +130,7 @@ class Imid(msgspec.Struct, frozen=True, eq=False, gc=False, omit_defaults=True):
         """The domain for people, in U-labels. Only to show: it is not what is compared or sent."""
         return show_domain(self.domain)
 
-    @property
+    @cached_property
     def key(self) -> str:
         """What IMIDs are compared by: equal keys mean the same. Of a plain address, the address itself."""
         if self.is_bare:
@@ -162,10 +163,15 @@ class Imid(msgspec.Struct, frozen=True, eq=False, gc=False, omit_defaults=True):
             raise ImidError("A path without account and domain has no link", str(self))
         return f"immp:{self}"
 
-    def __str__(self) -> str:
+    @cached_property
+    def text(self) -> str:
+        """The IMID as it stands on the wire."""
         if self.is_bare:
             return f"{self.local}@{self.domain}"
         return _print(self, str, [str(term) for term in self.filter or ()])
+
+    def __str__(self) -> str:
+        return self.text
 
     def __eq__(self, other: object) -> bool:
         if self is other:

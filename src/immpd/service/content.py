@@ -6,17 +6,18 @@ what never changes is encoded once, here (docs/protocol.md, "Envelope").
 
 import hashlib
 import re
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
 from immpd.mime.headers import HeaderError, parse_header_block
 from immpd.mime.incoming import ImportedHeaders, read_headers
-from immpd.model.message import Envelope, Part, thread_of
+from immpd.model.message import Envelope, Part, PartClass, thread_of
 from immpd.protocol.codes import Code
-from immpd.protocol.commands import Deliver, MboxPut
+from immpd.protocol.commands import Data, Deliver, MboxPut
 from immpd.protocol.errors import Refused
-from immpd.store.deliver import BodyFile, Delivery
+from immpd.store.deliver import BodyFile, Delivery, Target
 
 from .drafts import Draft, PartDraft
 from .ids import time_text
@@ -45,52 +46,59 @@ class _RowStart(msgspec.Struct, omit_defaults=True):
     author: str = ""
 
 
-def content_of(session: Session, draft: Draft) -> tuple[Envelope, Delivery]:
-    """The envelope, and the delivery without its targets; raises Refused where the parts make no message."""
+def content_of(
+    session: Session, draft: Draft, targets_of: Callable[[Envelope], tuple[Target, ...]]
+) -> tuple[Envelope, Delivery]:
+    """The envelope, and the delivery to its targets; raises Refused where the parts make no message."""
     request = draft.request
     headers, drafts = _header_parts(draft)
-    parts = tuple(
-        [Part(number, _name(part), _type(part), part.length, _class(part)) for number, part in enumerate(drafts, 1)]
-    )
+    parts: list[Part] = []
+    inline: list[bytes] = []
+    files: list[BodyFile] = []
+    size = 0
+    for number, part in enumerate(drafts, 1):
+        kind: PartClass = "content" if part.request.content else "attachment"
+        parts.append(Part(number, part.request.name, _type(part.request), part.length, kind))
+        size += part.length
+        if part.octets is not None:
+            inline.append(part.octets)
+        elif part.spool is not None:
+            files.append(BodyFile(part.spool.name, number, part.length))
     if not any([part.part_class == "content" for part in parts]):
         raise Refused(Code.BAD_VALUE, "NO-CONTENT", "A message needs at least one part with +CONTENT")
     imported = None
     if len(parts) == 1 and parts[0].type == _RFC822:
         imported = read_headers(drafts[0].octets if drafts[0].octets is not None else drafts[0].head)
-    envelope = _envelope(session, request, headers, imported)
-    services = session.services
-    now = services.clock.now()
-    size = sum([part.length for part in parts])
-    inline = [part.octets for part in drafts if part.octets is not None]
-    content = Delivery(
+    now = session.services.clock.now()
+    envelope = _envelope(session, request, headers, imported, now)
+    row = _RowStart(
+        envelope.from_,
+        envelope.to,
+        envelope.subject,
+        envelope.date,
+        size,
+        thread_of(envelope),
+        len(parts),
+        envelope.importance,
+        envelope.verified,
+        envelope.author,
+    )
+    said = _encode(parts)
+    # What makes two messages with the same ID the same: subject and parts, octet for octet.
+    digest = hashlib.sha256(b"".join([envelope.subject.encode(), b"\0", said, *[part.digest for part in drafts]]))
+    return envelope, Delivery(
         sender=envelope.from_,
         sent=now,
         size=size,
-        row=_encode(
-            _RowStart(
-                envelope.from_,
-                envelope.to,
-                envelope.subject,
-                envelope.date,
-                size,
-                thread_of(envelope),
-                len(parts),
-                envelope.importance,
-                envelope.verified,
-                envelope.author,
-            )
-        )[:-1],
-        parts=_encode(parts),
+        row=_encode(row)[:-1],
+        parts=said,
         envelope=_encode(envelope),
         octets=inline[0] if len(inline) == 1 else b"".join(inline),
-        digest=_digest(envelope.subject, parts, drafts),
-        targets=(),
+        digest=digest.digest(),
+        targets=targets_of(envelope),
         now=now,
-        files=tuple(
-            [BodyFile(part.spool.name, n, part.length) for n, part in enumerate(drafts, 1) if part.spool is not None]
-        ),
+        files=tuple(files),
     )
-    return envelope, content
 
 
 def _header_parts(draft: Draft) -> tuple[dict[str, str], list[PartDraft]]:
@@ -109,32 +117,24 @@ def _header_parts(draft: Draft) -> tuple[dict[str, str], list[PartDraft]]:
     return headers, [part for part in draft.parts if not part.request.headers]
 
 
-def _name(part: PartDraft) -> str:
-    return part.request.name
-
-
-def _type(part: PartDraft) -> str:
-    given = part.request.type
+def _type(request: Data) -> str:
+    given = request.type
     if given is None:
-        return "text/plain" if part.request.content else "application/octet-stream"
+        return "text/plain" if request.content else "application/octet-stream"
     if not _TYPE.fullmatch(given):
         raise Refused(Code.BAD_VALUE, "BAD-TYPE", f"{given[:80]} is no media type (RFC 6838), as in text/plain")
     return given
 
 
-def _class(part: PartDraft) -> Any:
-    return "content" if part.request.content else "attachment"
-
-
 def _envelope(
-    session: Session, request: Deliver | MboxPut, headers: dict[str, str], imported: ImportedHeaders | None
+    session: Session, request: Deliver | MboxPut, headers: dict[str, str], imported: ImportedHeaders | None, at: int
 ) -> Envelope:
     """What is believed comes from the session and the command, the rest from the sender's headers."""
     services = session.services
     account = session.account
     assert account is not None
     sender = account.address
-    now = time_text(services.clock.now())
+    now = time_text(at)
     importance: Any = "normal"
     if request.important is not None:
         importance = "high" if request.important else "low"
@@ -142,8 +142,8 @@ def _envelope(
         id=str(request.id or services.ids.uuid()),
         from_=sender,
         date=now,
-        to=tuple([str(imid) for imid in request.to]),
-        cc=tuple([str(imid) for imid in request.cc]),
+        to=tuple([imid.text for imid in request.to]),
+        cc=tuple([imid.text for imid in request.cc]),
         subject=request.subject or "",
         importance=importance,
         secure=isinstance(request, Deliver) and request.secure,
@@ -185,9 +185,3 @@ def _envelope(
 def _native(message_id: str) -> str:
     """Our own id in a Message-ID that we rendered (uuid@origin), so that replies by mail find their thread."""
     return message_id[:36] if _OWN_ID.match(message_id) else message_id
-
-
-def _digest(subject: str, parts: tuple[Part, ...], drafts: list[PartDraft]) -> bytes:
-    """What makes two messages with the same ID the same: subject and parts, octet for octet."""
-    said = _encode((subject, [(part.name, part.type, part.length, part.part_class) for part in parts]))
-    return hashlib.sha256(said + b"".join([part.digest for part in drafts])).digest()

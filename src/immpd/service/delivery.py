@@ -14,8 +14,8 @@ from immpd.protocol import replies
 from immpd.protocol.codes import Code
 from immpd.protocol.commands import Deliver, Done, MboxPut
 from immpd.protocol.errors import Refused
-from immpd.store.accounts import FindRecipient, FindRecipients, Recipient, find_recipients
-from immpd.store.deliver import Delivered, Delivery, Target, deliver, retry_key
+from immpd.store.accounts import Account, FindRecipient, FindRecipients, Recipient, find_recipients
+from immpd.store.deliver import Delivered, Target, deliver, retry_key
 from immpd.store.ids import uuid_text
 
 from .content import content_of
@@ -25,6 +25,8 @@ from .session import Session, handles
 
 MAX_SUBJECT = 2000
 KNOWN_RECIPIENTS = 16_384
+_READ, _IMPORTANT = int(Flag.READ), int(Flag.IMPORTANT)
+_DELIVERED = int(Code.DELIVERED)
 _encode = msgspec.json.Encoder().encode
 
 
@@ -36,51 +38,67 @@ def open_delivery(session: Session, request: Deliver, draft: Draft | None) -> Ou
     """Check sender and recipients; 270, or a refusal when nobody could get it."""
     if draft is None:
         raise Refused(Code.CONFLICT, "MESSAGE-OPEN", "A message is open in this pipeline: DONE or ABORT it first")
+    account = session.account
+    assert account is not None
     try:
         wanted = _recipients_of(session, request)
-        _check_sender(session, request.from_)
+        if request.from_ is not None:
+            _check_sender(account, request.from_)
         _check_subject(request.subject)
     except Refused as error:
         draft.refuse(error)
         raise
-    services = session.services
+    known = session.services.recipients
+    sender = known.get(account.address)
+    found: list[Recipient | Refused | None] = []
+    complete = sender is not None
+    for imid in wanted:
+        one = _reason_against(session, imid) or (known.get(imid.address) if imid.folder is None else None)
+        found.append(one)
+        complete = complete and one is not None
+    return _opened(draft, wanted, found, sender) if complete else _look_up(session, draft, wanted, found)
+
+
+def _look_up(session: Session, draft: Draft, wanted: list[Imid], found: list[Recipient | Refused | None]) -> Step:
+    """Ask the store for the sender and for everybody of whom nothing is known yet."""
     account = session.account
     assert account is not None
-    against = [_reason_against(session, imid) for imid in wanted]
-    asked = [imid for imid, reason in zip(wanted, against, strict=True) if reason is None]
-    known = services.recipients
-    if account.address in known and all([imid.folder is None and imid.address in known for imid in asked]):
-        return _opened(draft, wanted, against, [known[imid.address] for imid in asked], known[account.address])
+    known = session.services.recipients
+    sender = Imid(account.local, account.domain)
+    asked = [imid for imid, one in zip(wanted, found, strict=True) if not isinstance(one, Refused)]
 
-    def found(recipients: tuple[Recipient | None, ...]) -> replies.Opened:
+    def answered(recipients: tuple[Recipient | None, ...]) -> replies.Opened:
         if len(known) > KNOWN_RECIPIENTS:
             known.clear()
-        for imid, recipient in zip((*asked, account_imid), recipients, strict=True):
+        for imid, recipient in zip((*asked, sender), recipients, strict=True):
             if imid.folder is None and recipient is not None and not recipient.disabled:
                 known[imid.address] = recipient
-        return _opened(draft, wanted, against, list(recipients[:-1]), recipients[-1])
+        answers = iter(recipients)
+        all_found = [one if isinstance(one, Refused) else next(answers) for one in found]
+        return _opened(draft, wanted, all_found, next(answers))
 
-    account_imid = Imid(account.local, account.domain)
-    lookups = tuple([FindRecipient(imid.address, _plus_key(imid)) for imid in (*asked, account_imid)])
-    return Step(find_recipients(FindRecipients(lookups)), found)
+    lookups = tuple([FindRecipient(imid.address, _plus_key(imid)) for imid in (*asked, sender)])
+    return Step(find_recipients(FindRecipients(lookups)), answered)
 
 
 def _opened(
-    draft: Draft,
-    wanted: list[Imid],
-    against: list[Refused | None],
-    recipients: list[Recipient | None],
-    sender: Recipient | None,
+    draft: Draft, wanted: list[Imid], found: list[Recipient | Refused | None], sender: Recipient | None
 ) -> replies.Opened:
     """The message is open for those who can get it; refused where nobody can."""
-    found = iter(recipients)
-    draft.recipients = [
-        (str(imid), reason or _checked(imid, next(found))) for imid, reason in zip(wanted, against, strict=True)
-    ]
-    refusals = [outcome for _, outcome in draft.recipients if isinstance(outcome, Refused)]
-    if len(refusals) == len(draft.recipients):
-        draft.refuse(refusals[0])
-        raise refusals[0]
+    refusal: Refused | None = None
+    somebody = False
+    for imid, one in zip(wanted, found, strict=True):
+        outcome = one
+        if outcome is None or (not isinstance(outcome, Refused) and outcome.disabled):
+            outcome = Refused(Code.NOT_FOUND, "NO-RECIPIENT", f"There is no mailbox {imid.address} here")
+        if isinstance(outcome, Refused):
+            refusal = refusal or outcome
+        else:
+            somebody = True
+        draft.recipients.append((imid.text, outcome))
+    if refusal is not None and not somebody:
+        draft.refuse(refusal)
+        raise refusal
     draft.sent = sender.sent if sender is not None else None
     return _OPENED
 
@@ -98,10 +116,8 @@ def _recipients_of(session: Session, request: Deliver) -> list[Imid]:
     return wanted if len(wanted) == 1 else list({imid.key: imid for imid in wanted}.values())
 
 
-def _check_sender(session: Session, sender: Imid | None) -> None:
-    account = session.account
-    assert account is not None
-    if sender is not None and (sender.address != account.address or sender.path or sender.ids):
+def _check_sender(account: Account, sender: Imid) -> None:
+    if sender.address != account.address or sender.path or sender.ids:
         raise Refused(Code.DENIED, "NOT-YOURS", f"{account.address} has no right to send as {sender}")
 
 
@@ -124,12 +140,6 @@ def _plus_key(imid: Imid) -> str:
     if imid.folder is None or is_reserved_folder(imid.folder):
         return ""
     return folder_key(str(Imid(path=("INBOX", imid.folder))))
-
-
-def _checked(imid: Imid, recipient: Recipient | None) -> Recipient | Refused:
-    if recipient is None or recipient.disabled:
-        return Refused(Code.NOT_FOUND, "NO-RECIPIENT", f"There is no mailbox {imid.address} here")
-    return recipient
 
 
 # --- DONE
@@ -168,57 +178,64 @@ def _send(session: Session, draft: Draft) -> Outcome:
             raise Refused(
                 why.code, why.word, f"Part {number} is not there, so nothing is delivered: {why.text}", why.retry
             )
-    envelope, content = content_of(session, draft)
     request = draft.request
     if isinstance(request, MboxPut):
-        return _put(session, draft, request, envelope, content)
-    return _deliver(session, draft, request, envelope, content)
+        return _put(session, draft, request)
+    return _deliver(session, draft, request)
 
 
-def _deliver(session: Session, draft: Draft, request: Deliver, envelope: Envelope, content: Delivery) -> Outcome:
-    services = session.services
+def _deliver(session: Session, draft: Draft, request: Deliver) -> Outcome:
     account = session.account
     assert account is not None
-    octets = services.ids.octets
-    important = _important(envelope)
-    targets: list[Target] = []
-    by_mailbox: dict[int, int] = {}
-    rows: list[tuple[str, Refused | int]] = []
-    for imid, outcome in draft.recipients:
-        if isinstance(outcome, Refused):
-            rows.append((imid, outcome))
-            continue
-        if outcome.mailbox in by_mailbox:
-            rows.append((imid, by_mailbox[outcome.mailbox]))
-            continue
-        by_mailbox[outcome.mailbox] = len(targets)
-        rows.append((imid, len(targets)))
-        key = None
-        if request.id is not None:
-            key = retry_key(account.domain, account.address, imid, envelope.id)
-        folder = outcome.folder or outcome.inbox
-        targets.append(Target(outcome.mailbox, folder, outcome.inbox, octets(), important, key))
-    if draft.sent is not None:
-        flags = important | int(Flag.READ)
-        targets.append(Target(account.mailbox, draft.sent, draft.sent, octets(), flags, None, _private(request)))
-    unit = deliver(msgspec.structs.replace(content, targets=tuple(targets)))
+    octets = session.services.ids.octets
+    rows: list[Refused | int] = []
+
+    def targets_of(envelope: Envelope) -> tuple[Target, ...]:
+        important = _important(envelope)
+        targets: list[Target] = []
+        by_mailbox: dict[int, int] = {}
+        for imid, outcome in draft.recipients:
+            if isinstance(outcome, Refused):
+                rows.append(outcome)
+                continue
+            mailbox = outcome.mailbox
+            if mailbox in by_mailbox:
+                rows.append(by_mailbox[mailbox])
+                continue
+            by_mailbox[mailbox] = len(targets)
+            rows.append(len(targets))
+            key = None
+            if request.id is not None:
+                key = retry_key(account.domain, account.address, imid, envelope.id)
+            targets.append(Target(mailbox, outcome.folder or outcome.inbox, outcome.inbox, octets(), important, key))
+        if draft.sent is not None:
+            flags = important | _READ
+            targets.append(Target(account.mailbox, draft.sent, draft.sent, octets(), flags, None, _private(request)))
+        return tuple(targets)
+
+    envelope, content = content_of(session, draft, targets_of)
 
     def delivered(results: tuple[Delivered, ...]) -> replies.Delivered:
         _settle(session, draft, results)
-        outcomes = [
-            (
-                imid,
-                what if isinstance(what, Refused) else _REUSED if results[what].outcome == "reused" else results[what],
-            )
-            for imid, what in rows
-        ]
-        if isinstance(outcomes[0][1], Refused) and all([isinstance(outcome, Refused) for _, outcome in outcomes]):
-            why = outcomes[0][1]
+        lines = []
+        why: Refused | None = None
+        arrived = False
+        for (imid, _), row in zip(draft.recipients, rows, strict=True):
+            if isinstance(row, int) and results[row].outcome != "reused":
+                arrived = True
+                text = "Delivered" if results[row].outcome == "delivered" else "Delivered before"
+                lines.append(replies.RecipientOutcome(imid=imid, outcome="delivered", code=_DELIVERED, text=text))
+            else:
+                refusal = _REUSED if isinstance(row, int) else row
+                why = why or refusal
+                text = refusal.line_text()
+                lines.append(replies.RecipientOutcome(imid=imid, outcome="refused", code=int(refusal.code), text=text))
+        if why is not None and not arrived:
             raise Refused(why.code, why.word, why.text, why.retry)  # raising a constant would keep every traceback
-        session.services.log.debug("message accepted", id=envelope.id, recipients=len(rows), peer=session.peer)
-        return replies.Delivered(id=envelope.id, rows=tuple([_outcome_line(*outcome) for outcome in outcomes]))
+        session.services.log.debug("message accepted", id=envelope.id, recipients=len(lines), peer=session.peer)
+        return replies.Delivered(id=envelope.id, rows=tuple(lines))
 
-    return Step(unit, delivered)
+    return Step(deliver(content), delivered)
 
 
 def _settle(session: Session, draft: Draft, results: tuple[Delivered, ...]) -> None:
@@ -234,31 +251,28 @@ def _settle(session: Session, draft: Draft, results: tuple[Delivered, ...]) -> N
 _REUSED = Refused(Code.CONFLICT, "ID-REUSED", "This ID was used for another message to this recipient")
 
 
-def _outcome_line(imid: str, what: Refused | Delivered) -> replies.RecipientOutcome:
-    if isinstance(what, Refused):
-        return replies.RecipientOutcome(imid=imid, outcome="refused", code=int(what.code), text=what.line_text())
-    text = "Delivered" if what.outcome == "delivered" else "Delivered before"
-    return replies.RecipientOutcome(imid=imid, outcome="delivered", code=int(Code.DELIVERED), text=text)
-
-
-def _put(session: Session, draft: Draft, request: MboxPut, envelope: Envelope, content: Delivery) -> Outcome:
+def _put(session: Session, draft: Draft, request: MboxPut) -> Outcome:
     place = draft.place
     assert place is not None
     bits, keywords = split_flags(tuple(name for name, on in request.flags if on))
-    bits |= _important(envelope)
     new = session.services.ids.octets()
-    target = Target(place.mailbox, place.folder, place.folder, new, bits, private=_private(request), keywords=keywords)
-    unit = deliver(msgspec.structs.replace(content, targets=(target,)))
+
+    def targets_of(envelope: Envelope) -> tuple[Target, ...]:
+        flags = bits | _important(envelope)
+        folder = place.folder
+        return (Target(place.mailbox, folder, folder, new, flags, private=_private(request), keywords=keywords),)
+
+    _, content = content_of(session, draft, targets_of)
 
     def stored(results: tuple[Delivered, ...]) -> replies.Stored:
         _settle(session, draft, results)
         return replies.Stored(place=f"{request.path}#{uuid_text(new)}")
 
-    return Step(unit, stored)
+    return Step(deliver(content), stored)
 
 
 def _important(envelope: Envelope) -> int:
-    return int(Flag.IMPORTANT) if envelope.importance == "high" else 0
+    return _IMPORTANT if envelope.importance == "high" else 0
 
 
 def _private(request: Deliver | MboxPut) -> bytes | None:

@@ -47,6 +47,7 @@ class PartDraft:
         "error",
         "head",
         "length",
+        "number",
         "octets",
         "request",
         "spool",
@@ -55,6 +56,8 @@ class PartDraft:
     def __init__(self, draft: "Draft | None", request: Data) -> None:
         self.draft = draft
         self.request = request
+        self.number = 0
+        """In its message, from 1; 0 with +HEADERS, which is no part."""
         self.length = 0
         self.octets: bytes | None = None
         """The whole part, where it is small and complete."""
@@ -169,6 +172,7 @@ class Draft:
     __slots__ = (
         "drafts",
         "error",
+        "numbered",
         "octets",
         "parts",
         "pid",
@@ -184,6 +188,8 @@ class Draft:
         self.pid = pid
         self.request = request
         self.parts: list[PartDraft] = []
+        self.numbered = 0
+        """How many of them are parts of the message."""
         self.octets = 0
         self.error: Refused | None = None
         self.recipients: list[tuple[str, Recipient | Refused]] = []
@@ -192,6 +198,7 @@ class Draft:
         self.place: Place | None = None
         """Of MBOX PUT: where it goes."""
         self.touched = drafts.session.services.clock.monotonic()
+        """Monotonic seconds when something of it last came."""
 
     def admits(self, part: PartDraft, octets: int) -> bool:
         """Count octets; marks the part where they are too many or the message is refused."""
@@ -293,7 +300,6 @@ def open_part(session: Session, pid: str | None, request: Data) -> PartDraft:
             Code.NOT_FOUND, "NO-MESSAGE", "There is no open message; begin one with DELIVER or MBOX PUT"
         )
         return part
-    draft.touched = session.services.clock.monotonic()
     limits = session.services.limits
     if len(draft.parts) > limits.max_parts:
         part.error = draft.parts[-1].error  # one part too many is enough for DONE to refuse
@@ -303,6 +309,9 @@ def open_part(session: Session, pid: str | None, request: Data) -> PartDraft:
     elif request.length is not None and not request.base64 and draft.octets + request.length > limits.max_message:
         part.error = Refused(Code.LIMIT, "TOO-LARGE", f"A message has at most {limits.max_message} octets here")
     draft.parts.append(part)
+    if not request.headers:
+        draft.numbered += 1
+        part.number = draft.numbered
     return part
 
 
@@ -331,12 +340,7 @@ def _stored(part: PartDraft) -> replies.PartStored:
         part.error = draft.error
     if part.error is not None:
         raise part.error
-    assert draft is not None
-    draft.touched = draft.drafts.session.services.clock.monotonic()
-    if part.request.headers:
-        return replies.PartStored(n=0, length=part.length)
-    number = sum([not one.request.headers for one in draft.parts[: draft.parts.index(part) + 1]])
-    return replies.PartStored(n=number, length=part.length)
+    return replies.PartStored(n=part.number, length=part.length)
 
 
 @handles(Abort)
