@@ -45,7 +45,7 @@ async def test_a_connection_lost_during_the_commit_loses_no_message(server, acco
     one = await talk(alice)
     conversation = conversation_of(server, one)
     one.send(f"DELIVER TO {alice}\n".encode() + part(bytes(300_000)) + b"DONE\n")
-    await until(lambda: conversation.pipelines.get(None) and conversation.pipelines[None][0]._committing)
+    await until(lambda: conversation.pipelines.get(None) and conversation.pipelines[None][0].committing)
     one.reset()
     assert '"event":"mail"' in await watching.row("w")
     assert (await watching.ask("FETCH /inbox::* +RAW")).octets() == bytes(300_000)

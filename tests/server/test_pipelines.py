@@ -2,10 +2,12 @@
 
 import asyncio
 
+import apsw
 import pytest
 from tests.server.quiet import conversation_of, nothing_left, part, raw_lines, until
 
 from immpd.store.bodies import BodyWriter
+from immpd.store.sqlite.files import FILE_NAME
 
 pytestmark = pytest.mark.usefixtures("server")
 
@@ -40,6 +42,24 @@ async def test_pipelines_run_beside_each_other(account, talk):
     ]
     assert lines[4].startswith("quick: 200 account=")
     assert lines[5].startswith("slow: 272 ")
+
+
+async def test_a_commit_that_hangs_holds_up_nobody_else(server, account, talk):
+    """While another process has the store's lock, the message waits; what is said beside it does not."""
+    alice = await account()
+    one = await talk(alice)
+    await one.deliver(alice)  # her mailbox is known from now on, and needs no look-up
+    other = apsw.Connection(str(server.folder / FILE_NAME))
+    other.execute("BEGIN IMMEDIATE")
+    try:
+        one.send(f"AS m DELIVER TO {alice}\n".encode() + part(b"x", "m") + b"AS m DONE\n")
+        await until(lambda: "m" in conversation_of(server, one).pipelines)
+        assert (await one.ask("NOOP")).code == 200
+        assert [answer.code for answer in await one.replies(2, "m")] == [270, 272]
+    finally:
+        other.execute("ROLLBACK")
+        other.close()
+    assert (await one.reply("m")).code == 273
 
 
 async def test_names_of_pipelines_are_case_sensitive(account, talk):

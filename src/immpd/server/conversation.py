@@ -177,7 +177,8 @@ class Conversation(Pipelines):
                 break
         finally:
             self._receiving = False
-        self.flush()
+        if not self._goes_with_commits():
+            self.flush()
         self._hold_back()
 
     def _may_read(self) -> bool:
@@ -228,11 +229,10 @@ class Conversation(Pipelines):
                 attached.whole(call.octets)
             elif call.body is not None:
                 call.body.receiver = attached
-        job = Job(self, call.pid, call, attached, None, size)
         if kind is Ack:
-            self._run_beside(job)
+            self._run_beside(Job(self, call.pid, call, attached, None, size))
         else:
-            self._submit(job)
+            self._begin(call, attached, size)
 
     def _refuse_call(self, call: Call, error: Refused) -> None:
         """Answer with an error in the pipeline's order; the octets that follow are thrown away."""

@@ -121,15 +121,12 @@ class Job:
         conversation = self.conversation
         try:
             while True:
-                if isinstance(outcome, Step):
+                if type(outcome) is Step:
                     answer = self._ask_store(outcome)
                     if answer is None:
                         return
                     outcome = self._after_store(outcome, *answer)
-                elif isinstance(outcome, Reply):
-                    self.answer(outcome.encode(self.prefix), outcome)
-                    return
-                elif isinstance(outcome, Page):
+                elif type(outcome) is Page:
                     rest = self._write(outcome)
                     if rest is not None or self.written >= TURN or conversation.stream.paused:
                         self.written = 0
@@ -137,10 +134,13 @@ class Job:
                         conversation.take_turns_later(self)
                         return
                     outcome = outcome.then()
-                elif isinstance(outcome, Wait):
+                elif type(outcome) is Wait:
                     self._then = outcome.then
                     self.written = 0
                     outcome.arm(self.wake)
+                    return
+                elif isinstance(outcome, Reply):
+                    self.answer(outcome.encode(self.prefix), outcome)
                     return
                 else:
                     self._run(outcome)
@@ -224,7 +224,7 @@ class Job:
         raise error
 
     @property
-    def _committing(self) -> bool:
+    def committing(self) -> bool:
         """The store has something of it that changes the store, and will say what became of it."""
         return self._step is not None and self._step.unit.work.writes
 
@@ -287,7 +287,7 @@ class Job:
     def cancel(self) -> None:
         """End it now, unless the store is changing something for it: then the true reply comes."""
         self.cancelled = True
-        if self.done or self._committing:
+        if self.done or self.committing:
             return
         self.release()
         self.refuse(CANCELLED)
@@ -303,7 +303,7 @@ class Job:
         self._then = None
         if self._task is not None:
             self._task.cancel()
-        if self.attached is not None and not self._committing:
+        if self.attached is not None and not self.committing:
             self.attached.cancelled()
 
 

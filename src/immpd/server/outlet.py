@@ -29,6 +29,7 @@ class Outlet:
         "_held",
         "_out",
         "_receiving",
+        "_said_in",
         "_turning",
         "_turns",
         "_written",
@@ -46,6 +47,8 @@ class Outlet:
         self._out: list[bytes] = []
         self._written = 0
         """Octets of ``_out``."""
+        self._said_in: list[str | None] = []
+        """Of replies in ``_out`` that were there at once: the pipeline of each."""
         self._dirty = False
         self._receiving = False
         """What is written now is flushed by whoever is acting on what came."""
@@ -80,6 +83,7 @@ class Outlet:
             self._written = 0
             self.stream.write(out[0] if len(out) == 1 else b"".join(out))
             out.clear()
+            self._said_in.clear()
 
     def _look_for_room(self) -> None:
         self.flush()

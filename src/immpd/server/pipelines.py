@@ -6,12 +6,13 @@ it cancelled (docs/protocol.md, "Pipelines").
 """
 
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from immpd.net.stream import Stream
 from immpd.protocol import replies
 from immpd.protocol.codes import Code
 from immpd.protocol.commands import Cancel, Watch
+from immpd.protocol.connection import Call
 from immpd.protocol.errors import Refused
 from immpd.protocol.states import State
 from immpd.service.session import Session
@@ -22,6 +23,8 @@ from .outlet import UNANSWERED, Outlet
 if TYPE_CHECKING:
     from .server import Server
 
+MOST_HELD = 128
+"""Replies that may wait for a commit to leave with it: two for each pipeline there may be."""
 _WATCH_ENDED = replies.WatchEnded()
 
 
@@ -62,6 +65,28 @@ class Pipelines(Outlet):
 
     # --- running
 
+    def _begin(self, call: Call, attached: Any, size: int) -> None:
+        """Run a command: most are answered at once and never become a job."""
+        pid = call.pid
+        if pid in self.pipelines or not self._has_room():
+            self._submit(Job(self, pid, call, attached, None, size))
+            return
+        try:
+            outcome = self.session.begin(call.request, attached)
+        except Exception as error:
+            Job(self, pid, call, attached, None, 0).fail(error)
+            return
+        if isinstance(outcome, replies.Reply):
+            self.write(outcome.encode("" if pid is None else f"{pid}: "))
+            self._said_in.append(pid)
+            if call.command.alone:
+                self._stood_alone(outcome)
+            return
+        job = Job(self, pid, call, attached, None, size)
+        job.drive(outcome)
+        if not job.done:
+            self._keep(job)
+
     def _submit(self, job: Job) -> None:
         """Run it, or let it wait behind its pipeline's jobs."""
         jobs = self.pipelines.get(job.pid)
@@ -70,15 +95,25 @@ class Pipelines(Outlet):
             self._count(job.size)
             self._end_watch(jobs)
             return
-        bounds = self.server.bounds
-        limit = bounds.before_login_pipelines if self.session.state < State.USER else bounds.pipelines
-        if len(self.pipelines) >= limit:
-            text = f"At most {limit} pipelines run at once; wait for one"
+        if not self._has_room():
+            text = f"At most {self._pipelines_at_once} pipelines run at once; wait for one"
             job.error = Refused(Code.LIMIT, "TOO-MANY-PIPELINES", text)
         job.start()
         if not job.done:
-            self._count(job.size)
-            self.pipelines[job.pid] = deque((job,))
+            self._keep(job)
+
+    def _keep(self, job: Job) -> None:
+        """Its pipeline is busy now."""
+        self._count(job.size)
+        self.pipelines[job.pid] = deque((job,))
+
+    @property
+    def _pipelines_at_once(self) -> int:
+        bounds = self.server.bounds
+        return bounds.before_login_pipelines if self.session.state < State.USER else bounds.pipelines
+
+    def _has_room(self) -> bool:
+        return not self.pipelines or len(self.pipelines) < self._pipelines_at_once
 
     def _run_beside(self, job: Job) -> None:
         """Run it now, in no pipeline."""
@@ -123,6 +158,21 @@ class Pipelines(Outlet):
                 return
         if not jobs:
             self.pipelines.pop(pid, None)
+
+    def _goes_with_commits(self) -> bool:
+        """Whether all that is to be sent belongs to messages that are being committed.
+
+        Then it leaves with their answers: who sent DELIVER, DATA and DONE in one go waits for 273, and a second
+        packet costs as much as everything else.
+        """
+        said = self._said_in
+        if len(said) != len(self._out) or len(said) > MOST_HELD:
+            return False
+        for pid in said:
+            jobs = self.pipelines.get(pid)
+            if not jobs or not jobs[0].committing:
+                return False
+        return True
 
     def _took_turn(self, job: Job) -> None:
         jobs = self.pipelines.get(job.pid)

@@ -11,7 +11,7 @@ a client is slow; whoever drives may stop between any two links (docs/why/handle
 """
 
 from collections.abc import Callable, Coroutine
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, final
 
 import msgspec
 
@@ -20,6 +20,7 @@ from immpd.protocol.replies import Reply
 from immpd.store.units import Unit
 
 
+@final
 class Step(msgspec.Struct, gc=False):
     """Run ``unit``; ``then`` makes the next outcome from its result."""
 
@@ -29,6 +30,7 @@ class Step(msgspec.Struct, gc=False):
     """Makes the next outcome from a store's error; without it the error is the answer."""
 
 
+@final
 class Page(msgspec.Struct, gc=False):
     """Ready pieces of an answer; ``then`` is called when they were written."""
 
@@ -37,6 +39,7 @@ class Page(msgspec.Struct, gc=False):
     then: Callable[[], "Outcome"]
 
 
+@final
 class Wait(msgspec.Struct, gc=False):
     """Nothing to say until ``wake`` (given to ``arm``) is called; then ``then`` is asked."""
 
