@@ -3,6 +3,7 @@
 import pytest
 from tests.store.making import NOW, Box, fill, make_box, new_id, put
 
+from immpd.model.names import folder_key
 from immpd.store.contract import Store
 from immpd.store.errors import FolderExists, FolderNotEmpty, FolderSpecial, NoFolder, NoMailbox, StateConflict
 from immpd.store.mailboxes import (
@@ -17,7 +18,6 @@ from immpd.store.mailboxes import (
     check,
     create_folder,
     folder_at,
-    folder_key,
     folders,
     mailbox_row,
     remove_folder,

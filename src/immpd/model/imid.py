@@ -45,6 +45,7 @@ __all__ = [
     "normalise_folder",
     "parse_domain",
     "parse_imid",
+    "path_text",
     "read_uuid",
     "show_domain",
     "skeleton",
@@ -182,13 +183,20 @@ class Imid(msgspec.Struct, frozen=True, eq=False, dict=True, omit_defaults=True)
         return hash(self.key)
 
 
+@lru_cache(maxsize=512)
+def path_text(path: tuple[str, ...]) -> str:
+    """A path of folder names as it is written: each after a slash, percent-encoded, case kept."""
+    return "".join(["/" + percent_encode(folder, FOLDER_UNSAFE) for folder in path])
+
+
 def _print(imid: Imid, fold: Callable[[str], str], terms: list[str]) -> str:
     """The wire text, with folder names put through ``fold`` and these ``terms`` as the filter."""
     text = ""
     if imid.domain:
         plus = "" if imid.folder is None else "+" + percent_encode(fold(imid.folder), FOLDER_UNSAFE)
         text = f"{imid.local}{plus}@{imid.domain}"
-    text += "".join("/" + percent_encode(fold(folder), FOLDER_UNSAFE) for folder in imid.path)
+    if imid.path:
+        text += path_text(imid.path) if fold is str else path_text(tuple(map(fold, imid.path)))
     if imid.filter is not None:
         text += "::" + (",".join(terms) or "*")
     if imid.ids:

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from immpd.model.imid import Imid
+from immpd.model.imid import Imid, path_text
 from immpd.protocol.codes import Code
 from immpd.protocol.errors import Refused
 from immpd.store.mailboxes import Folder, FolderAt, folder_at
@@ -43,7 +43,7 @@ def path_of(imid: Imid) -> str:
         raise Refused(Code.BAD_VALUE, "NO-FOLDER", f"{imid} names no folder; paths look like /INBOX")
     if imid.folder is not None or imid.options:
         raise Refused(Code.BAD_VALUE, "BAD-PATH", f"{imid} is no path: neither +folder nor ?options belong there")
-    return str(Imid(path=imid.path))
+    return path_text(imid.path)
 
 
 def folder_of(imid: Imid) -> str:

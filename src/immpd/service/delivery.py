@@ -8,7 +8,7 @@ watchers are told after the commit (docs/protocol.md, "Delivery").
 import msgspec
 
 from immpd.model.flags import Flag, split_flags
-from immpd.model.imid import Imid, folder_key, is_reserved_folder
+from immpd.model.imid import Imid, folder_key, is_reserved_folder, path_text
 from immpd.model.message import Envelope
 from immpd.protocol import replies
 from immpd.protocol.codes import Code
@@ -139,7 +139,7 @@ def _plus_key(imid: Imid) -> str:
     """The folder that a plus-address names, as the store finds it; never one of the special ones."""
     if imid.folder is None or is_reserved_folder(imid.folder):
         return ""
-    return folder_key(str(Imid(path=("INBOX", imid.folder))))
+    return folder_key(path_text(("INBOX", imid.folder)))
 
 
 # --- DONE

@@ -87,7 +87,7 @@ class SetDisabled(msgspec.Struct, frozen=True):
 
 
 class FindRecipient(msgspec.Struct, frozen=True):
-    """Arguments of ``recipient``: an address and, where it named one, the folder's key (``mailboxes.folder_key``)."""
+    """Arguments of ``recipient``: an address and, where it named one, the folder's key (``names.folder_key``)."""
 
     address: str
     folder: str = ""

@@ -5,11 +5,10 @@ role stay; making or renaming a folder makes the parents that are missing; remov
 messages to TRASH, in steps (docs/protocol.md, "MBOX CREATE", "MBOX REMOVE", "MBOX CHECK").
 """
 
-import unicodedata
-
 import msgspec
 
 from immpd.model.change import Change, ChangeKind
+from immpd.model.names import folder_key
 from immpd.store.accounts import ROLES
 from immpd.store.errors import (
     FolderExists,
@@ -121,11 +120,6 @@ class Removal(msgspec.Struct, frozen=True):
 
 _FOLDER = "SELECT id, uuid, path, role, unread, total, state FROM folder"
 _RANK = {role: rank for rank, role in enumerate(ROLES)}
-
-
-def folder_key(path: str) -> str:
-    """What folder paths are compared by: without case, NFC."""
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold())
 
 
 def _in_order(rows: list[Row]) -> list[Folder]:
