@@ -13,6 +13,7 @@ from immpd.model.imid import Imid
 from immpd.protocol import registry
 from immpd.protocol.codes import Code
 from immpd.protocol.commands import AccountDisable, AuthScram, Data, Deliver, MboxFetch, MboxFlag, MboxMove, Noop, Watch
+from immpd.protocol.grammar import RESERVED
 from immpd.protocol.registry import (
     BY_REQUEST,
     COMMANDS,
@@ -56,8 +57,13 @@ def test_every_command(entry: Command) -> None:
     assert len(names) == len(set(names))
     assert not {switch.name for switch in entry.switches} & set(names)
     assert not entry.alone or not entry.body
-    if entry.body:
+    if entry.body == "always":
         assert {"LENGTH", "CHUNKED", "BASE64"} <= {*names, *entry.by_switch}
+    elif entry.body == "counted":
+        assert "LENGTH" in names
+        assert not {"CHUNKED", "BASE64"} & entry.by_switch.keys()
+    else:
+        assert "LENGTH" not in names
     repeating = [parameter.repeats for parameter in entry.positionals]
     assert not any(repeating[:-1])  # nothing could come behind it
     required = [parameter.required for parameter in entry.positionals]
@@ -66,10 +72,11 @@ def test_every_command(entry: Command) -> None:
 
 
 @pytest.mark.parametrize("entry", COMMANDS, ids=lambda entry: entry.name)
-def test_no_command_is_the_beginning_of_another(entry: Command) -> None:
-    """Otherwise a positional value could become a keyword."""
+def test_where_a_command_is_the_beginning_of_another_values_are_quoted(entry: Command) -> None:
+    """Otherwise a positional value could become a keyword: the longest sequence wins."""
     for sequence in KEYWORDS:
-        assert sequence == entry.name or not sequence.startswith(f"{entry.name} ")
+        if sequence != entry.name and sequence.startswith(f"{entry.name} "):
+            assert sequence.removeprefix(f"{entry.name} ").split()[0] in RESERVED
 
 
 def test_the_codes_that_may_answer_anything_answer_errors() -> None:

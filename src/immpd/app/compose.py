@@ -17,10 +17,10 @@ import immpd.service.about
 import immpd.service.accounts
 import immpd.service.auth
 import immpd.service.delivery
-import immpd.service.drafts
 import immpd.service.fetching
 import immpd.service.mailboxes
 import immpd.service.messages
+import immpd.service.sending
 import immpd.service.watching  # noqa: F401 - these imports register the handlers
 from immpd.bus import LocalBus
 from immpd.net.certificates import CertificateFiles, Certificates, ensure_self_signed

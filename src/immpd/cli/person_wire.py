@@ -27,7 +27,8 @@ def do(*words: Annotated[str, Parameter(allow_leading_hyphen=True)], common: Com
     r"""Run commands of the protocol: immp do MBOX INDEX /inbox LIMIT 3 +JSON.
 
     A word of its own ``;`` divides commands, which share a pipeline. The octets of a command that takes some
-    (DATA) come from standard input: immp do DELIVER TO bob@a.com \\; DATA body +CONTENT \\; DONE < text.
+    (DATA, or others with LENGTH) come from standard input, and are counted for you:
+    immp do DELIVER TO bob@a.com \\; DATA body +CONTENT \\; DONE < text.
 
     Parameters
     ----------
@@ -76,7 +77,8 @@ def _quoted(word: str) -> str:
 def _takes_octets(request: "Request[Any]") -> bool:
     from immpd.protocol.registry import BY_REQUEST
 
-    return BY_REQUEST[type(request)].body
+    body = BY_REQUEST[type(request)].body
+    return body == "always" or (body == "counted" and request.length is not None)  # type: ignore[attr-defined]
 
 
 async def _run_all(me: "Client", requests: "list[Request[Any]]", octets: bytes, common: Common | None) -> int:
@@ -108,10 +110,14 @@ async def _run_all(me: "Client", requests: "list[Request[Any]]", octets: bytes, 
 
 
 def _with_octets(request: "Request[Any]", octets: bytes) -> "tuple[Request[Any], bytes]":
-    """DATA with the octets of standard input behind it, and the LENGTH that they have."""
+    """The command with the octets of standard input behind it, and the LENGTH that they have."""
     import msgspec
 
-    return msgspec.structs.replace(request, length=len(octets), chunked=False), octets
+    from immpd.protocol.commands import Data
+
+    if isinstance(request, Data):
+        request = msgspec.structs.replace(request, chunked=False)
+    return msgspec.structs.replace(request, length=len(octets)), octets
 
 
 async def _show(pending: "Pending", as_json: bool) -> None:

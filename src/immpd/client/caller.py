@@ -13,7 +13,7 @@ import msgspec
 
 from immpd.protocol import replies
 from immpd.protocol.codes import Code
-from immpd.protocol.commands import Data, MboxFetch, Watch
+from immpd.protocol.commands import MboxFetch, Watch
 from immpd.protocol.connection import Block
 from immpd.protocol.lines import Line
 from immpd.protocol.registry import BY_REQUEST, Request
@@ -164,6 +164,6 @@ class Caller:
 def _with_length(request: Request[Any], octets: bytes | None) -> Request[Any]:
     if octets is None:
         return request
-    if not isinstance(request, Data):
+    if not BY_REQUEST[type(request)].body:
         raise TypeError(f"no octets follow {BY_REQUEST[type(request)].name}")
     return msgspec.structs.replace(request, length=len(octets))

@@ -43,7 +43,9 @@ class Body:
 
     __slots__ = ("chunked", "decoder", "empty_lines", "error", "lines", "pid", "receiver", "remaining")
 
-    def __init__(self, pid: str | None, length: int, *, chunked: bool, base64: bool, lines: bool) -> None:
+    def __init__(
+        self, pid: str | None, length: int, *, chunked: bool = False, base64: bool = False, lines: bool = False
+    ) -> None:
         self.pid = pid
         self.remaining = length
         """Octets on the wire still to come, of the body or of the present chunk."""

@@ -179,7 +179,7 @@ class Deliver(Request[r.Opened], frozen=True, kw_only=True):
     states=SENDER,
     shape=Shape.AWAIT,
     codes=(Code.READY, Code.PART, Code.OUT_OF_STEP, Code.CONFLICT, *SEND_CODES),
-    body=True,
+    body="always",
     summary="Add a part to the open message",
 )
 class Data(Request[r.PartStored], frozen=True, kw_only=True):

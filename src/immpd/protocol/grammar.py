@@ -134,7 +134,7 @@ def parse_command(words: list[str]) -> Parsed:
         return Parsed(pid, error=error.with_traceback(None))
     except Refused as error:
         # Where octets may follow a command that was not understood, nobody knows where they end.
-        closes = (command is not None and command.body) or _claims_octets(words)
+        closes = (command is not None and command.body == "always") or _claims_octets(words)
         return Parsed(pid, error=_closing(error) if closes else error.with_traceback(None))
 
 

@@ -11,7 +11,7 @@ from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
 from collections.abc import Callable, Iterable
 from enum import Enum
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -73,6 +73,10 @@ class Switch(msgspec.Struct, frozen=True):
     default: bool | None
 
 
+BodyForm = Literal["", "always", "counted"]
+"""Octets after a command's line: none; always, by LENGTH, +CHUNKED or +BASE64; only where LENGTH counts them."""
+
+
 class Command(msgspec.Struct, frozen=True, kw_only=True):
     """A registered command."""
 
@@ -85,8 +89,8 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     codes: tuple[Code, ...]
     alone: bool
     """Stands alone on its line, without AS, and is a barrier."""
-    body: bool
-    """Octets may follow its line (LENGTH, +CHUNKED, +BASE64)."""
+    body: BodyForm
+    """Whether octets follow its line, and how one knows."""
     summary: str
     parameters: tuple[Parameter, ...]
     switches: tuple[Switch, ...]
@@ -159,7 +163,7 @@ def command(
     codes: tuple[Code, ...],
     summary: str,
     alone: bool = False,
-    body: bool = False,
+    body: BodyForm = "",
 ) -> Callable[[C], C]:
     """Register the decorated request struct as a command."""
 

@@ -12,7 +12,7 @@ from immpd.model.imid import Imid, folder_key, is_reserved_folder, path_text
 from immpd.model.message import Envelope
 from immpd.protocol import replies
 from immpd.protocol.codes import Code
-from immpd.protocol.commands import Deliver, Done, MboxPut
+from immpd.protocol.commands import Deliver, MboxPut
 from immpd.protocol.errors import Refused
 from immpd.store.accounts import Account, FindRecipient, FindRecipients, Recipient, find_recipients
 from immpd.store.deliver import Delivered, Target, deliver, retry_key
@@ -21,6 +21,7 @@ from immpd.store.ids import uuid_text
 from .content import content_of
 from .drafts import Draft
 from .outcome import Outcome, Step
+from .sending import finishes
 from .session import Session, handles
 
 MAX_SUBJECT = 2000
@@ -145,46 +146,10 @@ def _plus_key(imid: Imid) -> str:
 # --- DONE
 
 
-@handles(Done)
-def finish(session: Session, _: Done, draft: Draft | None) -> Outcome:
-    """Deliver or put the message, when all its parts are here."""
-    if draft is None:
-        raise Refused(Code.NOT_FOUND, "NO-MESSAGE", "There is no open message in this pipeline; begin one with DELIVER")
-    if all([part.complete for part in draft.parts]):
-        return _complete(session, draft)
-    return _when_complete(session, draft)
-
-
-async def _when_complete(session: Session, draft: Draft) -> Outcome:
-    for part in draft.parts:
-        await part.settled()
-    return _complete(session, draft)
-
-
-def _complete(session: Session, draft: Draft) -> Outcome:
-    try:
-        return _send(session, draft)
-    except Refused as error:
-        draft.refuse(error)
-        raise
-
-
-def _send(session: Session, draft: Draft) -> Outcome:
-    if draft.error is not None:
-        raise draft.error
-    for number, part in enumerate(draft.parts, 1):
-        if part.error is not None:
-            why = part.error
-            raise Refused(
-                why.code, why.word, f"Part {number} is not there, so nothing is delivered: {why.text}", why.retry
-            )
-    request = draft.request
-    if isinstance(request, MboxPut):
-        return _put(session, draft, request)
-    return _deliver(session, draft, request)
-
-
-def _deliver(session: Session, draft: Draft, request: Deliver) -> Outcome:
+@finishes(Deliver)
+def deliver_message(session: Session, draft: Draft) -> Outcome:
+    """Store it for every recipient, and for the sender."""
+    request: Deliver = draft.request
     account = session.account
     assert account is not None
     octets = session.services.ids.octets
@@ -251,7 +216,10 @@ def _settle(session: Session, draft: Draft, results: tuple[Delivered, ...]) -> N
 _REUSED = Refused(Code.CONFLICT, "ID-REUSED", "This ID was used for another message to this recipient")
 
 
-def _put(session: Session, draft: Draft, request: MboxPut) -> Outcome:
+@finishes(MboxPut)
+def put_message(session: Session, draft: Draft) -> Outcome:
+    """Store it in its folder."""
+    request: MboxPut = draft.request
     place = draft.place
     assert place is not None
     bits, keywords = split_flags(tuple(name for name, on in request.flags if on))

@@ -1,4 +1,4 @@
-"""Messages while they are being sent: opened, and their parts ordered, when the lines are read.
+"""What is being sent: opened, and its parts ordered, when the lines are read; DONE hands it on.
 
 Rules (docs/protocol.md, "Pipelines"): one open message a pipeline; FOR says whose message a part
 belongs to; DONE takes the message out when it is read and waits for the parts read before it; a
@@ -8,15 +8,13 @@ refused message swallows its parts. A part lies in memory up to 256 KiB, then in
 import asyncio
 import hashlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from immpd.protocol import replies
 from immpd.protocol.codes import Code
-from immpd.protocol.commands import Abort, Data, Deliver, Done, MboxPut
+from immpd.protocol.commands import Data
 from immpd.protocol.errors import Refused
 
-from .outcome import Outcome
-from .session import Session, handles, on_arrival
+from .session import Session
 from .spool import Spool
 
 if TYPE_CHECKING:
@@ -33,6 +31,11 @@ RFC822 = "message/rfc822"
 def _cancelled() -> Refused:
     """A new one each time: a shared error would keep the traceback, and so the octets, of every raise."""
     return Refused(Code.CANCELLED, "CANCELLED", "The message was cancelled")
+
+
+def too_large(limit: int) -> Refused:
+    """The refusal of a part or message with too many octets."""
+    return Refused(Code.LIMIT, "TOO-LARGE", f"At most {limit} octets are taken here")
 
 
 class PartDraft:
@@ -167,11 +170,13 @@ class PartDraft:
 
 
 class Draft:
-    """One message being sent or put."""
+    """One message, notification or item while it is being sent."""
 
     __slots__ = (
         "drafts",
         "error",
+        "found",
+        "limit",
         "numbered",
         "octets",
         "parts",
@@ -183,10 +188,15 @@ class Draft:
         "touched",
     )
 
-    def __init__(self, drafts: "Drafts", pid: str | None, request: Deliver | MboxPut) -> None:
+    def __init__(self, drafts: "Drafts", pid: str | None, request: Any, limit: int) -> None:
         self.drafts = drafts
         self.pid = pid
         self.request = request
+        """The command that opened it."""
+        self.limit = limit
+        """Octets that it may have."""
+        self.found: Any = None
+        """Of notifications and items: what that command found out, for the one that ends it."""
         self.parts: list[PartDraft] = []
         self.numbered = 0
         """How many of them are parts of the message."""
@@ -205,12 +215,10 @@ class Draft:
         if self.error is not None:
             part.error = self.error
             return False
-        services = self.drafts.session.services
-        self.touched = services.clock.monotonic()
-        limit = services.limits.max_message
+        self.touched = self.drafts.session.services.clock.monotonic()
         self.octets += octets
-        if self.octets > limit:
-            part.fail(Refused(Code.LIMIT, "TOO-LARGE", f"A message has at most {limit} octets here"))
+        if self.octets > self.limit:
+            part.fail(too_large(self.limit))
             return False
         return True
 
@@ -224,6 +232,32 @@ class Draft:
         self.drafts.forget(self)
         for part in self.parts:
             part.fail(self.error)
+
+
+class CountedDraft(Draft):
+    """What comes with the octets of its own command, counted by LENGTH: whole as soon as they are here."""
+
+    __slots__ = ()
+
+    def __init__(self, drafts: "Drafts", request: Any, limit: int) -> None:
+        super().__init__(drafts, None, request, limit)
+        part = PartDraft(self, Data(type=request.type, length=request.length, content=True))
+        part.number = self.numbered = 1
+        self.parts.append(part)
+        if request.length > limit:
+            part.error = too_large(limit)
+
+    def whole(self, octets: bytes) -> None:
+        """All octets at once."""
+        self.parts[0].whole(octets)
+
+    def take(self, octets: bytes, last: bool) -> None:
+        """Some octets, in order."""
+        self.parts[0].take(octets, last)
+
+    def fail(self, error: Refused) -> None:
+        """They were not what they should be."""
+        self.parts[0].fail(error)
 
 
 class Drafts:
@@ -248,11 +282,11 @@ class Drafts:
             on_room, self.on_room = self.on_room, None
             on_room()
 
-    def open(self, pid: str | None, request: Deliver | MboxPut) -> Draft | None:
-        """Open a message in the pipeline; None where one is open already."""
+    def open(self, pid: str | None, request: Any, limit: int) -> Draft | None:
+        """Open a message of at most ``limit`` octets in the pipeline; None where one is open already."""
         if pid in self.opened:
             return None
-        draft = self.opened[pid] = Draft(self, pid, request)
+        draft = self.opened[pid] = Draft(self, pid, request, limit)
         return draft
 
     def forget(self, draft: Draft) -> None:
@@ -278,75 +312,3 @@ def drafts_of(session: Session) -> Drafts:
     if session.drafts is None:
         session.drafts = Drafts(session)
     return session.drafts
-
-
-@on_arrival(Deliver, MboxPut)
-def open_draft(session: Session, pid: str | None, request: Deliver | MboxPut) -> Draft | None:
-    """A message is open from the moment its line is read."""
-    return drafts_of(session).open(pid, request)
-
-
-@on_arrival(Data)
-def open_part(session: Session, pid: str | None, request: Data) -> PartDraft:
-    """The part's place in its message is decided when its line is read."""
-    opened = drafts_of(session).opened
-    if request.for_ is not None:
-        draft = opened.get(None if request.for_ == "*" else request.for_)
-    else:
-        draft = opened.get(pid) or opened.get(None)
-    part = PartDraft(draft, request)
-    if draft is None:
-        part.error = Refused(
-            Code.NOT_FOUND, "NO-MESSAGE", "There is no open message; begin one with DELIVER or MBOX PUT"
-        )
-        return part
-    limits = session.services.limits
-    if len(draft.parts) > limits.max_parts:
-        part.error = draft.parts[-1].error  # one part too many is enough for DONE to refuse
-        return part
-    if len(draft.parts) == limits.max_parts:
-        part.error = Refused(Code.LIMIT, "TOO-MANY-PARTS", f"A message has at most {limits.max_parts} parts here")
-    elif request.length is not None and not request.base64 and draft.octets + request.length > limits.max_message:
-        part.error = Refused(Code.LIMIT, "TOO-LARGE", f"A message has at most {limits.max_message} octets here")
-    draft.parts.append(part)
-    if not request.headers:
-        draft.numbered += 1
-        part.number = draft.numbered
-    return part
-
-
-@on_arrival(Done, Abort)
-def take_draft(session: Session, pid: str | None, _: Done | Abort) -> Draft | None:
-    """DONE and ABORT end the message of their pipeline; the next DELIVER opens a new one."""
-    return drafts_of(session).opened.pop(pid, None)
-
-
-@handles(Data)
-def data(_: Session, __: Data, part: PartDraft) -> Outcome:
-    """272 when the part is complete."""
-    if part.error is not None:
-        raise part.error
-    return _stored(part) if part.complete else _wait_for(part)
-
-
-async def _wait_for(part: PartDraft) -> Outcome:
-    await part.settled()
-    return _stored(part)
-
-
-def _stored(part: PartDraft) -> replies.PartStored:
-    draft = part.draft
-    if part.error is None and draft is not None and draft.error is not None:
-        part.error = draft.error
-    if part.error is not None:
-        raise part.error
-    return replies.PartStored(n=part.number, length=part.length)
-
-
-@handles(Abort)
-def abort(_: Session, __: Abort, draft: Draft | None) -> replies.Ok:
-    """Drop what was begun."""
-    if draft is None:
-        raise Refused(Code.NOT_FOUND, "NO-MESSAGE", "There is no open message in this pipeline")
-    draft.refuse(Refused(Code.CANCELLED, "ABORTED", "The message was aborted"))
-    return replies.Ok(text="Dropped")
