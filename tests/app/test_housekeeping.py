@@ -4,7 +4,6 @@ import asyncio
 from itertools import pairwise
 
 import pytest
-from tests.serving import ManualClock
 
 from immpd.app.housekeeping import (
     DAY,
@@ -83,8 +82,7 @@ async def test_few_changes_are_all_kept(serve, talk):
 
 async def test_a_chore_that_fails_is_logged_and_tried_again(serve):
     server = await serve()
-    clock = ManualClock()
-    server.services.clock = clock
+    clock = server.clock
     tried: list[float] = []
 
     async def failing(_: object) -> None:

@@ -195,16 +195,16 @@ async def test_reading_stops_while_a_consumer_is_behind(account, login: Login) -
     assert not me.link._reading_stopped
 
 
-async def test_what_cannot_wait_any_more_is_an_error(account, login: Login, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pending, "HELD_MOST", 2 << 20)
+async def test_what_cannot_wait_any_more_is_an_error(account, login: Login) -> None:
     alice = await account()
     me = await login(alice)
-    blocks = me.fetch_part(f"/inbox#{await _large(me, alice.address, 8 << 20)}", 2)
+    blocks = me.fetch_part(f"/inbox#{await _large(me, alice.address, pending.HELD_MOST + (8 << 20))}", 2)
     await anext(blocks)
+    (behind,) = [one for pipeline in me.link._by_name.values() for one in pipeline.queue if one.streaming]
     watch = me.stream(Watch())
     await anext(watch)
     waiting = asyncio.ensure_future(anext(watch))  # somebody waits, so reading goes on
-    while not any(one.abandoned for pipeline in me.link._by_name.values() for one in pipeline.queue):
+    while not behind.abandoned:
         await me.noop()
     with pytest.raises(TooSlow):
         await anext(blocks)

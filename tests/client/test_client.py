@@ -8,7 +8,7 @@ import pytest
 from tests.serving import Serving
 
 from immpd.client import Client, Refused, at, blocking_source
-from immpd.client import client as module
+from immpd.client.client import PAGE
 from immpd.protocol.codes import Code
 from immpd.protocol.registry import COMMANDS
 from immpd.protocol.scram import ScramError
@@ -43,14 +43,16 @@ async def test_folders(account, login: Login) -> None:
     assert [row for row in await me.folders() if row.path.startswith("/Play")] == []
 
 
-async def test_an_index_comes_in_pages_as_it_is_taken(account, login: Login, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "PAGE", 4)
+async def test_an_index_comes_in_pages_as_it_is_taken(account, login: Login) -> None:
     alice = await account()
     me = await login(alice)
-    await asyncio.gather(*(me.send(alice.address, f"n{number}", "x") for number in range(10)))
+    count = 2 * PAGE + 10
+    for first in range(0, count, 100):
+        numbers = range(first, min(first + 100, count))
+        await asyncio.gather(*(me.send(alice.address, f"n{number}", "x") for number in numbers))
     rows = [row async for row in me.index("/inbox")]
-    assert {row.subject for row in rows} == {f"n{number}" for number in range(10)}
-    assert [row async for row in me.index("/inbox", limit=6)] == rows[:6]
+    assert {row.subject for row in rows} == {f"n{number}" for number in range(count)}
+    assert [row async for row in me.index("/inbox", limit=PAGE + 6)] == rows[: PAGE + 6]
     assert [row async for row in me.index("/inbox", after=rows[2].id, limit=3)] == rows[3:6]
     assert [row async for row in me.index("/inbox", reverse=True)] == rows[::-1]
     page = await me.index_page("/inbox", limit=3)
@@ -58,7 +60,7 @@ async def test_an_index_comes_in_pages_as_it_is_taken(account, login: Login, mon
     await me.flag(at("/inbox", rows[5].id), add=["FLAGGED"])
     assert [row.id async for row in me.index("/inbox", since=page.s)] == [rows[5].id]
     # Each row is deleted as it is shown, and none is missed.
-    assert len([await me.delete(at("/inbox", row.id)) async for row in me.index("/inbox")]) == 10
+    assert len([await me.delete(at("/inbox", row.id)) async for row in me.index("/inbox")]) == count
 
 
 async def test_reading_marks_as_read_unless_it_should_not(account, login: Login) -> None:

@@ -158,35 +158,20 @@ async def test_too_large_is_known_before_anything_is_sent(serve, login: Login) -
     await me.send(bob.address, attachments=[bytes(99_000)])
 
 
-async def test_a_file_that_breaks_on_the_way_delivers_nothing(
-    account, login: Login, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_file_that_goes_on_the_way_delivers_nothing(account, login: Login, tmp_path: Path) -> None:
     alice = await account()
     me = await login(alice)
-    folder = tmp_path / "file.bin"
-    folder.write_bytes(bytes(1 << 20))
-    real = composing.PartSource.open
-
-    class Broken:
-        def __init__(self, file) -> None:
-            self.file = file
-            self.reads = 0
-
-        def read(self, size: int) -> bytes:
-            self.reads += 1
-            if self.reads == 2:
-                raise OSError("the disk has gone")
-            return self.file.read(size)
-
-        def close(self) -> None:
-            self.file.close()
-
-    monkeypatch.setattr(composing.PartSource, "open", lambda part: Broken(real(part)))
-    with pytest.raises(OSError, match="gone"):
-        await me.send(alice.address, attachments=[folder, bytes(100_000)])
-    monkeypatch.undo()
+    files = [tmp_path / f"{number}.bin" for number in range(composing.SIDE_BY_SIDE + 1)]
+    for file in files:
+        with file.open("wb") as opened:
+            opened.truncate(4 << 20)
+    sending = asyncio.ensure_future(me.send(alice.address, attachments=files))
+    await me.noop()  # the first are on their way, the last is opened when one of them has arrived
+    files[-1].unlink()
+    with pytest.raises(FileNotFoundError):
+        await sending
     assert (await me.check("/inbox"))[0].t == 0
-    assert (await me.send(alice.address, text="x", attachments=[folder])).rows[0].outcome == "delivered"
+    assert (await me.send(alice.address, text="x", attachments=files[:-1])).rows[0].outcome == "delivered"
     assert (await me.check("/inbox"))[0].t == 1
     assert len(me.link._unused) == link.PIPELINES
 

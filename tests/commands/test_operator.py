@@ -41,7 +41,10 @@ def fails(capsys: pytest.CaptureFixture[str]):
 def typed(monkeypatch: pytest.MonkeyPatch, *passwords: str) -> None:
     """A person at a terminal types these."""
     left = iter(passwords)
-    monkeypatch.setattr("immpd.commands.operator_account.is_terminal", lambda: True)
+    keyboard = io.StringIO()
+    monkeypatch.setattr(keyboard, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stdin", keyboard)
+    monkeypatch.setattr("os.isatty", lambda _: True)
     monkeypatch.setattr("getpass.getpass", lambda _: next(left))
 
 

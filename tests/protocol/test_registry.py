@@ -1,7 +1,8 @@
 """Declarations of commands, and what is derived from them."""
 
+import importlib.util
 from base64 import b64encode
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 import pytest
@@ -22,11 +23,7 @@ from immpd.protocol.registry import (
     READERS,
     SEQUENCE_LENGTHS,
     Command,
-    Positional,
-    Request,
-    Shape,
     Span,
-    command,
     print_value,
 )
 from immpd.protocol.replies import Ok, Reply
@@ -34,11 +31,14 @@ from immpd.protocol.states import EVERY
 
 
 @pytest.fixture
-def empty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Registers of this test's own."""
-    monkeypatch.setattr(registry, "COMMANDS", [])
-    for name in ("BY_REQUEST", "KEYWORDS", "SEQUENCE_LENGTHS"):
-        monkeypatch.setattr(registry, name, {})
+def own() -> Any:
+    """The module once more, with registers of this test's own."""
+    spec = importlib.util.find_spec(registry.__name__)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.mark.parametrize("entry", COMMANDS, ids=lambda entry: entry.name)
@@ -114,30 +114,28 @@ def test_synopsis() -> None:
     assert BY_REQUEST[Deliver].synopsis().startswith("DELIVER [TO imid]… [CC imid]…")
 
 
-@pytest.mark.usefixtures("empty")
-def test_a_command_of_ones_own() -> None:
-    @command("X Y", "Z", states=EVERY, shape=Shape.NOW, codes=(Code.OK,), summary="Try")
-    class Try(Request[Ok], frozen=True, kw_only=True):
+def test_a_command_of_ones_own(own: Any) -> None:
+    @own.command("X Y", "Z", states=EVERY, shape=own.Shape.NOW, codes=(Code.OK,), summary="Try")
+    class Try(own.Request[Ok], frozen=True, kw_only=True):
         """A command with everything."""
 
-        first: Annotated[str, Positional, "thing"]
-        others: Annotated[tuple[int, ...], Positional] = ()
+        first: Annotated[str, own.Positional, "thing"]
+        others: Annotated[tuple[int, ...], own.Positional] = ()
         max_size_: int | None = None
         loud: bool = False
 
-    entry = registry.BY_REQUEST[Try]
-    assert {"X Y": entry, "Z": entry} == registry.KEYWORDS
-    assert registry.SEQUENCE_LENGTHS == {"X": (2,), "Z": (1,)}
+    entry = own.BY_REQUEST[Try]
+    assert {"X Y": entry, "Z": entry} == own.KEYWORDS
+    assert own.SEQUENCE_LENGTHS == {"X": (2,), "Z": (1,)}
     assert entry.reply is Ok
     assert entry.synopsis() == "X Y thing [n]… [MAX-SIZE n] [+LOUD]"
     assert entry.by_name.keys() == {"FIRST", "MAX-SIZE"}
 
 
-@pytest.mark.usefixtures("empty")
-def test_keywords_are_given_once() -> None:
+def test_keywords_are_given_once(own: Any) -> None:
     def register() -> None:
-        @command("X", states=EVERY, shape=Shape.NOW, codes=(Code.OK,), summary="Try")
-        class Try(Request[Ok], frozen=True, kw_only=True):
+        @own.command("X", states=EVERY, shape=own.Shape.NOW, codes=(Code.OK,), summary="Try")
+        class Try(own.Request[Ok], frozen=True, kw_only=True):
             """Nothing."""
 
     register()
@@ -145,12 +143,11 @@ def test_keywords_are_given_once() -> None:
         register()
 
 
-@pytest.mark.usefixtures("empty")
-def test_a_request_says_what_it_answers() -> None:
+def test_a_request_says_what_it_answers(own: Any) -> None:
     with pytest.raises(TypeError, match="does not say what it answers"):
 
-        @command("X", states=EVERY, shape=Shape.NOW, codes=(Code.OK,), summary="Try")
-        class Try(Request, frozen=True, kw_only=True):
+        @own.command("X", states=EVERY, shape=own.Shape.NOW, codes=(Code.OK,), summary="Try")
+        class Try(own.Request, frozen=True, kw_only=True):
             """Nothing."""
 
 

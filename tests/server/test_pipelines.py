@@ -1,12 +1,9 @@
 """Pipelines over one connection: order in each, concurrency between them, CANCEL and QUIT."""
 
-import asyncio
-
 import apsw
 import pytest
 from tests.server.quiet import conversation_of, nothing_left, part, raw_lines, until
 
-from immpd.store.bodies import BodyWriter
 from immpd.store.sqlite.files import FILE_NAME
 
 pytestmark = pytest.mark.usefixtures("server")
@@ -171,22 +168,3 @@ async def test_quit_ends_watches_lets_running_commands_finish_and_drops_the_unfi
         assert lines.count("200 Done") == 0
     other = await talk(alice)
     assert "t=1" in (await other.ask("MBOX CHECK /inbox")).text
-
-
-async def test_quit_waits_thirty_seconds(serve, talk, monkeypatch):
-    server = await serve()
-    alice = await server.add_account("alice")
-    monkeypatch.setattr(BodyWriter, "finish", _never)
-    one = await talk(alice, on=server)
-    one.send(f"AS p DELIVER TO {alice}\n".encode() + part(b"x" * 400_000, "p") + b"AS p DONE\n")
-    assert (await one.line()).startswith("p: 270")
-    one.send("QUIT\n")
-    await until(lambda: conversation_of(server, one)._quit)
-    server.pass_time(30)
-    assert not conversation_of(server, one).stream.closed
-    server.pass_time(1)
-    assert (await one.rest())[-1] == "203 Good-bye"
-
-
-async def _never(self: BodyWriter) -> int:
-    return await asyncio.get_running_loop().create_future()

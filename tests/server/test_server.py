@@ -11,6 +11,8 @@ from tests.server.quiet import buffered, conversation_of, nothing_left, owned, u
 from tests.serving import Talk
 
 from immpd.net.certificates import client_context
+from immpd.net.stream import Stream
+from immpd.server.conversation import Conversation
 from immpd.server.server import Address, network_of
 from immpd.server.settings import Bounds
 
@@ -117,15 +119,21 @@ async def test_whoever_does_not_take_the_last_words_is_hung_up(serve, talk):
         deaf.reset()
 
 
-async def test_a_sweep_that_fails_harms_one_conversation(serve, talk, monkeypatch):
+async def test_a_sweep_that_fails_harms_one_conversation(serve, talk):
+    class Broken(Conversation):
+        def sweep(self, now: float) -> None:
+            raise ZeroDivisionError
+
+        def abort(self) -> None:
+            self.server.conversations.discard(self)
+
     server = await serve()
-    one, other = await talk(on=server), await talk(on=server)
-    broken = conversation_of(server, one)
-    broken.begun = None
-    server.pass_time(1)
+    one = await talk(on=server)
+    server.server.conversations.add(Broken(server.server, Stream(), direct=False))
+    server.pass_time(61)
     assert "sweep failed" in server.log.take_errors()[0]
-    assert (await other.ask("NOOP")).code == 200
-    assert await one.rest() == []
+    assert (await one.rest())[-1].startswith("721 [TIMEOUT]")
+    assert not server.server.conversations
 
 
 # --- bounds in octets and number

@@ -39,12 +39,12 @@ class SetClock(SystemClock):
 
 
 @asynccontextmanager
-async def services_in(folder: Path, **limits: Any) -> AsyncIterator[Services]:
+async def services_in(folder: Path, log: Any = None, **limits: Any) -> AsyncIterator[Services]:
     configuration = Configuration(domains=("demo.test", "second.test"))
     if limits:
         changed = msgspec.structs.replace(configuration.limits, **limits)
         configuration = msgspec.structs.replace(configuration, limits=changed)
-    async with opened(folder, configuration, structlog.get_logger(), SetClock()) as services:
+    async with opened(folder, configuration, log or structlog.get_logger(), SetClock()) as services:
         yield services
 
 

@@ -237,14 +237,14 @@ async def test_an_open_message_that_nothing_is_added_to_expires(services):
     assert error.value.word == "NO-MESSAGE"
 
 
-async def test_only_what_was_accepted_is_logged_so(services):
+async def test_only_what_was_accepted_is_logged_so(tmp_path):
     log = RecordedLog()
-    services.log = log
-    bob = await account(services, "bob@demo.test")
-    await deliver(bob, "bob@demo.test", id=ID)
-    for _ in range(3):
-        with pytest.raises(Refused):
-            await deliver(bob, "bob@demo.test", id=ID, parts=[("body", b"other", True)])
+    async with services_in(tmp_path, log=log) as services:
+        bob = await account(services, "bob@demo.test")
+        await deliver(bob, "bob@demo.test", id=ID)
+        for _ in range(3):
+            with pytest.raises(Refused):
+                await deliver(bob, "bob@demo.test", id=ID, parts=[("body", b"other", True)])
     assert log.events == ["message accepted"]
 
 

@@ -304,17 +304,3 @@ async def test_a_message_has_a_size(serve, talk):
         assert words == ["", "", "", "", *["TOO-MANY-PARTS"] * 4]
         path.unlink()
         await one.close()
-
-
-async def test_a_disk_that_fails_is_said_before_the_end(server, account, talk, tmp_path, monkeypatch):
-    alice = await account()
-    one = await talk(alice)
-    monkeypatch.setattr(server.services.bodies, "folder", tmp_path / "gone")
-    one.send(f"DELIVER TO {alice}\nDATA a LENGTH 9000000 +CONTENT\n".encode() + bytes(8_000_000))
-    assert (await one.reply()).code == 270
-    answer = await one.reply()
-    assert (answer.code, answer.word) == (450, "STORE-FULL")
-    one.send(bytes(1_000_000) + b"DONE\nNOOP\n")
-    assert [answer.code for answer in await one.replies(2)] == [450, 200]
-    monkeypatch.undo()
-    assert (await one.deliver(alice, body=bytes(500_000))).code == 273

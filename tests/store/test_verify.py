@@ -6,12 +6,11 @@ import msgspec
 import pytest
 from tests.store.making import NOW, fill, make_box, put
 
-import immpd.store.verify as verify_module
 from immpd.store.bodies import BodyFiles
 from immpd.store.filing import CopyMessages, DeleteMessages, copy, delete
 from immpd.store.sqlite.engine import open_sqlite
 from immpd.store.units import Tx, write_unit
-from immpd.store.verify import verify
+from immpd.store.verify import STEP, verify
 
 
 class Damage(msgspec.Struct, frozen=True):
@@ -32,8 +31,8 @@ def damage(tx: Tx, args: Damage) -> None:
         ("UPDATE folder SET total = total - 1 WHERE role = 'trash'", {"counts"}),
         ("DELETE FROM placement WHERE seq = 2", {"counts", "place", "references"}),
         ("DELETE FROM message_place WHERE seq = 2", {"placement"}),
-        ("UPDATE placement SET content = 77 WHERE seq = 2", {"placement", "references"}),
-        ("UPDATE placement SET state = 99 WHERE seq = 2", {"placement"}),
+        ("UPDATE placement SET content = 77777 WHERE seq = 2", {"placement", "references"}),
+        ("UPDATE placement SET state = 99999 WHERE seq = 2", {"placement"}),
         ("UPDATE placement SET folder = 999 WHERE seq = 2", {"counts", "placement", "place"}),
         ("DELETE FROM content WHERE id = 2", {"placement"}),
         ("DELETE FROM shared", {"references"}),
@@ -45,14 +44,12 @@ def damage(tx: Tx, args: Damage) -> None:
         ("SELECT 1", set()),
     ],
 )
-@pytest.mark.parametrize("step", [2, 1000])
-async def test_damage_is_found(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sql: str, kinds: set[str], step: int
-) -> None:
-    monkeypatch.setattr(verify_module, "STEP", step)
+@pytest.mark.parametrize("count", [5, 2 * STEP + 5])
+async def test_damage_is_found(tmp_path: Path, sql: str, kinds: set[str], count: int) -> None:
+    """Also where the store is looked through in several steps."""
     store, files = await open_sqlite(tmp_path), BodyFiles(tmp_path / "bodies")
     box = await make_box(store, "alice@a.example")
-    made = await fill(store, box, 5)
+    made = await fill(store, box, count)
     await put(store, box, flags=1)
     await store.write(copy(CopyMessages(box.id, box.inbox, box.id, box.to.sent, (made[0],))))
     await store.write(delete(DeleteMessages(box.id, box.inbox, (made[3],), NOW)))

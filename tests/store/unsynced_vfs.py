@@ -83,8 +83,8 @@ def _apply(file: bytearray, one: tuple[int, bytes] | int) -> None:
 
 
 class _File(apsw.VFSFile):
-    def __init__(self, disk: Disk, filename: str | apsw.URIFilename | None, flags: list[int]) -> None:
-        super().__init__("", filename, flags)  # type: ignore[arg-type]
+    def __init__(self, disk: Disk, base: str, filename: str | apsw.URIFilename | None, flags: list[int]) -> None:
+        super().__init__(base, filename, flags)  # type: ignore[arg-type]
         path = filename.filename() if isinstance(filename, apsw.URIFilename) else filename
         self._disk = disk
         self._name = "" if path is None else Path(path).name
@@ -107,15 +107,16 @@ class _File(apsw.VFSFile):
 
 
 class UnsyncedVFS(apsw.VFS):
-    """The VFS over a ``Disk``, registered under its name while it is entered."""
+    """The VFS over a ``Disk``, registered under its name while it is entered; ``default``: for whatever is opened."""
 
-    def __init__(self, name: str = "unsynced") -> None:
+    def __init__(self, name: str = "unsynced", *, default: bool = False) -> None:
         self.name = name
         self.disk = Disk()
-        super().__init__(name, "")
+        self._base = apsw.vfs_names()[0]
+        super().__init__(name, self._base, default)
 
     def xOpen(self, name: str | apsw.URIFilename | None, flags: list[int]) -> apsw.VFSFile:
-        return _File(self.disk, name, flags)
+        return _File(self.disk, self._base, name, flags)
 
     def xDelete(self, filename: str, syncdir: bool) -> None:
         super().xDelete(filename, syncdir)

@@ -16,7 +16,7 @@ from immpd.protocol.replies import Reply
 from immpd.protocol.text import clean
 from immpd.service.outcome import Attached, Outcome, Page, Step, Wait
 from immpd.service.session import refusal_of
-from immpd.store.errors import StoreError, UnknownOutcome
+from immpd.store.errors import StoreDamaged, StoreError, UnknownOutcome
 
 if TYPE_CHECKING:
     from .pipelines import Pipelines
@@ -122,6 +122,9 @@ class Job:
         try:
             while True:
                 if type(outcome) is Step:
+                    if self.cancelled and outcome.unit.work.writes:
+                        self.refuse(CANCELLED)  # what it read meanwhile was for the next change, not for the reply
+                        return
                     answer = self._ask_store(outcome)
                     if answer is None:
                         return
@@ -278,7 +281,7 @@ class Job:
         elif isinstance(error, UnknownOutcome):
             self.attached = None  # perhaps the store has its files: the sweep at the next start will know
             self.conversation.abort()
-        elif isinstance(error, StoreError):
+        elif isinstance(error, StoreError) and not isinstance(error, StoreDamaged):
             self.refuse(refusal_of(error))
         else:
             self.conversation.log_failure(self, error)

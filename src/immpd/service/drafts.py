@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 from immpd.protocol.codes import Code
 from immpd.protocol.commands import Data
 from immpd.protocol.errors import Refused
+from immpd.store.errors import StoreUnavailable
 
-from .session import Session
+from .session import Session, refusal_of
 from .spool import Spool
 
 if TYPE_CHECKING:
@@ -146,8 +147,11 @@ class PartDraft:
 
     def _on_disk(self, error: BaseException | None) -> None:
         if error is not None:
-            text = "The part could not be written to the server's disk"
-            self.fail(Refused(Code.TEMPORARY, "STORE-FULL", text, 60))
+            if isinstance(error, StoreUnavailable):
+                self.fail(refusal_of(error))
+            else:
+                text = "The part could not be written to the server's disk"
+                self.fail(Refused(Code.TEMPORARY, "STORE-UNAVAILABLE", text, 60))
             return
         if self.spool is not None:
             self.digest = self.spool.digest

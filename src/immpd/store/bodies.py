@@ -78,7 +78,7 @@ def inline_places(parts: Sequence[Part], files: Mapping[int, str]) -> dict[int, 
 
 def _store_error(error: OSError) -> StoreError:
     kind: type[StoreError]
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         kind = StoreFull
     elif error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
         kind = StoreReadOnly
