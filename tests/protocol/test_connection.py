@@ -23,6 +23,7 @@ from immpd.protocol.connection import (
 from immpd.protocol.errors import OutOfStep, SyntaxFault
 from immpd.protocol.grammar import print_request
 from immpd.protocol.lines import Line
+from immpd.protocol.states import State
 
 places = st.lists(st.integers(0, 400), max_size=12)
 
@@ -39,6 +40,35 @@ def same_at_every_octet(octets: bytes) -> Read:
 def chunks(pid: str | None, *pieces: bytes) -> bytes:
     head = b"" if pid is None else f"AS {pid} ".encode()
     return b"".join(head + b"CHUNK %d\n" % len(piece) + piece for piece in (*pieces, b""))
+
+
+# --- states ----------------------------------------------------------------------------------------------
+
+
+def test_values_of_a_command_of_another_state_are_not_read() -> None:
+    connection = ServerConnection(State.UNAUTHENTICATED)
+    events = connection.receive_data(
+        b"DELIVER TO nonsense; AS a FETCH /x#1 LIMIT many; NOOP\nDATA a LENGTH 3\nabcNOOP\n"
+    )
+    assert [(event.pid, event.error.word) for event in events if isinstance(event, Trouble)] == [
+        (None, "STATE"),
+        ("a", "STATE"),
+    ]
+    assert [type(event.request) for event in events if isinstance(event, Call)] == [Noop, Data, Noop]
+    connection.state = State.USER
+    (trouble,) = connection.receive_data(b"DELIVER TO nonsense\n")
+    assert isinstance(trouble, Trouble)
+    assert trouble.error.word == "BAD-VALUE"
+
+
+@pytest.mark.parametrize("state", [State.CLEAR, State.UNAUTHENTICATED])
+@pytest.mark.parametrize("claim", ["LENGTH 5", "+chunked", "+BASE64"])
+def test_octets_may_follow_a_command_of_another_state(state: State, claim: str) -> None:
+    connection = ServerConnection(state)
+    (trouble,) = connection.receive_data(f"DELIVER TO nonsense {claim}\nQUIT\n".encode())
+    assert isinstance(trouble, Trouble)
+    assert isinstance(trouble.error, OutOfStep)
+    assert connection.broken
 
 
 # --- any octets, cut anywhere ----------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from .errors import OutOfStep, Refused, SyntaxFault
 from .grammar import KEPT, PID, Parsed, parse_line
 from .lines import Line
 from .registry import Command, Request
+from .states import State
 
 MAX_LINE = 16_384
 """Octets of a line, its LF or CR LF not counted."""
@@ -62,9 +63,11 @@ Event = Call | Octets | Trouble
 class ServerConnection:
     """The server's side: lines and bodies in, ``Call``, ``Octets`` and ``Trouble`` out."""
 
-    __slots__ = ("_bodies", "_chunked", "_held", "_later", "_position", "_rest", "broken")
+    __slots__ = ("_bodies", "_chunked", "_held", "_later", "_position", "_rest", "broken", "state")
 
-    def __init__(self) -> None:
+    def __init__(self, state: State | None = None) -> None:
+        self.state = state
+        """Where the connection stands: the values of commands that are not of it are not read. None: all are."""
         self._rest = b""
         self._position = 0
         """Where in ``_rest`` reading goes on; not 0 only while something holds it back."""
@@ -183,7 +186,7 @@ class ServerConnection:
         if self._chunked and (chunk := _CHUNK.fullmatch(line)):
             self._chunk(None if chunk[1] is None else chunk[1].decode(), int(chunk[2]), events)
             return after
-        parsed = parse_line(line)
+        parsed = parse_line(line, self.state)
         many = len(parsed) > 1
         for one in parsed:
             if one.pid in self._chunked and not self._fits_chunks(one, events):
@@ -198,9 +201,6 @@ class ServerConnection:
                     self._break(one.pid, one.error, events)
                     break
                 events.append(Trouble(one.pid, one.error))
-            elif command.alone and (many or one.pid is not None):
-                text = f"{command.name} stands alone on its line, without AS and without other commands"
-                events.append(Trouble(one.pid, SyntaxFault("ALONE", text)))
             else:
                 call = Call(one.pid, command, request, len(line) // len(parsed))
                 if command.body:

@@ -7,7 +7,8 @@
     word     = 1*(any but SP, DQUOTE, ";"), not starting with "+" or "-"
 
 Rules: the parser yields a request or a ``Refused``, never half of either; every error names what it
-is about; nothing unknown is ignored (docs/protocol.md, "Commands").
+is about; nothing unknown is ignored; what is refused whatever its values are is refused before they
+are read, for that costs (docs/protocol.md, "Commands").
 """
 
 import re
@@ -19,6 +20,7 @@ from . import commands as _registered  # importing the module is what fills the 
 from .codes import Code
 from .errors import OutOfStep, Refused, SyntaxFault
 from .registry import BY_REQUEST, KEYWORDS, SEQUENCE_LENGTHS, Command, Request, print_value
+from .states import State, not_now
 from .text import CONTROL, quote, unescape
 
 assert _registered.Noop in BY_REQUEST
@@ -62,8 +64,11 @@ Requests are frozen, so one may serve many commands; nobody changes a Parsed.
 """
 
 
-def parse_line(octets: bytes) -> list[Parsed]:
-    """The commands of one line (without its LF), in order; an unreadable line is one error. Never raises."""
+def parse_line(octets: bytes, state: State | None = None) -> list[Parsed]:
+    """The commands of one line (without its LF), in order; an unreadable line is one error. Never raises.
+
+    A command that is not of ``state`` is the error that says so; None takes those of all states.
+    """
     kept = KEPT.get(octets) if len(octets) <= KEPT_LENGTH else None
     if kept is not None:
         return [kept]
@@ -75,18 +80,20 @@ def parse_line(octets: bytes) -> list[Parsed]:
         return [Parsed(None, error=OutOfStep("CONTROL-CHARACTER", "There is a control character in the line"))]
     if '"' in text:
         try:
-            parsed = [parse_command(words) for words in split_quoted(text) if words]
+            commands = [words for words in split_quoted(text) if words]
         except SyntaxFault as error:
             closes = _MAY_CLAIM_OCTETS.search(text) is not None
             return [Parsed(None, error=_closing(error) if closes else error.with_traceback(None))]
     elif ";" in text:
-        commands = [[word for word in piece.split(" ") if word] for piece in text.split(";") if piece]
-        parsed = [parse_command(words) for words in commands if words]
+        pieces = [[word for word in piece.split(" ") if word] for piece in text.split(";") if piece]
+        commands = [words for words in pieces if words]
     else:
         words = text.split(" ")
         if "" in words:
             words = [word for word in words if word]
-        parsed = [parse_command(words)] if words else []
+        commands = [words] if words else []
+    many = len(commands) > 1
+    parsed = [parse_command(words, state, many) for words in commands]
     if len(octets) <= KEPT_LENGTH and len(parsed) == 1:
         command = parsed[0].command
         if command is not None and command.names_nobody:
@@ -114,8 +121,8 @@ def split_quoted(text: str) -> list[list[str]]:
     return commands
 
 
-def parse_command(words: list[str]) -> Parsed:
-    """One command from its words, of which there is at least one."""
+def parse_command(words: list[str], state: State | None = None, many: bool = False) -> Parsed:
+    """One command from its words, of which there is at least one; ``many``: its line has others."""
     pid: str | None = None
     start = 0
     command: Command | None = None
@@ -129,6 +136,11 @@ def parse_command(words: list[str]) -> Parsed:
             pid = words[1]
             start = 2
         command, first = find_command(words, start)
+        if command.alone and (many or pid is not None):
+            text = f"{command.name} stands alone on its line, without AS and without other commands"
+            raise SyntaxFault("ALONE", text)
+        if state is not None and state not in command.states and not command.body:
+            raise not_now(command.name, command.states, state)
         return Parsed(pid, command, read_arguments(command, words, first))
     except OutOfStep as error:
         return Parsed(pid, error=error.with_traceback(None))

@@ -3,7 +3,11 @@
 docs/protocol.md draws its picture of the states from ``TRANSITIONS``, and the session obeys it.
 """
 
+from collections.abc import Iterable
 from enum import IntEnum
+
+from .codes import Code
+from .errors import StateFault
 
 
 class State(IntEnum):
@@ -32,6 +36,20 @@ NEEDED: dict[State, str] = {
     State.OPERATOR: "it is for the operator, on the server's own socket",
 }
 """What a client would have to do to be in that state."""
+
+
+def only_in_tls() -> StateFault:
+    """The answer to whatever comes in clear and does not belong there."""
+    return StateFault("In clear only UPGRADE and QUIT are answered; UPGRADE TLS first", Code.CLEAR, "UPGRADE-FIRST")
+
+
+def not_now(name: str, states: Iterable[State], state: State) -> StateFault:
+    """The answer to the command ``name`` of ``states`` in another state."""
+    if state is State.CLEAR:
+        return only_in_tls()
+    needed = " or ".join(NEEDED[one] for one in sorted(states))
+    return StateFault(f"{name} is not available now: {needed}")
+
 
 TRANSITIONS: tuple[tuple[State, str, State], ...] = (
     (State.CLEAR, "UPGRADE", State.UNAUTHENTICATED),

@@ -14,7 +14,10 @@ WORDS: dict[str, tuple[tuple[Code, ...], str]] = {
     "MISSING": ((Code.SYNTAX,), "A parameter that the command needs is not there"),
     "NO-VALUE": ((Code.SYNTAX,), "A parameter's name has no value after it"),
     "REPEATED": ((Code.SYNTAX,), "A parameter or switch that does not repeat is given twice"),
-    "ALONE": ((Code.SYNTAX,), "The command stands alone on its line, without AS"),
+    "ALONE": (
+        (Code.SYNTAX, Code.OUT_OF_STEP),
+        "The command stands alone on its line, without AS; where octets may follow, the connection closes",
+    ),
     "UNKNOWN-COMMAND": ((Code.UNKNOWN,), "There is no such command"),
     "UNKNOWN-PARAMETER": ((Code.UNKNOWN,), "The command does not take this word"),
     "UNKNOWN-SWITCH": ((Code.UNKNOWN,), "The command has no such switch"),
@@ -34,10 +37,16 @@ WORDS: dict[str, tuple[tuple[Code, ...], str]] = {
     "REPLY": ((Code.OUT_OF_STEP,), "Raised by clients: what came is no reply line"),
     "BLOCK": ((Code.OUT_OF_STEP,), "Raised by clients: a block is not as its head says"),
     # states and bounds of a connection
-    "UPGRADE-FIRST": ((Code.CLEAR,), "In clear only UPGRADE and QUIT are answered"),
+    "UPGRADE-FIRST": (
+        (Code.CLEAR, Code.OUT_OF_STEP),
+        "In clear only UPGRADE and QUIT are answered; where octets may follow, the connection closes",
+    ),
     "TOO-OLD": ((Code.UPGRADE_REFUSED,), "A withdrawn version of SSL or TLS"),
     "UNKNOWN-METHOD": ((Code.UPGRADE_REFUSED,), "No method of encryption that is offered"),
-    "STATE": ((Code.STATE,), "Not available in this state; the text says what would be needed"),
+    "STATE": (
+        (Code.STATE, Code.OUT_OF_STEP),
+        "Not available in this state; the text says what is needed; where octets may follow, the connection closes",
+    ),
     "TIMEOUT": ((Code.BOUND,), "The connection did not log in in time"),
     "FLOOD": (
         (Code.BOUND,),

@@ -15,8 +15,8 @@ from immpd.protocol import replies
 from immpd.protocol.codes import Code
 from immpd.protocol.commands import Ack, Cancel, Quit, Upgrade
 from immpd.protocol.connection import Call, Event, Octets, ServerConnection, Trouble
-from immpd.protocol.errors import OutOfStep, Refused, StateFault
-from immpd.protocol.states import NEEDED, State
+from immpd.protocol.errors import OutOfStep, Refused
+from immpd.protocol.states import State, not_now, only_in_tls
 from immpd.service.session import Session, capabilities
 
 from .job import FAILED, Job, error_line
@@ -61,7 +61,7 @@ class Conversation(Pipelines):
         super().__init__(server, stream)
         self.direct = direct
         """TLS from the first octet."""
-        self.connection = ServerConnection()
+        self.connection = ServerConnection(State.CLEAR)
         self.peer = ""
         self.counted_address: str | None = None
         self.begun = server.now
@@ -95,6 +95,7 @@ class Conversation(Pipelines):
     def begin_operator(self) -> None:
         """The operator's socket: no TLS, no log-in (docs/protocol.md, "Operator")."""
         self.session = Session(self.server.services, State.OPERATOR, peer="operator")
+        self.connection.state = State.OPERATOR
         self.secured_at = self.server.now
         self._greet()
 
@@ -105,7 +106,7 @@ class Conversation(Pipelines):
         if self.direct and tls.selected_alpn_protocol() != ALPN:
             self.abort()  # whoever speaks another protocol is not answered in ours (ALPACA)
             return
-        self.connection = ServerConnection()
+        self.connection = ServerConnection(State.UNAUTHENTICATED)
         self._events = _NOTHING
         leaf = self.server.certificates.shown(tls)
         self.session = Session(
@@ -206,7 +207,7 @@ class Conversation(Pipelines):
         if self._ending:
             return
         if self.session.state not in command.states:
-            self._refuse_call(call, self._wrong_state(call))
+            self._refuse_call(call, not_now(command.name, command.states, self.session.state))
             return
         request = call.request
         kind = type(request)
@@ -238,16 +239,11 @@ class Conversation(Pipelines):
         """Answer with an error in the pipeline's order; the octets that follow are thrown away."""
         self._submit(Job(self, call.pid, call, None, error, call.size + JOB_WEIGHT))
 
-    def _wrong_state(self, call: Call) -> Refused:
-        if self.session.state is State.CLEAR:
-            return _only_in_tls()
-        needed = " or ".join(NEEDED[state] for state in sorted(call.command.states))
-        return StateFault(f"{call.command.name} is not available now: {needed}")
-
     def _stood_alone(self, reply: replies.Reply | None) -> None:
         """What waited behind a command that stands alone may be read."""
         if type(reply) is replies.Authenticated:
             self.server.logged_in(self)
+            self.connection.state = self.session.state
         self._resuming = True
         self._release(ALONE)
         self._read_on()
@@ -270,7 +266,7 @@ class Conversation(Pipelines):
             self.close()
             return
         if self.session.state is State.CLEAR:
-            error = _only_in_tls()
+            error = only_in_tls()
         self._submit(Job(self, event.pid, None, None, error, JOB_WEIGHT))
 
     # --- commands that act when they are read
@@ -381,8 +377,3 @@ class Conversation(Pipelines):
                 if sign:
                     self.write(job.prefix.encode() + sign)
             self.flush()
-
-
-def _only_in_tls() -> StateFault:
-    text = "In clear only UPGRADE and QUIT are answered; UPGRADE TLS first"
-    return StateFault(text, Code.CLEAR, "UPGRADE-FIRST")
