@@ -1,76 +1,28 @@
 """kill -9 at any instant: what was acknowledged is there afterwards, once, and nothing is there half."""
 
 import asyncio
-import json
 import os
 import random
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from tests.e2e.process import ServerProcess
 
-from immpd.client import ClientError, connect
-from immpd.net.fingerprints import KnownPeers
+from immpd.client import ClientError
 
-BIN = Path(sys.executable).parent
 KILLS = int(os.environ.get("KILLS", "10"))
 SENDERS = 4
 SMALL, LARGE = 2_000, 400_000
 """Octets of a message that lies in a row, and of one that lies in a file."""
 
 
-class Killed:
-    """A server process on a data folder that is killed and started again."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.data = folder / "data"
-        self.process: subprocess.Popen[bytes]
-        self.listen = ""
-
-    def command(self, *words: str, given: bytes = b"") -> bytes:
-        return subprocess.run(
-            [BIN / "immpd", *words, "--data", self.data], input=given, capture_output=True, check=True
-        ).stdout
-
-    async def start(self) -> None:
-        ready = self.folder / "ready"
-        ready.unlink(missing_ok=True)
-        words = [
-            "serve",
-            "--data",
-            self.data,
-            "--listen",
-            "127.0.0.1:0",
-            "--listen-tls",
-            "127.0.0.1:0",
-            "--ready-file",
-            ready,
-        ]
-        with (self.folder / "log").open("ab") as log:
-            self.process = await asyncio.to_thread(subprocess.Popen, [BIN / "immpd", *words], stderr=log)
-        while not ready.exists():
-            assert self.process.poll() is None, (self.folder / "log").read_text()
-            await asyncio.sleep(0.01)  # another process writes it, and tells nobody
-        self.listen = json.loads(ready.read_text())["listen"]
-
-    def client(self):
-        return connect(
-            "a@demo.test", server=self.listen, password="secret", device="kill", known=KnownPeers(self.folder)
-        )
-
-    async def kill(self) -> None:
-        self.process.send_signal(signal.SIGKILL)
-        await asyncio.to_thread(self.process.wait)
-
-
 def body(subject: str, size: int) -> bytes:
     return (subject.encode() * (size // len(subject) + 1))[:size]
 
 
-async def send_until_killed(server: Killed, me, name: str, acknowledged: dict[str, int], chosen: random.Random) -> None:
+async def send_until_killed(
+    server: ServerProcess, me, name: str, acknowledged: dict[str, int], chosen: random.Random
+) -> None:
     """Send one after the other; what was answered is noted, what was not may be there or not."""
     for number in range(100_000):
         subject = f"{name}-{number}"
@@ -86,9 +38,8 @@ async def send_until_killed(server: Killed, me, name: str, acknowledged: dict[st
 async def test_no_acknowledged_message_is_lost_and_none_is_half(tmp_path: Path) -> None:
     seed = int(os.environ.get("KILL_SEED", random.SystemRandom().randrange(1 << 32)))
     chosen = random.Random(seed)
-    server = Killed(tmp_path)
-    server.command("init", "--domain", "demo.test")
-    server.command("account", "add", "a@demo.test", "--password-stdin", given=b"secret\n")
+    server = ServerProcess(tmp_path)
+    server.set_up()
     acknowledged: dict[str, int] = {}
     for round_ in range(KILLS):
         await server.start()
