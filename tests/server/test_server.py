@@ -133,7 +133,7 @@ async def test_a_sweep_that_fails_harms_one_conversation(serve, talk):
     server.pass_time(61)
     assert "sweep failed" in server.log.take_errors()[0]
     assert (await one.rest())[-1].startswith("721 [TIMEOUT]")
-    assert not server.server.conversations
+    await until(lambda: not server.server.conversations)
 
 
 # --- bounds in octets and number
@@ -360,6 +360,7 @@ async def test_a_stop_finishes_what_the_store_has_and_tells_everybody(serve, tal
     for one in (busy, watching, unknown, clear):
         lines = await one.rest()
         assert lines[-1].startswith("751 [SHUTTING-DOWN] retry=30 ")
+        await one.close()
     await stopping
     with pytest.raises(ConnectionError):
         await asyncio.open_connection(*server.listen)

@@ -2,7 +2,8 @@
 
 Rules: the stream owns the boundary between clear and TLS, so nothing sent before the handshake is
 ever read as sent after it; nothing is written in clear once TLS has begun; all connections of a loop
-share one read buffer; an idle stream owns no task, no timer and no buffer larger than a TLS record
+share one read buffer; an idle stream owns no task, no timer and no buffer larger than a TLS record;
+what a server says last arrives, because it takes in what is still under way before it hangs up
 (docs/protocol.md, "Transport").
 """
 
@@ -16,6 +17,8 @@ READ_SIZE = 256 * 1024
 RECORD = 16 * 1024
 """Octets of a TLS record. OpenSSL's memory buffers never shrink, so no more than this goes through them at once."""
 LOW_WATER_UNSENT = 128 * 1024
+LINGER_OCTETS = 8 << 20
+"""Octets that are thrown away after the last words: what a client may have under way before it hears them."""
 _of_thread = threading.local()
 _TCP_NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", 25)
 
@@ -48,11 +51,19 @@ def _read_buffer() -> memoryview:
 
 
 class Stream(asyncio.BufferedProtocol):
-    """One connection. ``receiver`` is told what happens; ``write`` sends."""
+    """One connection. ``receiver`` is told what happens; ``write`` sends.
+
+    ``linger``: seconds that ``close`` waits at most for the peer to have done, while what it still sends is
+    thrown away, up to ``LINGER_OCTETS``. A socket that is closed over unread octets is reset, and the peer loses
+    what was said last (RFC 9112, section 9.6).
+    """
 
     __slots__ = (
         "_buffer",
+        "_discarded",
         "_incoming",
+        "_linger",
+        "_lingering",
         "_outgoing",
         "closed",
         "failure",
@@ -63,7 +74,10 @@ class Stream(asyncio.BufferedProtocol):
         "transport",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, *, linger: float = 0.0) -> None:
+        self._linger = linger
+        self._lingering: asyncio.TimerHandle | None = None
+        self._discarded = 0
         self.receiver: Receiver
         self.transport: asyncio.Transport
         self.tls: ssl.SSLObject | None = None
@@ -97,6 +111,9 @@ class Stream(asyncio.BufferedProtocol):
     def buffer_updated(self, count: int) -> None:
         """Octets arrived."""
         if self.closed:
+            self._discarded += count
+            if self._discarded > LINGER_OCTETS:
+                self.transport.close()
             return
         if self.tls is None:
             self.receiver.received(bytes(self._buffer[:count]))
@@ -128,6 +145,8 @@ class Stream(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the receiver once."""
         self.closed = True
+        if self._lingering is not None:
+            self._lingering.cancel()
         self.receiver.lost(exc)
 
     def pause_writing(self) -> None:
@@ -186,7 +205,7 @@ class Stream(asyncio.BufferedProtocol):
         """A TLS error: send the alert, then hang up."""
         self._send_pending()
         self.closed = True
-        self.transport.close()
+        self._hang_up()
         self.failure = error
 
     def write(self, octets: bytes) -> None:
@@ -224,7 +243,22 @@ class Stream(asyncio.BufferedProtocol):
             except ssl.SSLError:
                 pass  # the peer's close_notify is not awaited
             self._send_pending()
-        self.transport.close()
+        self._hang_up()
+
+    def close_at_once(self) -> None:
+        """As ``close``, without waiting for the peer to have done."""
+        self._linger = 0.0
+        self.close()
+
+    def _hang_up(self) -> None:
+        """Say no more; hang up when the peer has done so, or has had its time."""
+        transport = self.transport
+        if not self._linger or transport.is_closing() or not transport.can_write_eof():
+            transport.close()
+            return
+        transport.write_eof()
+        transport.resume_reading()
+        self._lingering = asyncio.get_running_loop().call_later(self._linger, transport.close)
 
     def abort(self) -> None:
         """Hang up at once."""

@@ -85,7 +85,7 @@ class Conversation(Pipelines):
         if refusal is not None:
             if not self.direct:
                 self.stream.write(error_line(refusal, ""))
-            self.stream.close()
+            self.stream.close_at_once()  # it is not counted, so it may not stay
         elif self.direct:
             self.secured_at = self.server.now
             self.stream.start_tls(self.server.certificates.context, server=True)

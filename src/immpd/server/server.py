@@ -29,6 +29,8 @@ from .settings import Bounds
 
 SWEEP = 1.0
 BACKLOG = 1024
+LINGER = 2.0
+"""Seconds that a client gets to hear the last words, while what it still sends is thrown away."""
 _SHUTDOWN = Refused(Code.SHUTDOWN, "SHUTTING-DOWN", "The server is shutting down; come back later", 30)
 
 
@@ -64,7 +66,7 @@ class Server:
         """Accept connections at an address; ``direct``: TLS from the first octet. Returns what was bound."""
 
         def accept() -> Stream:
-            stream = Stream()
+            stream = Stream(linger=LINGER)
             stream.receiver = Conversation(self, stream, direct=direct)
             return stream
 
@@ -77,7 +79,7 @@ class Server:
         """The operator's socket, for this user and root only."""
 
         def accept() -> Stream:
-            stream = Stream()
+            stream = Stream(linger=LINGER)
             stream.receiver = _Operator(self, stream)
             return stream
 
