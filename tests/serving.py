@@ -164,17 +164,17 @@ class Serving:
         self.clock.advance(seconds)
         self.server.sweep()
 
-    async def add_account(self, name: str, *, secret: bool = True, h: bytes = H) -> Account:
+    async def add_account(self, name: str, *, secret: bool = True, h: bytes = H, rounds: int = ITERATIONS) -> Account:
         """An account ``name`` (at the first domain, or with its own @domain) whose password became ``h``."""
         address = name if "@" in name else f"{name}@{self.domain}"
         salt = self.services.desk.salt(address)
-        made = scram.verifier_from_h(h, salt, ITERATIONS)
+        made = scram.verifier_from_h(h, salt, rounds)
         await self.operator.call(
             AccountAdd(
                 address=parse_imid(address),
                 stored=made.stored_key,
                 server=made.server_key,
-                i=ITERATIONS,
+                i=rounds,
                 secret=h if secret else None,
             )
         )

@@ -7,10 +7,13 @@ import pytest
 from tests.server.quiet import conversation_of, nothing_left, until
 from tests.serving import ITERATIONS, Account, H, Talk
 
+from immpd.model.imid import parse_imid
 from immpd.net.certificates import server_end_point
 from immpd.protocol import scram
+from immpd.protocol.commands import AccountDisable
 from immpd.protocol.secret import secret_key
 from immpd.server.settings import Bounds
+from immpd.service.settings import Authentication
 
 pytestmark = pytest.mark.usefixtures("server")
 
@@ -186,6 +189,48 @@ async def test_a_server_first_says_the_same_of_both(account, talk):
         first = scram.decode_message(answer.text)
         said.append([(field[:2], len(field)) for field in first.split(b",")])
     assert said[0] == said[1]
+
+
+async def rounds_shown(talk: Talk, address: str) -> int:
+    """What both mechanisms say of the rounds, which is the same."""
+    challenge = await talk.ask(f"AUTH SECRET {address}")
+    exchange = scram.ClientExchange(address, scram.PLAIN, None, scram.new_nonce)
+    answer = await talk.ask(f"AUTH {scram.PLAIN} {scram.encode_message(exchange.first())}")
+    exchange.challenge(scram.decode_message(answer.text))
+    assert f"i={challenge.fields['i']}" in scram.decode_message(answer.text).decode()
+    return int(challenge.fields["i"])
+
+
+async def test_rounds_that_changed_do_not_tell_who_has_an_account(serve, talk):
+    """The setting was raised: accounts keep theirs until the next password, and unknown names show the same ones."""
+    server = await serve(authentication=Authentication(iterations=700_000))
+    one = await talk(on=server)
+    unknown = [f"nobody{number}@a.test" for number in range(200)]
+    assert {await rounds_shown(one, name) for name in unknown} == {700_000}  # no account at all
+    one = await talk(on=server)
+    for number in range(15):
+        await server.add_account(f"old{number}", rounds=600_000)
+    assert {await rounds_shown(one, name) for name in unknown} == {600_000}
+    one = await talk(on=server)
+    for number in range(5):
+        await server.add_account(f"new{number}", rounds=700_000)
+    shown = [await rounds_shown(one, name) for name in unknown]
+    assert set(shown) == {600_000, 700_000}
+    one = await talk(on=server)
+    assert [await rounds_shown(one, name) for name in unknown] == shown
+    assert await rounds_shown(one, "old3@a.test") == 600_000
+    assert await rounds_shown(one, "new3@a.test") == 700_000
+
+
+async def test_a_disabled_account_shows_what_it_showed(serve, talk):
+    server = await serve(authentication=Authentication(iterations=700_000))
+    await server.add_account("old", rounds=600_000)
+    await server.add_account("new", rounds=700_000)
+    for name in ("old", "new"):
+        await server.operator.call(AccountDisable(address=parse_imid(f"{name}@a.test")))
+    one = await talk(on=server)
+    assert await rounds_shown(one, "old@a.test") == 600_000
+    assert await rounds_shown(one, "new@a.test") == 700_000
 
 
 async def test_the_third_failure_closes(account, talk, server):

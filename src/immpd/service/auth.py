@@ -39,11 +39,21 @@ from immpd.protocol.scram import (
 )
 from immpd.protocol.secret import secret_matches
 from immpd.protocol.states import State
-from immpd.store.accounts import Account, ByAddress, SetVerifier, account_by_address, set_verifier
+from immpd.store.accounts import (
+    Account,
+    ByAddress,
+    Found,
+    LogIn,
+    SetVerifier,
+    account_by_address,
+    account_for_login,
+    set_verifier,
+)
+from immpd.store.units import Unit
 
 from .outcome import Outcome, Step
 from .ports import Clock, Randomness
-from .sealing import Sealer, SealError, account_salt
+from .sealing import Sealer, SealError, account_salt, place_of_unknown
 from .session import Session, handles
 
 NONCE_SECONDS = 60
@@ -67,6 +77,10 @@ class AuthDesk:
     def salt(self, address: str, device: str = "") -> bytes:
         """The salt of an account, the same whether it exists or not."""
         return account_salt(self.salt_key, address, device)
+
+    def lookup(self, address: str) -> Unit[Found]:
+        """Find an account and the rounds to show; a name that is none shows those of some account, always the same."""
+        return account_for_login(LogIn(address, place_of_unknown(self.salt_key, address)))
 
     def delay(self, address: str, peer: str) -> float:
         """Seconds that the next answer for this account and peer address has to wait."""
@@ -125,18 +139,19 @@ def begin_scram(session: Session, request: AuthScram | AuthScramPlus, _: Any) ->
     except (ScramError, ImidError) as error:
         raise Refused(Code.AUTH_FAILED, "AUTH-FAILED", str(error)) from None
 
-    def challenge(found: Account | None) -> replies.ScramChallenge:
-        account = _usable(found)
+    def challenge(found: Found) -> replies.ScramChallenge:
+        account = _usable(found.account)
+        rounds = found.rounds or services.authentication.iterations
         verifier = (
             Verifier(account.salt, account.iterations, account.stored_key, account.server_key)
             if account is not None
-            else unknown_verifier(services.desk.salt(address), services.authentication.iterations, services.random)
+            else unknown_verifier(services.desk.salt(address), rounds, services.random)
         )
         first = scram.server_first(verifier)
         session.exchange = Exchange(address, device, account, services.clock.monotonic() + NONCE_SECONDS, scram)
         return replies.ScramChallenge(data=encode_message(first))
 
-    return Step(account_by_address(ByAddress(address)), challenge)
+    return Step(services.desk.lookup(address), challenge)
 
 
 @handles(AuthSecret)
@@ -149,25 +164,24 @@ def begin_secret(session: Session, request: AuthSecret, _: Any) -> Outcome:
     device = _checked_device(request.device)
     address = _account_address(request.account)
 
-    def challenge(found: Account | None) -> replies.SecretChallenge:
-        account = _usable(found)
+    def challenge(found: Found) -> replies.SecretChallenge:
+        account = _usable(found.account)
         desk = services.desk
-        salt, rounds = desk.salt(address), services.authentication.iterations
+        salt = desk.salt(address) if account is None else account.salt
+        rounds = found.rounds or services.authentication.iterations
         h = services.random(32)
-        if account is not None:
-            salt, rounds = account.salt, account.iterations
-            if account.sealed:
-                try:
-                    h = desk.sealer.unseal(account.sealed, address, "", salt, rounds)
-                except SealError:
-                    pass  # an answer can no longer be right, and looks like a wrong password
+        if account is not None and account.sealed:
+            try:
+                h = desk.sealer.unseal(account.sealed, address, "", salt, rounds)
+            except SealError:
+                pass  # an answer can no longer be right, and looks like a wrong password
         n1 = UUID(bytes=services.random(16), version=4)
         n2 = services.clock.now() // 1000
         until = services.clock.monotonic() + NONCE_SECONDS
         session.exchange = Exchange(address, device, account, until, h=h, n1=n1, n2=n2)
         return replies.SecretChallenge(n1=str(n1), n2=n2, kda="pbkdf2-sha256", salt=b64encode(salt).decode(), i=rounds)
 
-    return Step(account_by_address(ByAddress(address)), challenge)
+    return Step(services.desk.lookup(address), challenge)
 
 
 @handles(AuthResponse)

@@ -49,6 +49,11 @@ def account_salt(server_key: bytes, account: str, device: str) -> bytes:
     return hmac.digest(server_key, _fields(b"immpd salt 1", account.encode(), device.encode()), "sha256")[:SALT_LENGTH]
 
 
+def place_of_unknown(server_key: bytes, account: str) -> bytes:
+    """Where a name stands among the salts of all accounts while it is no account's; nobody else can tell."""
+    return hmac.digest(server_key, _fields(b"immpd place 1", account.encode()), "sha256")[:SALT_LENGTH]
+
+
 class Sealer:
     """AES-256-GCM under the keys ``seal-<id>.key`` in ``folder``; the first is made if there is none.
 

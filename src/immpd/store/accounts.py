@@ -60,6 +60,21 @@ class ByAddress(msgspec.Struct, frozen=True):
     address: str
 
 
+class LogIn(msgspec.Struct, frozen=True):
+    """Arguments of ``account_for_login``; ``place``: 16 octets, where among the salts an unknown name stands."""
+
+    address: str
+    place: bytes
+
+
+class Found(msgspec.Struct, frozen=True):
+    """What a log-in begins with: the account, if there is one, and the rounds that are shown."""
+
+    account: Account | None
+    rounds: int | None
+    """Of the account; of an unknown name those of another account, None where there is none at all."""
+
+
 class ListAccounts(msgspec.Struct, frozen=True):
     """Arguments of ``list_accounts``: those of ``domain`` (None: all) whose address sorts after ``after``."""
 
@@ -168,6 +183,21 @@ def account_by_address(tx: Tx, args: ByAddress) -> Account | None:
     """The account of a canonical address, or None."""
     row = tx.one(f"SELECT {_COLUMNS} FROM account WHERE address = :address", {"address": args.address})
     return None if row is None else _account(row)
+
+
+@read_unit
+def account_for_login(tx: Tx, args: LogIn) -> Found:
+    """The account of a canonical address, and the rounds that its log-in shows; at one cost, account or not."""
+    row = tx.one(f"SELECT {_COLUMNS} FROM account WHERE address = :address", {"address": args.address})
+    near = tx.one(
+        "SELECT coalesce((SELECT iterations FROM account WHERE salt >= :place ORDER BY salt LIMIT 1),"
+        " (SELECT iterations FROM account ORDER BY salt LIMIT 1))",
+        {"place": args.place},
+    )
+    if row is None:
+        return Found(None, None if near is None else near[0])
+    account = _account(row)
+    return Found(account, account.iterations)
 
 
 @read_unit
