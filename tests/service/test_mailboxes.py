@@ -24,6 +24,7 @@ from immpd.protocol.commands import (
 )
 from immpd.protocol.errors import Refused
 from immpd.protocol.registry import Span
+from immpd.service.fetching import MAX_RENDERED
 from immpd.service.session import Services, Session
 
 
@@ -148,8 +149,6 @@ async def test_folders_are_made_with_their_parents_renamed_and_removed(alice):
         (MboxFetch(path=path("/inbox")), "NO-MESSAGE-NAMED"),
         (MboxFetch(path=path("/inbox#0197a2b4-7c3e-7d4a-8f00-1b2c3d4e5f60")), "NO-MESSAGE"),
         (MboxFetch(path=path("/inbox::*"), json=True, raw=True), "BAD-SWITCH"),
-        (MboxFetch(path=path("/inbox::*"), part=9), "NO-PART"),
-        (MboxFetch(path=path("/inbox::*"), range=Span(first=99)), "BAD-RANGE"),
         (MboxFlag(path=path("/inbox::*")), "NO-FLAG"),
         (MboxFlag(path=path("/inbox"), flags=(("READ", True),)), "NO-MESSAGE-NAMED"),
         (MboxFlag(path=path("/inbox::*"), flags=(("READ", True), ("read", False))), "BAD-FLAG"),
@@ -188,3 +187,27 @@ async def test_fetch_for_people_shows_who_and_what(alice):
     assert "250- From: alice@demo.test\n" in text
     assert "250- Subject: No. 4\n" in text
     assert "250- hello\n" in text
+
+
+@pytest.mark.parametrize(
+    ("form", "word"),
+    [({"part": 3}, "NO-PART"), ({"range": Span(first=9)}, "BAD-RANGE"), ({"mime": True}, "TOO-LARGE")],
+)
+async def test_what_cannot_be_shown_is_refused_by_id_and_left_out_by_filter(services, form, word):
+    """Two messages, of which one has what is asked for."""
+    alice = await account(services, "alice@demo.test")
+    small = [("a", b"12345", True), ("b", b"x", False)]
+    large = [("a", b"1234567890", True), ("b", bytes(MAX_RENDERED), False), ("c", b"x", False)]
+    for parts in (large, small):
+        await deliver(alice, "alice@demo.test", parts=parts)
+    fits, fails = (1, 0) if word != "TOO-LARGE" else (0, 1)
+    ids = [row.id for row in await index(alice, "/inbox")]
+    reply, octets = await answers(alice, MboxFetch(path=path("/inbox::*"), **form))
+    assert (reply.n, reply.skipped, reply.more) == (1, 1, None)
+    assert octets.count(ids[fits].encode()) >= 1
+    assert ids[fails].encode() not in octets
+    reply, _ = await answers(alice, MboxFetch(path=path("/inbox"), limit=1, **form))
+    assert (reply.n + (reply.skipped or 0), reply.more) == (1, "yes")
+    reply, _ = await answers(alice, MboxFetch(path=path(f"/inbox#{ids[fits]}"), **form))
+    assert (reply.n, reply.skipped) == (1, None)
+    assert await refusal(alice, MboxFetch(path=path(f"/inbox#{ids[fails]}"), **form)) == word

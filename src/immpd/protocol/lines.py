@@ -125,12 +125,12 @@ def _printer(
 def _printed(field: msgspec.structs.FieldInfo) -> str:
     """The expression that prints a field."""
     value = f"reply.{field.name}"
-    if field.type is int:
+    if typing.get_origin(field.type) is tuple:
+        return f"quote(items({value}))"
+    if field.type is int or int in typing.get_args(field.type):
         return f"str({value})"
     if field.type is bool:
         return f"('true' if {value} else 'false')"
-    if typing.get_origin(field.type) is tuple:
-        return f"quote(items({value}))"
     return f"quote({value})"
 
 

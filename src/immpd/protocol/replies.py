@@ -358,6 +358,8 @@ class Fetched(Reply, frozen=True, kw_only=True):
 
     CODE = Code.MESSAGES
     n: int = 0
+    skipped: int | None = None
+    """Messages of the filter that have not what was asked for."""
     more: str | None = None
 
 

@@ -2,7 +2,7 @@
 
 Rules: a block has at most 64 KiB; octets in files are read by the store's threads, block by block,
 as the client takes them; a message is marked read after its last block was written, never by PART or
-RANGE.
+RANGE; what a message that was named by id has not is refused, and skipped where a filter found it.
 """
 
 from base64 import b64encode
@@ -64,7 +64,7 @@ def blocks(head: bytes, octets: bytes, more: bool = False) -> list[bytes]:
 class _Fetch:
     """One MBOX FETCH while its messages go out."""
 
-    __slots__ = ("filter", "left", "place", "request", "sent", "session", "unread")
+    __slots__ = ("filter", "left", "place", "request", "sent", "session", "skipped", "unread")
 
     def __init__(self, session: Session, request: MboxFetch, place: Place) -> None:
         self.session = session
@@ -73,6 +73,7 @@ class _Fetch:
         self.filter = filter_of(request.path.filter)
         self.left = list(message_ids(request.path))
         self.sent = 0
+        self.skipped = 0
         self.unread: list[bytes] = []
         """Written and still to be marked as read."""
 
@@ -87,7 +88,7 @@ class _Fetch:
 
     def page(self, cursor: int | None) -> Outcome:
         limit = self.request.limit
-        wanted = PAGE_MESSAGES if limit is None else min(PAGE_MESSAGES, limit - self.sent)
+        wanted = PAGE_MESSAGES if limit is None else min(PAGE_MESSAGES, limit - self.sent - self.skipped)
         if wanted <= 0:
             return self.end(cursor)
         place = self.place
@@ -117,6 +118,12 @@ class _Fetch:
         request = self.request
         pieces: list[bytes] = []
         for at, stored in enumerate(messages):
+            against = self.reason_against(stored)
+            if against is not None:
+                if request.path.ids:
+                    raise against
+                self.skipped += 1
+                continue
             if stored.files is not None and not request.json:
                 return self.write_large(pieces, stored, messages[at + 1 :], then)
             pieces += self.pieces(stored)
@@ -136,6 +143,20 @@ class _Fetch:
             return _stream(self, stored, lambda: self.write(rest, then))
 
         return Page(pieces, stream) if pieces else stream()
+
+    def reason_against(self, stored: Stored) -> Refused | None:
+        """Why the message cannot be shown as asked, if it cannot."""
+        request = self.request
+        if request.part is not None or request.range is not None:
+            try:
+                for part in chosen(parts_of(stored.parts), request):
+                    bounds(part, request.range)
+            except Refused as error:
+                return error.with_traceback(None)
+        elif request.mime and stored.size > MAX_RENDERED and not is_whole_mail(parts_of(stored.parts)):
+            text = f"The message has {stored.size} octets; fetch it with +RAW, or its parts with PART"
+            return Refused(Code.LIMIT, "TOO-LARGE", text)
+        return None
 
     def written(self, stored: Stored) -> None:
         self.sent += 1
@@ -194,7 +215,7 @@ class _Fetch:
         return [b"250- " + octets + b"\n"]
 
     def end(self, cursor: int | None) -> replies.Fetched:
-        return replies.Fetched(n=self.sent, more="yes" if cursor is not None else None)
+        return replies.Fetched(n=self.sent, skipped=self.skipped or None, more="yes" if cursor is not None else None)
 
 
 @handles(MboxFetch)
@@ -218,6 +239,11 @@ def fetch(session: Session, request: MboxFetch, _: Any) -> Outcome:
 
 
 # --- octets of parts
+
+
+def is_whole_mail(parts: tuple[Part, ...]) -> bool:
+    """Whether it is one Internet mail, which is sent on as it came."""
+    return len(parts) == 1 and parts[0].type == "message/rfc822"
 
 
 def envelope_of(stored: Stored) -> Envelope:
@@ -286,7 +312,7 @@ async def _stream(running: _Fetch, stored: Stored, then: Callable[[], Outcome]) 
     parts = parts_of(stored.parts)
     name = uuid_text(stored.id)
     files = stored.file_names()
-    whole_mail = request.mime and len(parts) == 1 and parts[0].type == "message/rfc822"
+    whole_mail = request.mime and is_whole_mail(parts)
     if not (request.raw or request.part is not None or request.range is not None or whole_mail):
         return await _rendered(running, stored, parts, then)
     bodies = running.session.services.bodies
