@@ -15,7 +15,9 @@ from immpd.mime.incoming import (
     MAX_REFERENCES,
     READ_LIMIT,
     SUBJECT_LIMIT,
+    TEXT_LIMIT,
     ImportedHeaders,
+    Room,
     attachment_octets,
     attachments,
     part_text,
@@ -157,6 +159,15 @@ def test_a_body_moves_no_cursor() -> None:
     assert read_text(sample("forged")) == "line\ufffdsep \ufffd[31mred"
 
 
+def test_a_text_that_is_cut_keeps_its_characters() -> None:
+    """UTF-8 that ends in the middle of a character would pass for another character set."""
+    for before in range(4):
+        room = Room()
+        text = part_text("text/plain", b"x" * before + "\U0001f600".encode() * TEXT_LIMIT, room)
+        assert set(text[before:]) == {"\U0001f600"}
+        assert room.cut
+
+
 def test_part_text_follows_the_declared_type() -> None:
     assert part_text('text/plain; charset="iso-8859-5"', b"\xbf\xe0") == "Пр"
     assert part_text("Text/HTML", b"<b>x</b> y") == "x y"
@@ -269,6 +280,8 @@ BOMBS = {
     "file names": MIXED + (b"--b\nContent-Type: a/b" + b'; name*0="\\"' * 1000 + b"\n\nx\n") * 600,
     "attributes": b"Content-Type: text/html\n\n<a " + b" ".join(b"a%d" % n for n in range(60_000)) + b">",
     "a stack of formats": b"Content-Type: text/html\n\n<p>" + b"<b a=%d>" * 5000 + b"<p>x" * 5000,
+    "pages": b"Content-Type: multipart/mixed; boundary=b\n\n"
+    + (b"--b\nContent-Type: text/html\n\n" + b"<p>x" * 65_536) * 30,
     "digits": b"Content-Type: text/html\n\n&#" + b"9" * 10_000 + b";",
 }
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from immpd.mime.outgoing import render, render_text
+from immpd.mime.incoming import READ_LIMIT, TEXT_LIMIT
+from immpd.mime.outgoing import octets_shown, render, render_text
 from immpd.model.message import Envelope, Part
 
 ENVELOPE = Envelope(
@@ -208,3 +209,39 @@ def test_how_a_message_looks_to_a_person() -> None:
 def test_internet_mail_is_shown_as_its_text() -> None:
     parts, octets = message(("", "message/rfc822", b"Subject: x\n\ninside\n"))
     assert render_text(ENVELOPE, parts, octets.__getitem__).endswith("\nImportance: high\n\ninside\n")
+
+
+def test_of_a_large_message_the_beginning_is_shown_and_how_to_get_the_rest() -> None:
+    large = b"line\n" * 80_000
+    parts, octets = message(
+        ("", "text/plain", b"short\n"),
+        ("", "text/plain", large),
+        ("", "text/html", b"<p>x" * 10_000),
+        ("", "message/rfc822", b"\n\ninside\n"),
+        ("photo.jpg", "image/jpeg", b"x" * 2048),
+    )
+    asked: list[int] = []
+
+    def read(number: int) -> bytes:
+        asked.append(number)
+        return octets[number]
+
+    text = render_text(ENVELOPE, parts, read)
+    assert asked == [1, 2]  # there is no room for more
+    assert len(text) < TEXT_LIMIT + 1000
+    assert "\nshort\n\nline\nline\n" in text
+    assert text.endswith(
+        "\n\n[Not all of part 2 is shown; FETCH with PART 2 brings its 390.6 KiB]"
+        "\n\n[Not all of part 3 is shown; FETCH with PART 3 brings its 39.1 KiB]"
+        "\n\n[Not all of part 4 is shown; FETCH with PART 4 brings its 9 B]"
+        "\n\nParts:\n  5  photo.jpg  image/jpeg  2.0 KiB\n"
+    )
+
+
+def test_of_very_large_mails_no_more_is_looked_at_than_is_read() -> None:
+    mail = Part(1, "", "message/rfc822", READ_LIMIT)
+    parts = [mail, Part(2, "", "text/plain", 5), Part(3, "a", "text/plain", 1 << 40, part_class="attachment")]
+    assert octets_shown(parts) == {1: READ_LIMIT, 2: 0}
+    assert octets_shown([Part(1, "", "text/html", 1 << 40)]) == {1: TEXT_LIMIT}
+    text = render_text(ENVELOPE, parts, lambda _: b"\n\ninside\n")
+    assert "inside\n\n[Not all of part 2 is shown; FETCH with PART 2 brings its 5 B]" in text

@@ -61,6 +61,25 @@ async def test_small_messages_in_a_long_answer_take_turns_too(account, talk):
     assert len((await one.reply("long")).octets()) == 8 * 200_000 - seen + seen // (64 * 1024)
 
 
+async def test_hostile_mail_as_text_for_people_never_holds_up_others(server, account, talk):
+    """30 pages of HTML took 5 s in the loop; made beside it, others are answered meanwhile."""
+    alice = await account()
+    page = b"--b\nContent-Type: text/html\n\n" + b"<p>x" * 65_536
+    mail = b"Subject: x\nContent-Type: multipart/mixed; boundary=b\n\n" + page * 30
+    one, other = await talk(alice), await talk(alice)
+    one.send(
+        f"DELIVER TO {alice}\nDATA x TYPE message/rfc822 LENGTH {len(mail)} +CONTENT\n".encode() + mail + b"DONE\n"
+    )
+    assert [answer.code for answer in await one.replies(3)] == [270, 272, 273]
+    one.send("FETCH /inbox::*")
+    await until(lambda: conversation_of(server, one).pipelines)
+    assert (await other.ask("NOOP")).code == 200
+    assert conversation_of(server, one).pipelines  # it is still being made
+    answer = await one.reply()
+    assert answer.code == 250
+    assert answer.rows[-2].startswith("[Not all of part 1 is shown; FETCH with PART 1 brings its 7.5 MiB]")
+
+
 # --- back-pressure
 
 

@@ -24,7 +24,7 @@ from immpd.protocol.commands import (
 )
 from immpd.protocol.errors import Refused
 from immpd.protocol.registry import Span
-from immpd.service.fetching import MAX_RENDERED
+from immpd.service.rendering import MAX_RENDERED
 from immpd.service.session import Services, Session
 
 

@@ -7,6 +7,7 @@ started is stopped in the opposite order, also where a later step fails.
 import asyncio
 import os
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -64,6 +65,8 @@ async def opened(
         bodies = BodyFiles(folder / BODIES)
         stack.callback(bodies.close)
         await sweep(store, bodies)
+        rendering = ThreadPoolExecutor(1, "rendering")
+        stack.callback(rendering.shutdown)
         yield Services(
             store=store,
             bodies=bodies,
@@ -76,6 +79,7 @@ async def opened(
             authentication=configuration.authentication,
             desk=desk,
             log=log,
+            rendering=rendering,
         )
 
 

@@ -20,7 +20,7 @@ from email.utils import format_datetime, quote
 from typing import Final
 
 from immpd.mime.headers import is_commands_only, is_field_name
-from immpd.mime.incoming import READ_LIMIT, is_shown, media_type, part_text, read_text
+from immpd.mime.incoming import READ_LIMIT, TEXT_LIMIT, Room, is_shown, media_type, part_text, read_text
 from immpd.mime.structure import content_type, parameter
 from immpd.mime.text import clean_line, size_text
 from immpd.model.message import Envelope, Part
@@ -91,11 +91,27 @@ def render(
     return mail.as_bytes(policy=_WRITER)
 
 
+def octets_shown(parts: Sequence[Part]) -> dict[int, int]:
+    """Which parts ``render_text`` looks at, by id, and at how many of their octets: ``READ_LIMIT`` in all at most."""
+    left = READ_LIMIT
+    shown: dict[int, int] = {}
+    for part in parts:
+        if _is_read(part):
+            limit = READ_LIMIT if media_type(part.type) == "message/rfc822" else TEXT_LIMIT
+            shown[part.id] = min(part.length, limit, left)
+            left -= shown[part.id]
+    return shown
+
+
+def _is_read(part: Part) -> bool:
+    return part.part_class == "content" and (media_type(part.type) == "message/rfc822" or is_shown(part.type))
+
+
 def render_text(envelope: Envelope, parts: Sequence[Part], read_part: ReadPart) -> str:
     """How the message looks to a person in a terminal: header, empty line, text, list of attachments. Lines end in LF.
 
-    ``read_part`` may give only the first ``READ_LIMIT`` octets of a part, no more are looked at; it is called only for
-    content that is shown.
+    ``read_part`` is asked for what ``octets_shown`` says, and may give more. Where not all is shown, the text says how
+    to get it.
     """
     author = f" (on behalf of {envelope.author})" if envelope.author else ""
     head = [
@@ -110,13 +126,21 @@ def render_text(envelope: Envelope, parts: Sequence[Part], read_part: ReadPart) 
     lines = [clean_line(f"{name}: {value}") for name, value in head if value]
     shown: list[str] = []
     listed: list[str] = []
+    counts = octets_shown(parts)
+    room = Room()
     for part in parts:
-        if part.part_class == "content" and media_type(part.type) == "message/rfc822":
-            shown.append(read_text(read_part(part.id)))
-        elif part.part_class == "content" and is_shown(part.type):
-            shown.append(part_text(part.type, read_part(part.id)).strip("\n"))
-            if part.length > READ_LIMIT:
-                shown.append(f"[part {part.id} goes on: {size_text(part.length)} in all]")
+        if _is_read(part):
+            count = counts[part.id]
+            room.cut = count < part.length
+            if count and room.text:
+                octets = read_part(part.id)[:count]
+                is_mail = media_type(part.type) == "message/rfc822"
+                shown.append(read_text(octets, room) if is_mail else part_text(part.type, octets, room).strip("\n"))
+            elif count:
+                room.cut = True
+            if room.cut:
+                size = size_text(part.length)
+                shown.append(f"[Not all of part {part.id} is shown; FETCH with PART {part.id} brings its {size}]")
         else:
             name = clean_line(part.name) or "(no name)"
             listed.append(f"  {part.id}  {name}  {clean_line(part.type)}  {size_text(part.length)}")

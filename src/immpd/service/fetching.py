@@ -7,64 +7,49 @@ RANGE; what a message that was named by id has not is refused, and skipped where
 
 from base64 import b64encode
 from collections.abc import AsyncIterator, Callable
-from functools import lru_cache
 from typing import Any
 
 import msgspec
 
-from immpd.mime.outgoing import render, render_text
 from immpd.model.flags import Flag, flag_names
-from immpd.model.message import Envelope, FetchedMessage, FetchedPart, Part
+from immpd.model.message import FetchedMessage, FetchedPart, Part
 from immpd.protocol import replies
 from immpd.protocol.codes import Code
 from immpd.protocol.commands import MboxFetch
 from immpd.protocol.errors import Refused
 from immpd.protocol.registry import Span
-from immpd.protocol.text import clean
 from immpd.store.ids import uuid_text
 from immpd.store.messages import Fetched, FetchIds, FetchPage, Stored, fetch_ids, fetch_page
 
 from .access import Place, message_ids, with_folder
 from .messages import filter_of, from_position, mark_read
 from .outcome import Outcome, Page, Step
+from .rendering import (
+    AT_ONCE,
+    MAX_RENDERED,
+    blocks,
+    envelope_of,
+    inline_octets,
+    is_whole_mail,
+    parts_of,
+    rendered,
+    rendered_now,
+)
 from .session import Session, handles
 
-BLOCK = 64 * 1024
 PAGE_OCTETS = 256 * 1024
 PAGE_MESSAGES = 64
 IDS_AT_ONCE = 8
-MAX_RENDERED = 16 << 20
-"""Octets of a message that is rendered as a whole (+MIME of several parts, text for people)."""
 _READ = int(Flag.READ)
 _LINE_FOR_JSON = 16_000
 
-_decode_envelope = msgspec.json.Decoder(Envelope).decode
 _encode = msgspec.json.Encoder().encode
-
-
-@lru_cache(maxsize=1024)
-def parts_of(octets: bytes) -> tuple[Part, ...]:
-    """The parts that a message has."""
-    return msgspec.json.decode(octets, type=tuple[Part, ...])
-
-
-def blocks(head: bytes, octets: bytes, more: bool = False) -> list[bytes]:
-    """255 blocks with these octets; ``more`` says that the part goes on after them."""
-    size = len(octets)
-    if size <= BLOCK and not more:
-        return [b"255- %b %d\n%b\n" % (head, size, octets)]
-    pieces = []
-    for at in range(0, size, BLOCK):
-        piece = octets[at : at + BLOCK]
-        follows = more or at + BLOCK < size
-        pieces.append(b"255- %b %d%b\n%b\n" % (head, len(piece), b" more=1" if follows else b"", piece))
-    return pieces
 
 
 class _Fetch:
     """One MBOX FETCH while its messages go out."""
 
-    __slots__ = ("filter", "left", "place", "request", "sent", "session", "skipped", "unread")
+    __slots__ = ("filter", "left", "place", "rendering", "request", "sent", "session", "skipped", "unread")
 
     def __init__(self, session: Session, request: MboxFetch, place: Place) -> None:
         self.session = session
@@ -74,6 +59,8 @@ class _Fetch:
         self.left = list(message_ids(request.path))
         self.sent = 0
         self.skipped = 0
+        self.rendering = 0
+        """Octets of messages rendered in the loop since it was given up last."""
         self.unread: list[bytes] = []
         """Written and still to be marked as read."""
 
@@ -124,7 +111,7 @@ class _Fetch:
                     raise against
                 self.skipped += 1
                 continue
-            if stored.files is not None and not request.json:
+            if not request.json and (stored.files is not None or self.takes_long(stored)):
                 return self.write_large(pieces, stored, messages[at + 1 :], then)
             pieces += self.pieces(stored)
             self.written(stored)
@@ -136,13 +123,24 @@ class _Fetch:
     def write_large(
         self, pieces: list[bytes], stored: Stored, rest: list[Stored], then: Callable[[], Outcome]
     ) -> Outcome:
-        """A message with parts in files, between what is ready and the rest."""
+        """A message with parts in files, or one that takes long, between what is ready and the rest."""
 
         def stream() -> Outcome:
             self.written(stored)
             return _stream(self, stored, lambda: self.write(rest, then))
 
         return Page(pieces, stream) if pieces else stream()
+
+    def takes_long(self, stored: Stored) -> bool:
+        """Whether it is rendered, and too long to be so in the loop with those before it."""
+        request = self.request
+        if request.raw or request.part is not None or request.range is not None:
+            return False
+        self.rendering += stored.size
+        if self.rendering <= AT_ONCE:
+            return False
+        self.rendering = 0
+        return True
 
     def reason_against(self, stored: Stored) -> Refused | None:
         """Why the message cannot be shown as asked, if it cannot."""
@@ -177,10 +175,7 @@ class _Fetch:
         parts = parts_of(stored.parts)
         if request.json:
             return self.json(name, stored, parts)
-        if request.mime:
-            return blocks(f"{name} mime".encode(), _mime(stored, parts))
-        text = render_text(envelope_of(stored), parts, lambda number: inline_octets(stored, parts, number))
-        return [f"250- {clean(line.expandtabs())}\n".encode() for line in (*text.splitlines(), "")]
+        return rendered_now(stored, parts, request.mime)
 
     def raw(self, name: str, stored: Stored) -> list[bytes]:
         request = self.request
@@ -241,32 +236,6 @@ def fetch(session: Session, request: MboxFetch, _: Any) -> Outcome:
 # --- octets of parts
 
 
-def is_whole_mail(parts: tuple[Part, ...]) -> bool:
-    """Whether it is one Internet mail, which is sent on as it came."""
-    return len(parts) == 1 and parts[0].type == "message/rfc822"
-
-
-def envelope_of(stored: Stored) -> Envelope:
-    """The envelope, in the sender's own copy with BCC."""
-    envelope = _decode_envelope(stored.envelope)
-    if stored.private is not None:
-        envelope = msgspec.structs.replace(envelope, bcc=tuple(msgspec.json.decode(stored.private)["bcc"]))
-    return envelope
-
-
-def inline_octets(stored: Stored, parts: tuple[Part, ...], number: int) -> bytes:
-    """The octets of a part that lies in the store's row."""
-    files = stored.file_names()
-    at = 0
-    for part in parts:
-        if part.id in files:
-            continue
-        if part.id == number:
-            return (stored.octets or b"")[at : at + part.length]
-        at += part.length
-    raise Refused(Code.LIMIT, "TOO-LARGE", f"Part {number} is too large for this form; fetch it with PART {number}")
-
-
 def chosen(parts: tuple[Part, ...], request: MboxFetch) -> tuple[Part, ...]:
     """The parts that the request asks for; RANGE alone means the first."""
     if request.part is None:
@@ -302,10 +271,6 @@ def fetched_part(part: Part, octets: bytes | None) -> FetchedPart:
     return FetchedPart(part.id, part.name, part.type, part.length, part.part_class, encoding, data)
 
 
-def _mime(stored: Stored, parts: tuple[Part, ...]) -> bytes:
-    return render(envelope_of(stored), parts, lambda number: inline_octets(stored, parts, number))
-
-
 async def _stream(running: _Fetch, stored: Stored, then: Callable[[], Outcome]) -> Outcome:
     """A message with parts in files: block by block, each read when the client has taken the last."""
     request = running.request
@@ -314,7 +279,7 @@ async def _stream(running: _Fetch, stored: Stored, then: Callable[[], Outcome]) 
     files = stored.file_names()
     whole_mail = request.mime and is_whole_mail(parts)
     if not (request.raw or request.part is not None or request.range is not None or whole_mail):
-        return await _rendered(running, stored, parts, then)
+        return Page(await rendered(running.session.services, stored, parts, request.mime), then)
     bodies = running.session.services.bodies
 
     async def pieces() -> AsyncIterator[list[bytes]]:
@@ -337,23 +302,3 @@ async def _stream(running: _Fetch, stored: Stored, then: Callable[[], Outcome]) 
             return then()
 
     return await following()
-
-
-async def _rendered(running: _Fetch, stored: Stored, parts: tuple[Part, ...], then: Callable[[], Outcome]) -> Outcome:
-    if stored.size > MAX_RENDERED:
-        text = f"The message has {stored.size} octets; fetch it with +RAW, or its parts with PART"
-        raise Refused(Code.LIMIT, "TOO-LARGE", text)
-    files = stored.file_names()
-    bodies = running.session.services.bodies
-    octets = {number: b"".join([piece async for piece in bodies.blocks(file)]) for number, file in files.items()}
-
-    def read(number: int) -> bytes:
-        return octets[number] if number in octets else inline_octets(stored, parts, number)
-
-    envelope = envelope_of(stored)
-    if running.request.mime:
-        pieces = blocks(f"{uuid_text(stored.id)} mime".encode(), render(envelope, parts, read))
-    else:
-        text = render_text(envelope, parts, read)
-        pieces = [f"250- {clean(line.expandtabs())}\n".encode() for line in (*text.splitlines(), "")]
-    return Page(pieces, then)

@@ -7,6 +7,7 @@ place (docs/protocol.md, "Sessions").
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -49,6 +50,8 @@ class Services(msgspec.Struct, kw_only=True, gc=False):
     authentication: Authentication
     desk: "AuthDesk"
     log: Log
+    rendering: Executor
+    """One thread for what would hold up the loop."""
     recipients: dict[str, "Recipient"] = {}
     """What was found of plain addresses lately; whoever disables an account takes it out."""
     enders: dict[str, dict[int, Callable[[Refused], None]]] = {}
