@@ -67,6 +67,13 @@ class ManualClock:
         self._slept.set()
         await future
 
+    async def wait(self, future: "asyncio.Future[None]", seconds: float | None) -> None:
+        """Until the future is done, or the test has advanced the clock so far."""
+        if seconds is not None:
+            self._sleepers.append((self._monotonic + seconds, seconds, future))
+            self._slept.set()
+        await future
+
     def advance(self, seconds: float) -> None:
         """Let time pass; who slept so long wakes up."""
         self._monotonic += seconds

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tests.protocol.making import any_texts, lines_of, map_texts
 
 from immpd.model.message import IndexRow
+from immpd.model.notification import Action, NotificationRow
 from immpd.protocol import replies as r
 from immpd.protocol.codes import Code
 from immpd.protocol.lines import Line, Words
@@ -24,6 +25,10 @@ REPLIES = sorted(
 )
 _tokens = st.from_regex(r"[A-Z0-9\-.]{1,8}", fullmatch=True)
 _decoded = any_texts.map(lambda text: text.encode(errors="replace").decode())
+
+
+_JSON = (IndexRow, NotificationRow, Action)
+"""Rows of JSON: what a person wrote comes as UTF-8."""
 
 
 def values_of(hint: Any, texts: st.SearchStrategy[str]) -> st.SearchStrategy[Any]:
@@ -42,7 +47,7 @@ def values_of(hint: Any, texts: st.SearchStrategy[str]) -> st.SearchStrategy[Any
             return st.lists(_tokens, max_size=3).map(tuple)
         return st.lists(values_of(item, texts), max_size=3).map(tuple)
     if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
-        return structs_of(hint, _decoded if hint is IndexRow else texts)
+        return structs_of(hint, _decoded if hint in _JSON else texts)
     kinds = typing.get_args(hint)
     assert type(None) in kinds, hint
     return st.none() | values_of(kinds[0], texts)
@@ -81,7 +86,7 @@ def test_every_reply_round_trips_and_forges_nothing(kind: type[Reply], data: st.
     if kind is not r.SecretChallenge:
         assert [line.more for _, line in lines] == [True] * (len(lines) - 1) + [False]
     expected = map_texts(reply, clean)
-    if isinstance(reply, r.IndexPage):
+    if isinstance(reply, (r.IndexPage, r.Notifications)):
         expected = msgspec.structs.replace(expected, rows=map_texts(reply.rows, _in_rows))
     assert decoded(kind, octets) == expected
 

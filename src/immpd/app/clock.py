@@ -18,3 +18,11 @@ class SystemClock:
     async def sleep(self, seconds: float) -> None:
         """Come back after so many seconds."""
         await asyncio.sleep(seconds)
+
+    async def wait(self, future: "asyncio.Future[None]", seconds: float | None) -> None:
+        """Come back when the future is done, or after so many seconds; None: only when it is done."""
+        try:
+            async with asyncio.timeout(seconds):
+                await future
+        except TimeoutError:
+            pass

@@ -21,17 +21,23 @@ import immpd.service.delivery
 import immpd.service.fetching
 import immpd.service.mailboxes
 import immpd.service.messages
+import immpd.service.notifications
+import immpd.service.permissions
+import immpd.service.pushing
 import immpd.service.sending
 import immpd.service.watching  # noqa: F401 - these imports register the handlers
 from immpd.bus import LocalBus
 from immpd.net.certificates import CertificateFiles, Certificates, ensure_self_signed
 from immpd.protocol.states import State
 from immpd.server.server import Address, Server
+from immpd.service.alarm import Alarm
 from immpd.service.auth import AuthDesk
 from immpd.service.ids import IdMaker
+from immpd.service.pacing import Pace
 from immpd.service.ports import Clock, Log
 from immpd.service.sealing import Sealer, load_or_make_key
 from immpd.service.session import Services, Session
+from immpd.service.timers import keep_time
 from immpd.store.bodies import BodyFiles, sweep
 from immpd.store.sqlite.engine import open_sqlite
 
@@ -78,6 +84,8 @@ async def opened(
             limits=configuration.limits,
             authentication=configuration.authentication,
             desk=desk,
+            pace=Pace(clock),
+            alarm=Alarm(clock),
             log=log,
             rendering=rendering,
         )
@@ -130,8 +138,8 @@ async def start(folder: Path, configuration: Configuration, log: Log, clock: Clo
         stack.callback(socket.unlink, missing_ok=True)
         listen = await _listen(server, configuration.listen, direct=False)
         listen_tls = await _listen(server, configuration.listen_tls, direct=True)
-        housekeeping = asyncio.create_task(keep_house(services))
-        stack.push_async_callback(_end, housekeeping)
+        for work in (keep_house, keep_time):
+            stack.push_async_callback(_end, asyncio.create_task(work(services)))
         return Running(server, services, certificates, listen, listen_tls, stack.pop_all())
     raise AssertionError("a stack swallows nothing")
 

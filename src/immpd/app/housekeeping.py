@@ -14,12 +14,15 @@ from immpd.store.accounts import ListAccounts, list_accounts
 from immpd.store.bodies import unlink_doomed
 from immpd.store.changes import ForgetChanges, ForgetRetryKeys, forget_changes, forget_retry_keys
 from immpd.store.filing import ExpireTrash, expire_trash
+from immpd.store.notifications import ForgetNotifications, forget_notifications
 
 DAY = 24 * 3600
 TRASH_DAYS = 30
 """How long deleted messages can be taken back (docs/protocol.md, "Mailboxes")."""
 RETRY_KEY_DAYS = 30
 """How long the same message sent again is known (docs/protocol.md, "Messages")."""
+NOTIFICATION_DAYS = 30
+"""How long a sender can ask what became of a notification (docs/protocol.md, "Notifications")."""
 KEPT_CHANGES = 20_000
 """Changes of a mailbox that a client may have slept through; past them it lists again."""
 _PAGE = 200
@@ -66,7 +69,15 @@ async def drop_changes(services: Services) -> None:
         after = accounts[-1].address
 
 
+async def drop_notifications(services: Services) -> None:
+    """Forget notifications that ended 30 days ago."""
+    before = services.clock.now() - NOTIFICATION_DAYS * DAY * 1000
+    while await services.store.write(forget_notifications(ForgetNotifications(before))):
+        pass
+
+
 CHORES = (
+    Chore("drop notifications", 3600, drop_notifications),
     Chore("unlink files", 60, unlink_files),
     Chore("empty trash", 900, empty_trash),
     Chore("drop retry keys", DAY, drop_retry_keys),

@@ -10,11 +10,13 @@ the server only what is taken from them.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from uuid import UUID
 
 from immpd.model.imid import Imid
 from immpd.model.message import FetchedMessage, IndexRow
+from immpd.model.notification import Action
 from immpd.net.fingerprints import FirstSight, KnownPeers
 from immpd.protocol import replies as r
 from immpd.protocol.connection import Block
@@ -26,6 +28,7 @@ from .client import PathLike, Secret
 from .composing import Attachment, Recipients
 from .connecting import open_client
 from .events import Event
+from .notifying import Id
 
 __all__ = ["Client", "connect"]
 
@@ -266,6 +269,119 @@ class Client:
         Raises ``immpd.protocol.scram.ScramError`` where the password has characters that none can have.
         """
         return self._thread.run(self._client.change_password(new))
+
+    def push(
+        self,
+        to: Recipients,
+        title: str = "",
+        text: str = "",
+        *,
+        actions: Iterable[Action] = (),
+        icon: str = "",
+        level: str | None = None,
+        ttl: int | None = None,
+        at: datetime | None = None,
+        tag: str | None = None,
+        id: Id | None = None,
+        token: str | None = None,
+    ) -> r.Delivered:
+        """Notify people: PUSH. ``ttl`` in seconds; ``at``: not before; ``tag`` replaces what has the same tag.
+
+        With ``actions`` or ``icon`` it is a card, and an answer comes back as an ``answer`` event of ``watch`` and
+        in ``push_status``. The reply's ``id`` is the push; the same ``id`` again replaces it. Refused is raised
+        where nobody gets it.
+        """
+        return self._thread.run(
+            self._client.push(
+                to, title, text, actions=actions, icon=icon, level=level, ttl=ttl, at=at, tag=tag, id=id, token=token
+            )
+        )
+
+    def notifications(
+        self, *, after: Id | None = None, limit: int | None = None, ended: bool = False
+    ) -> r.Notifications:
+        """Notifications that wait for an answer, the newest first; with ``ended`` all that are kept: PUSH LIST."""
+        return self._thread.run(self._client.notifications(after=after, limit=limit, ended=ended))
+
+    def notification(self, id: Id) -> r.Notifications:
+        """One notification as a row: PUSH SHOW."""
+        return self._thread.run(self._client.notification(id))
+
+    def answer(self, id: Id, action: str) -> r.Ok:
+        """Press a notification's button, once: PUSH ANSWER."""
+        return self._thread.run(self._client.answer(id, action))
+
+    def dismiss(self, id: Id) -> r.Ok:
+        """Clear a notification on all devices: PUSH DISMISS."""
+        return self._thread.run(self._client.dismiss(id))
+
+    def retract(self, id: Id) -> r.Ok:
+        """Take a push of one's own back where nobody answered it: PUSH RETRACT."""
+        return self._thread.run(self._client.retract(id))
+
+    def push_status(self, id: Id) -> tuple[r.PushStatusRow, ...]:
+        """What became of a push of one's own, a row a recipient: PUSH STATUS."""
+        return self._thread.run(self._client.push_status(id))
+
+    def allow_push(self, origin: str, level: str | None = None) -> r.Ok:
+        """Let a domain or sender notify you, no more urgently than ``level``: PUSH ALLOW."""
+        return self._thread.run(self._client.allow_push(origin, level))
+
+    def deny_push(self, origin: str) -> r.Ok:
+        """Refuse a domain or sender: PUSH DENY."""
+        return self._thread.run(self._client.deny_push(origin))
+
+    def forget_push(self, origin: str) -> r.Ok:
+        """Take that decision back: PUSH FORGET."""
+        return self._thread.run(self._client.forget_push(origin))
+
+    def push_origins(self) -> tuple[r.OriginRow, ...]:
+        """Whom you allowed or denied: PUSH ORIGINS."""
+        return self._thread.run(self._client.push_origins())
+
+    def add_push_token(self, name: str, *, level: str | None = None, every: int | None = None) -> str:
+        """A secret that may notify you and nothing else, shown this once: PUSH TOKEN ADD."""
+        return self._thread.run(self._client.add_push_token(name, level=level, every=every))
+
+    def push_tokens(self) -> tuple[r.TokenRow, ...]:
+        """Your tokens: PUSH TOKEN LIST."""
+        return self._thread.run(self._client.push_tokens())
+
+    def remove_push_token(self, name: str) -> r.Ok:
+        """It can do nothing from now on: PUSH TOKEN REMOVE."""
+        return self._thread.run(self._client.remove_push_token(name))
+
+    def add_grant(self, *, domain: str | None = None, uses: int | None = None, until: datetime | None = None) -> str:
+        """An address to hand to a site that shall notify you a few times: GRANT ADD."""
+        return self._thread.run(self._client.add_grant(domain=domain, uses=uses, until=until))
+
+    def grants(self) -> tuple[r.GrantRow, ...]:
+        """Those that can still be used: GRANT LIST."""
+        return self._thread.run(self._client.grants())
+
+    def remove_grant(self, address: str | Imid) -> r.Ok:
+        """It opens nothing any more: GRANT REMOVE."""
+        return self._thread.run(self._client.remove_grant(address))
+
+    def requests(self) -> tuple[r.RequestRow, ...]:
+        """Strangers that ask to notify you: REQUEST LIST."""
+        return self._thread.run(self._client.requests())
+
+    def accept_request(self, id: Id) -> r.Ok:
+        """Let a stranger's domain notify you: REQUEST ACCEPT."""
+        return self._thread.run(self._client.accept_request(id))
+
+    def decline_request(self, id: Id) -> r.Ok:
+        """Refuse a stranger's domain: REQUEST DECLINE."""
+        return self._thread.run(self._client.decline_request(id))
+
+    def settings(self) -> dict[str, str]:
+        """What you set for your account: SET GLOBAL."""
+        return self._thread.run(self._client.settings())
+
+    def set_setting(self, name: str, value: str) -> r.Settings:
+        """Set something for your account; an empty value takes it back: SET GLOBAL."""
+        return self._thread.run(self._client.set_setting(name, value))
 
 
 @contextmanager

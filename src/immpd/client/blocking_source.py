@@ -1,4 +1,6 @@
-"""Makes blocking.py from client.py: ``python -m immpd.client.blocking_source --write``, then ``ruff format``.
+"""Makes blocking.py: ``python -m immpd.client.blocking_source --write``, then ``ruff format``.
+
+Its source is client.py with the files of the classes that Client is made of.
 
 Rules: every public method of ``Client``, and ``connect``'s parameters, appear with their own types and
 words; a test fails where blocking.py is older than client.py.
@@ -24,11 +26,13 @@ the server only what is taken from them.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from uuid import UUID
 
 from immpd.model.imid import Imid
 from immpd.model.message import FetchedMessage, IndexRow
+from immpd.model.notification import Action
 from immpd.net.fingerprints import FirstSight, KnownPeers
 from immpd.protocol import replies as r
 from immpd.protocol.connection import Block
@@ -40,6 +44,7 @@ from .client import PathLike, Secret
 from .composing import Attachment, Recipients
 from .connecting import open_client
 from .events import Event
+from .notifying import Id
 
 __all__ = ["Client", "connect"]
 
@@ -89,11 +94,12 @@ _OWN = frozenset({"logged_in"})
 
 def source(folder: Path) -> str:
     """The text of blocking.py (not yet formatted) for the client.py and connecting.py in ``folder``."""
-    client = _find(folder / "client.py", ast.ClassDef, "Client")
+    halves = [_find(folder / f"{name.lower()}.py", ast.ClassDef, name) for name in ("Client", "Notifying")]
     opening = _find(folder / "connecting.py", ast.AsyncFunctionDef, "open_client")
     methods = [
         _method(node)
-        for node in client.body
+        for half in halves
+        for node in half.body
         if isinstance(node, ast.AsyncFunctionDef) and not node.name.startswith("_") and node.name not in _OWN
     ]
     head = f"@contextmanager\ndef connect({ast.unparse(opening.args)}) -> Iterator[Client]:"

@@ -7,13 +7,14 @@ and ``cursor`` are always there (docs/protocol.md, "WATCH").
 import msgspec
 
 from immpd.model.message import Importance, IndexRow
+from immpd.model.notification import Action
 
 
 class Event(msgspec.Struct, frozen=True, omit_defaults=True, rename="kebab"):
     """Something that happened in the mailbox; ``cursor`` is what ACK confirms.
 
     ``event`` is watching, mail, copied, flags, moved, gone, folder-created, folder-renamed,
-    folder-removed, resync, alive, or one of a later version.
+    folder-removed, notification, notification-cleared, answer, resync, alive, or one of a later version.
     """
 
     cursor: str
@@ -36,6 +37,27 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True, rename="kebab"):
     importance: Importance = "normal"
     verified: bool = False
     author: str = ""
+    push: str = ""
+    """Of notification and answer: the ID that the sender gave it."""
+    origin: str = ""
+    title: str = ""
+    level: str = ""
+    why: str = ""
+    """Of a notification: what let it in; of notification-cleared: how it ended."""
+    type: str = ""
+    length: int = 0
+    body: str = ""
+    icon: str = ""
+    actions: tuple[Action, ...] = ()
+    created: str = ""
+    expires: str = ""
+    status: str = ""
+    again: int = 0
+    by: str = ""
+    """Of an answer: who gave it."""
+    action: str = ""
+    """Of an answer: the id of the action that was chosen."""
+    at: str = ""
 
     @property
     def row(self) -> IndexRow | None:

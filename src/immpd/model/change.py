@@ -9,7 +9,11 @@ from typing import Literal
 
 import msgspec
 
-ChangeKind = Literal["new", "copied", "flags", "moved", "gone", "created", "renamed", "removed"]
+ChangeKind = Literal[
+    "new", "copied", "flags", "moved", "gone", "created", "renamed", "removed", "notified", "cleared", "answered"
+]
+NOTICES = frozenset({"notified", "cleared", "answered"})
+"""Those about notifications: they lie in no folder."""
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -18,7 +22,9 @@ class Change(msgspec.Struct, frozen=True):
     ``new``: a message came into ``folder`` (delivery, PUT, copy from another mailbox);
     ``copied``: a message of the mailbox now lies in ``folder`` too; ``flags``: its flags are now
     these; ``moved``: it went from ``origin`` to ``folder``; ``gone``: it is no longer in ``folder``;
-    ``created``, ``renamed``, ``removed``: the folder ``path`` itself (renamed: it was ``old_path``).
+    ``created``, ``renamed``, ``removed``: the folder ``path`` itself (renamed: it was ``old_path``);
+    ``notified``, ``cleared``: a notification of the mailbox is shown, or has ended; ``answered``: one
+    that the mailbox's person sent was answered.
     """
 
     kind: ChangeKind
@@ -40,3 +46,5 @@ class Change(msgspec.Struct, frozen=True):
     """Of a rename: its path before."""
     folders: tuple[int, ...] = ()
     """Of flags: every folder the message lies in."""
+    details: bytes = b""
+    """Of ``cleared`` and ``answered``: what else watchers are told, a JSON object."""

@@ -121,7 +121,7 @@ class Imid(msgspec.Struct, frozen=True, eq=False, dict=True, omit_defaults=True)
 
     @property
     def grant(self) -> str | None:
-        """The code, in lower case, of a one-time grant (`alice+g-code@a.com`, docs/protocol.md, "Push")."""
+        """The code, in lower case, of a one-time grant (`alice+g-code@a.com`, docs/protocol.md, "Who may push")."""
         if self.folder is None or not self.folder.lower().startswith(_GRANT):
             return None
         return self.folder.lower().removeprefix(_GRANT)

@@ -40,6 +40,13 @@ class Code(IntEnum):
     STORED = 251, "A message was put into a mailbox"
     BLOCK = 255, "Octets of a message part follow", False
     EVENT = 260, "Something happened (rows), or the watch has ended"
+    NOTIFICATION = 261, "A notification (rows), or the end of them"
+    PUSH_STATUS = 262, "What became of a notification at each recipient (rows), or the end of them"
+    GRANT = 263, "A grant (rows), or the end of them"
+    REQUEST = 264, "A stranger that waits (rows), or the end of them"
+    TOKEN = 265, "A push token (rows), or the end of them"
+    ORIGIN = 266, "A sender that was approved or declined (rows), or the end of them"
+    SETTING = 267, "A setting of the account (rows), or the end of them"
     OPENED = 270, "A message is open: DATA, then DONE"
     READY = 271, "The part is awaited or being read", False
     PART = 272, "The part is complete"

@@ -210,7 +210,8 @@ async def answer(session: Session, request: AuthResponse, _: Any) -> Outcome:
     def confirmed(account: Account | None) -> replies.Authenticated:
         # Between challenge and answer the account may have been disabled, or got another password.
         if not good or _usable(account) is None or account != exchange.account:
-            raise _failed(session, exchange)
+            services.desk.failed(exchange.address, session.peer)
+            raise failed_attempt(session, exchange.address)
         services.desk.succeeded(exchange.address, session.peer)
         session.account = account
         session.device = exchange.device
@@ -222,12 +223,11 @@ async def answer(session: Session, request: AuthResponse, _: Any) -> Outcome:
     return Step(account_by_address(ByAddress(exchange.address)), confirmed)
 
 
-def _failed(session: Session, exchange: Exchange) -> Refused:
-    """Remember the failure; what is said of it is the same whatever was wrong."""
+def failed_attempt(session: Session, name: str) -> Refused:
+    """Count the failure; what is said of it is the same whatever was wrong."""
     services = session.services
-    services.desk.failed(exchange.address, session.peer)
     session.failures += 1
-    services.log.warning("login refused", account=exchange.address, peer=session.peer)
+    services.log.warning("login refused", account=name, peer=session.peer)
     if session.failures >= services.authentication.attempts:
         return Refused(Code.ATTEMPTS, "TOO-MANY-ATTEMPTS", "Too many failed attempts; good-bye")
     return Refused(Code.AUTH_FAILED, "AUTH-FAILED", "The account or the password is wrong")

@@ -71,6 +71,29 @@ def content_of(
         imported = read_headers(drafts[0].octets if drafts[0].octets is not None else drafts[0].head)
     now = session.services.clock.now()
     envelope = _envelope(session, request, headers, imported, now)
+    return envelope, delivery_of(
+        envelope,
+        parts,
+        size,
+        inline[0] if len(inline) == 1 else b"".join(inline),
+        [part.digest for part in drafts],
+        targets_of(envelope),
+        now,
+        tuple(files),
+    )
+
+
+def delivery_of(
+    envelope: Envelope,
+    parts: list[Part],
+    size: int,
+    octets: bytes,
+    digests: list[bytes],
+    targets: tuple[Target, ...],
+    now: int,
+    files: tuple[BodyFile, ...] = (),
+) -> Delivery:
+    """The delivery of a message whose parts have these SHA-256 ``digests``; ``now`` in milliseconds UTC."""
     row = _RowStart(
         envelope.from_,
         envelope.to,
@@ -85,19 +108,19 @@ def content_of(
     )
     said = _encode(parts)
     # What makes two messages with the same ID the same: subject and parts, octet for octet.
-    digest = hashlib.sha256(b"".join([envelope.subject.encode(), b"\0", said, *[part.digest for part in drafts]]))
-    return envelope, Delivery(
+    digest = hashlib.sha256(b"".join([envelope.subject.encode(), b"\0", said, *digests]))
+    return Delivery(
         sender=envelope.from_,
         sent=now,
         size=size,
         row=_encode(row)[:-1],
         parts=said,
         envelope=_encode(envelope),
-        octets=inline[0] if len(inline) == 1 else b"".join(inline),
+        octets=octets,
         digest=digest.digest(),
-        targets=targets_of(envelope),
+        targets=targets,
         now=now,
-        files=tuple(files),
+        files=files,
     )
 
 

@@ -36,7 +36,7 @@ def _cancelled() -> Refused:
 
 def too_large(limit: int) -> Refused:
     """The refusal of a part or message with too many octets."""
-    return Refused(Code.LIMIT, "TOO-LARGE", f"At most {limit} octets are taken here")
+    return Refused(Code.LIMIT, "TOO-LARGE", f"A message has at most {limit} octets here")
 
 
 class PartDraft:

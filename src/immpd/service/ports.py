@@ -1,5 +1,6 @@
 """All that the service asks of the outside: time, randomness, a log. Filled by app, and by tests."""
 
+import asyncio
 from typing import Any, Protocol
 
 
@@ -14,6 +15,9 @@ class Clock(Protocol):
 
     async def sleep(self, seconds: float) -> None:
         """Come back after so many seconds."""
+
+    async def wait(self, future: "asyncio.Future[None]", seconds: float | None) -> None:
+        """Come back when the future is done, or after so many seconds; None: only when it is done."""
 
 
 class Randomness(Protocol):

@@ -19,6 +19,7 @@ from immpd.protocol.registry import Request
 from immpd.protocol.replies import Capabilities, Reply
 from immpd.protocol.states import State
 from immpd.store import errors as store_errors
+from immpd.store import notifications, permissions
 from immpd.store.contract import Store
 
 from .ids import IdMaker
@@ -30,8 +31,10 @@ if TYPE_CHECKING:
     from immpd.store.accounts import Account, Recipient
     from immpd.store.bodies import BodyFiles
 
+    from .alarm import Alarm
     from .auth import AuthDesk, Exchange
     from .drafts import Drafts
+    from .pacing import Pace
 
 R = TypeVar("R", bound=Reply)
 
@@ -49,6 +52,8 @@ class Services(msgspec.Struct, kw_only=True, gc=False):
     limits: Limits
     authentication: Authentication
     desk: "AuthDesk"
+    pace: "Pace"
+    alarm: "Alarm"
     log: Log
     rendering: Executor
     """One thread for what would hold up the loop."""
@@ -215,6 +220,18 @@ _STORE_WORDS: tuple[tuple[type[BaseException], Code, str, str, int | None], ...]
         None,
     ),
     (store_errors.StateConflict, Code.CONFLICT, "STATE-CHANGED", "It changed since that state", None),
+    (notifications.Ended, Code.CONFLICT, "ENDED", "It has been answered or has ended", None),
+    (
+        notifications.NoNotification,
+        Code.NOT_FOUND,
+        "NO-NOTIFICATION",
+        "There is no such notification; PUSH LIST shows them",
+        None,
+    ),
+    (notifications.NoAction, Code.NOT_FOUND, "NO-ACTION", "It has no such button to answer; PUSH SHOW tells", None),
+    (permissions.NothingNamed, Code.NOT_FOUND, "NOTHING-NAMED", "There is nothing of that name here", None),
+    (permissions.NameTaken, Code.CONFLICT, "EXISTS", "There is one of that name already", None),
+    (permissions.TooMany, Code.LIMIT, "TOO-MANY", "There are as many as there may be; remove some", None),
     (store_errors.TooMuch, Code.LIMIT, "TOO-MUCH", "Too many messages at once; name fewer", None),
 )
 

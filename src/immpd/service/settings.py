@@ -11,6 +11,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     max_message: Annotated[int, msgspec.Meta(ge=65_536, description="octets in all parts of a message")] = 1 << 28
     max_recipients: Annotated[int, msgspec.Meta(ge=1, le=250, description="recipients of one message")] = 100
     max_parts: Annotated[int, msgspec.Meta(ge=1, le=1000, description="parts of one message")] = 200
+    max_notification: Annotated[int, msgspec.Meta(ge=1024, le=262_144, description="octets of a notification")] = 65_536
+    pushes_per_minute: Annotated[int, msgspec.Meta(ge=1, description="notifications that an account may send")] = 600
+    token_pushes_per_minute: Annotated[int, msgspec.Meta(ge=1, description="notifications that a token may send")] = 60
     max_folders: Annotated[int, msgspec.Meta(ge=10, description="folders of one mailbox")] = 1000
     message_idle: Annotated[
         int, msgspec.Meta(ge=10, description="seconds until an open message that nothing is added to is dropped")

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from immpd.model.change import Change
+from immpd.model.change import NOTICES, Change
 from immpd.model.flags import flag_names
 from immpd.model.imid import folder_key
 from immpd.protocol import replies
@@ -22,14 +22,17 @@ from immpd.store.errors import StateGone
 from immpd.store.ids import uuid_text
 from immpd.store.mailboxes import ByMailbox, Folder, ListFolders, MailboxRow, folders, mailbox_row
 from immpd.store.messages import IndexSeqs, index_seqs
+from immpd.store.notifications import ByIds, Notification, by_ids
 
 from .access import folder_of, mailbox_of, read_state, state_text
+from .notifications import row_json
 from .outcome import Outcome, Page, Step, Wait
 from .session import Session, handles, on_arrival, refusal_of
 
 SPAN = 200
 MAX_NAME = 64
 _ARRIVALS = ("new", "copied")
+_WITH_ROWS = (*_ARRIVALS, "notified")
 _EVENTS = {
     "new": "mail",
     "copied": "copied",
@@ -39,6 +42,9 @@ _EVENTS = {
     "created": "folder-created",
     "renamed": "folder-renamed",
     "removed": "folder-removed",
+    "notified": "notification",
+    "cleared": "notification-cleared",
+    "answered": "answer",
 }
 
 
@@ -122,7 +128,10 @@ class Watcher:
         if not changes and not more:
             self.cursor = max(self.cursor, cursor)
             return self._wait()
-        if any(change.path or change.kind == "renamed" or change.folder not in self.paths for change in changes):
+        if any(
+            change.path or change.kind == "renamed" or (change.folder and change.folder not in self.paths)
+            for change in changes
+        ):
             return Step(folders(ListFolders(self.mailbox)), lambda found: self._renewed(found, changes, cursor))
         return self._render(changes, cursor)
 
@@ -138,7 +147,30 @@ class Watcher:
         for change in visible:
             if change.kind in _ARRIVALS:
                 arrived.setdefault(change.folder, []).append(change.state)
-        return self._rows(list(arrived.items()), {}, visible, cursor)
+        left = list(arrived.items())
+        told = tuple([change.id for change in visible if change.kind == "notified"])
+        if not told:
+            return self._rows(left, {}, visible, cursor)
+        return Step(by_ids(ByIds(self.mailbox, told)), lambda found: self._notices(found, left, visible, cursor))
+
+    def _notices(
+        self,
+        found: dict[bytes, Notification],
+        left: list[tuple[int, list[int]]],
+        visible: list[Change],
+        cursor: int,
+    ) -> Outcome:
+        """Of notifications those that are still shown, and as they are now: what ended or changed comes later."""
+        rows: dict[str, bytes] = {}
+        kept = []
+        for change in visible:
+            if change.kind == "notified":
+                one = found.get(change.id)
+                if one is None or one.status != "shown" or one.state != change.state:
+                    continue
+                rows[uuid_text(change.id)] = row_json(one)
+            kept.append(change)
+        return self._rows(left, rows, kept, cursor)
 
     def _rows(
         self, left: list[tuple[int, list[int]]], rows: dict[str, bytes], visible: list[Change], cursor: int
@@ -147,7 +179,7 @@ class Watcher:
         if not left:
             self.cursor = cursor
             pieces = [
-                self._piece(change, rows.get(uuid_text(change.id)) if change.kind in _ARRIVALS else None)
+                self._piece(change, rows.get(uuid_text(change.id)) if change.kind in _WITH_ROWS else None)
                 for change in visible
             ]
             return Page(pieces, self._following) if pieces else self._following()
@@ -184,6 +216,11 @@ class Watcher:
         if row is not None:
             # The row is a JSON object; the event is the same object with a cursor and a name before it.
             return self._event(name, change.state)[:-2] + b"," + row[1:] + b"\n"
+        if change.kind in NOTICES:
+            said = change.details[1:]
+            if change.kind == "cleared":
+                said = b'"id":"%b",%b' % (uuid_text(change.id).encode(), said)
+            return self._event(name, change.state)[:-2] + b"," + said + b"\n"
         details: dict[str, Any] = {}
         if change.id:
             details["id"] = uuid_text(change.id)

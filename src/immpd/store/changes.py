@@ -8,7 +8,7 @@ bounded; below the mailbox's floor, or beyond its state, the answer is StateGone
 
 import msgspec
 
-from immpd.model.change import Change
+from immpd.model.change import NOTICES, Change
 from immpd.store.errors import NoMailbox, StateGone
 from immpd.store.units import Tx, read_unit, write_unit
 
@@ -88,6 +88,8 @@ def changes_since(tx: Tx, args: ChangesSince) -> Changes:
     bounds = {"mailbox": args.mailbox, "since": args.since, "upto": upto}
     found = {
         number: Change(kind, args.mailbox, number, folder, id_ or b"", origin or 0, *_told(data))
+        if kind not in NOTICES
+        else Change(kind, args.mailbox, number, 0, id_, details=data)
         for number, kind, folder, id_, origin, data in tx.rows(
             "SELECT state, kind, folder, id, origin, data FROM change"
             " WHERE mailbox = :mailbox AND state > :since AND state <= :upto",

@@ -1,0 +1,54 @@
+"""What every reply is: rows and one final line, each printed and read by its fields (lines.py).
+
+Rules (docs/protocol.md, "Replies"): the server calls ``encode``, the client ``decode``; readers ignore fields
+they do not know.
+"""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, Self
+
+import msgspec
+
+from immpd.protocol.codes import Code
+from immpd.protocol.lines import Line, Words
+
+
+class Reply(Words, frozen=True, kw_only=True):
+    """A whole reply with one line; replies with rows override ``encode`` and ``decode``."""
+
+    def encode(self, prefix: str = "") -> bytes:
+        """The reply as octets, each line with the pipeline's prefix."""
+        return f"{prefix}{self.CODE:d} {self.to_text()}".rstrip(" ").encode() + b"\n"
+
+    @classmethod
+    def decode(cls, lines: Sequence[Line]) -> Self:
+        """The reply from its lines, the final one last."""
+        return cls.from_text(lines[-1].text)
+
+
+def rows_of(code: Code, texts: Sequence[str], prefix: str) -> list[str]:
+    """The dashed lines of rows."""
+    return [f"{prefix}{code:d}- {text}\n" for text in texts]
+
+
+class Listed(Reply, frozen=True, kw_only=True):
+    """A list of ``ROW`` lines, ended by a line that is no row."""
+
+    ROW: ClassVar[type[Words]]
+    rows: tuple[Any, ...] = ()
+
+    def encode(self, prefix: str = "") -> bytes:
+        """Dashed rows, then the end line."""
+        rows = rows_of(self.ROW.CODE, [row.to_text() for row in self.rows], prefix)
+        return f"{''.join(rows)}{prefix}{self.CODE:d} {self.end()}\n".encode()
+
+    def end(self) -> str:
+        """The text of the end line."""
+        return f"{len(self.rows)} rows"
+
+    @classmethod
+    def decode(cls, lines: Sequence[Line]) -> Self:
+        """Rows, then the fields of the end line."""
+        return msgspec.structs.replace(
+            cls.from_text(lines[-1].text), rows=tuple(cls.ROW.from_text(line.text) for line in lines[:-1])
+        )

@@ -1,0 +1,29 @@
+"""When to look at what is due: whoever sets a timer says so, whoever runs them sleeps until then."""
+
+import asyncio
+
+from .ports import Clock
+
+
+class Alarm:
+    """One sleeper, who can be woken earlier."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._until: int | None = None
+        self._earlier: asyncio.Future[None] | None = None
+
+    def sooner(self, due: int) -> None:
+        """Something is due at this time, milliseconds UTC."""
+        if self._until is None or due < self._until:
+            self._until = due
+            if self._earlier is not None and not self._earlier.done():
+                self._earlier.set_result(None)
+
+    async def sleep(self, until: int | None) -> None:
+        """Sleep until this time, milliseconds UTC, or until something is due earlier; None: until something is."""
+        self._until = until
+        while self._until is None or self._until > self._clock.now():
+            seconds = None if self._until is None else (self._until - self._clock.now()) / 1000
+            self._earlier = asyncio.get_running_loop().create_future()
+            await self._clock.wait(self._earlier, seconds)

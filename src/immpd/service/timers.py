@@ -1,0 +1,79 @@
+"""What is due: shown, repeated, ended; and what nobody answered becomes a message in INBOX.
+
+Rules: timers are rows of the store, so they outlive the process; a promotion is delivered under a key of its own
+and only then noted, so that it happens once (docs/protocol.md, "Rules of the recipient").
+"""
+
+import hashlib
+
+from immpd.model.imid import parse_imid
+from immpd.model.message import Envelope, Part
+from immpd.model.notification import Level
+from immpd.store.accounts import FindRecipient, recipient
+from immpd.store.deliver import Target, deliver, retry_key
+from immpd.store.ids import uuid_text
+from immpd.store.notifications import Notification
+from immpd.store.timers import Fire, Fired, NextDue, Promoted, fire, next_due, promoted
+
+from .content import delivery_of
+from .ids import time_text
+from .notifications import row_of
+from .session import Services
+
+BATCH = 100
+
+
+async def keep_time(services: Services) -> None:
+    """Do what is due when it is due, until cancelled; what fails is logged and tried again a minute later."""
+    while True:
+        try:
+            await run_timers(services)
+            until = await services.store.read(next_due(NextDue()))
+        except Exception as error:
+            services.log.error("timers failed", exc_info=error)
+            until = services.clock.now() + 60_000
+        await services.alarm.sleep(until)
+
+
+async def run_timers(services: Services) -> None:
+    """Do all that is due by now."""
+    more = True
+    while more:
+        ids = tuple([(services.ids.octets(), services.random(20)) for _ in range(BATCH)])
+        fired: Fired = await services.store.write(fire(Fire(services.clock.now(), ids, BATCH)))
+        services.bus.publish(fired.changes)
+        for one in fired.promote:
+            await _promote(services, one)
+        more = fired.more
+
+
+async def _promote(services: Services, one: Notification) -> None:
+    """It becomes a message in INBOX; what its buttons were is said in words."""
+    address = parse_imid(one.recipient).address
+    found = await services.store.read(recipient(FindRecipient(address)))
+    if found is not None:
+        now = services.clock.now()
+        row = row_of(one)
+        lines = [row.body or (one.body.decode(errors="replace") if not row.actions else "")]
+        lines += [f"{action.label}: {action.url or 'PUSH ANSWER'}" for action in row.actions]
+        octets = "\n\n".join(line for line in lines if line).encode()
+        identity = uuid_text(one.uuid)
+        envelope = Envelope(
+            id=identity,
+            from_=one.sender,
+            date=row.created,
+            to=(address,),
+            subject=one.title or "Notification",
+            importance="high" if one.level >= Level.HIGH else "normal",
+            origin=one.origin,
+            received_date=time_text(now),
+            verified=True,
+        )
+        key = retry_key(one.origin, one.sender, address, identity)
+        target = Target(found.mailbox, found.inbox, found.inbox, services.ids.octets(), key=key)
+        parts = [Part(1, "notification", "text/plain", len(octets))]
+        digest = hashlib.sha256(octets).digest()
+        delivery = delivery_of(envelope, parts, len(octets), octets, [digest], (target,), now)
+        results = await services.store.write(deliver(delivery))
+        services.bus.publish([result.change for result in results if result.change is not None])
+    services.bus.publish(await services.store.write(promoted(Promoted(one.id, services.clock.now()))))

@@ -1,0 +1,194 @@
+"""What is due: notifications to show, to show again, to end or to promote, and sources that fell silent.
+
+Rules: a timer is a row, so it outlives the process; it is looked at when its time has come and passed over
+where it no longer holds; promoting is the service's to do, so its timer stays until it says that it is done
+(docs/protocol.md, "Rules of the recipient").
+"""
+
+import msgspec
+
+from immpd.model.change import Change
+from immpd.model.notification import Level
+from immpd.store.due import set_timer
+from immpd.store.notifications import (
+    COLUMNS,
+    Notification,
+    close,
+    end,
+    note,
+    set_timers_of_shown,
+    shown_at,
+)
+from immpd.store.permissions import settings_of
+from immpd.store.states import take_states
+from immpd.store.units import Row, Tx, read_unit, write_unit
+
+MAX_REPEATS = 20
+_TRY_AGAIN = 60_000
+"""Milliseconds after which a promotion that did not come about is tried again."""
+_SILENCE_KEPT = 7 * 86_400_000
+
+
+class Fire(msgspec.Struct, frozen=True):
+    """Arguments of ``fire``. ``ids``: pairs of a uuid and a random key, one for each that may fall silent."""
+
+    now: int
+    ids: tuple[tuple[bytes, bytes], ...]
+    limit: int = 100
+
+
+class Fired(msgspec.Struct, frozen=True):
+    """What changed; what is to be delivered as mail; whether more is due."""
+
+    changes: tuple[Change, ...]
+    promote: tuple[Notification, ...]
+    more: bool
+
+
+class Promoted(msgspec.Struct, frozen=True):
+    """Arguments of ``promoted``."""
+
+    id: int
+    now: int
+
+
+class NextDue(msgspec.Struct, frozen=True):
+    """Arguments of ``next_due``."""
+
+
+@read_unit
+def next_due(tx: Tx, _: NextDue) -> int | None:
+    """When the next timer is due, milliseconds UTC; None: there is none."""
+    row = tx.one("SELECT due FROM timer ORDER BY due LIMIT 1")
+    return None if row is None else int(row[0])
+
+
+@write_unit
+def fire(tx: Tx, args: Fire) -> Fired:
+    """Do what is due, the oldest first."""
+    due = tx.rows(
+        "SELECT due, kind, subject FROM timer WHERE due <= ? ORDER BY due, kind, subject LIMIT ?",
+        (args.now, min(args.limit, len(args.ids))),
+    )
+    tx.executemany("DELETE FROM timer WHERE due = ? AND kind = ? AND subject = ?", due)
+    changes: list[Change] = []
+    promote: list[Notification] = []
+    for (_, kind, subject), ids in zip(due, args.ids, strict=False):
+        if kind == "silence":
+            changes += _silent(tx, subject, args.now, ids)
+            continue
+        row = tx.one(COLUMNS + " WHERE id = ?", (subject,))
+        if row is None:
+            continue
+        found = Notification(*row)
+        if kind == "promote":
+            if found.status == "shown":
+                set_timer(tx, args.now + _TRY_AGAIN, "promote", subject)
+                promote.append(found)
+        else:
+            changes += _ON_TIME[kind](tx, found, args.now)
+    return Fired(tuple(changes), tuple(promote), len(due) == args.limit)
+
+
+def _show(tx: Tx, found: Notification, now: int) -> list[Change]:
+    if found.status != "waiting" or found.due > now or found.expires <= now:
+        return []
+    settings = settings_of(tx, found.mailbox)
+    again = shown_at(settings, found.level, now)
+    if again > now:
+        set_timer(tx, again, "show", found.id)
+        tx.execute("UPDATE notification SET due = ? WHERE id = ?", (again, found.id))
+        return []
+    set_timers_of_shown(tx, found.id, found.level, settings, now)
+    return [_shown(tx, found, found.repeats)]
+
+
+def _repeat(tx: Tx, found: Notification, now: int) -> list[Change]:
+    settings = settings_of(tx, found.mailbox)
+    every = int(settings.get("push.repeat", 0))
+    if found.status != "shown" or not every:
+        return []
+    if found.repeats + 1 < MAX_REPEATS:
+        set_timer(tx, now + every * 1000, "repeat", found.id)
+    if shown_at(settings, found.level, now) > now:
+        return []  # it is quiet now: it comes again with the next turn
+    return [_shown(tx, found, found.repeats + 1)]
+
+
+def _shown(tx: Tx, found: Notification, repeats: int) -> Change:
+    number = take_states(tx, {found.mailbox: 1})[found.mailbox] + 1
+    tx.execute(
+        "UPDATE notification SET status = 'shown', repeats = ?, state = ? WHERE id = ?", (repeats, number, found.id)
+    )
+    return note(tx, found.mailbox, number, "notified", found.uuid)
+
+
+def _expire(tx: Tx, found: Notification, now: int) -> list[Change]:
+    if found.expires > now or found.status not in ("waiting", "shown"):
+        return []
+    if found.status == "waiting":
+        close(tx, found, "expired", 0, now)
+        return []
+    number = take_states(tx, {found.mailbox: 1})[found.mailbox] + 1
+    return [end(tx, found, "expired", number, now)]
+
+
+_ON_TIME = {"show": _show, "repeat": _repeat, "expire": _expire}
+
+
+def _silent(tx: Tx, token: int, now: int, ids: tuple[bytes, bytes]) -> list[Change]:
+    """A source promised a sign of life and gave none: its owner is told, once until it speaks again."""
+    row: Row | None = tx.one(
+        "SELECT t.mailbox, t.name, t.every, coalesce(t.used, t.created), t.silent, a.local, a.domain"
+        " FROM push_token t JOIN account a ON a.mailbox = t.mailbox WHERE t.id = ?",
+        (token,),
+    )
+    if row is None:
+        return []
+    mailbox, name, every, used, silent, local, domain = row
+    if silent or not every or used + every * 1000 > now:
+        return []
+    tx.execute("UPDATE push_token SET silent = 1 WHERE id = ?", (token,))
+    settings = settings_of(tx, mailbox)
+    uuid, key = ids
+    due = shown_at(settings, Level.HIGH, now)
+    number = tx.take_ids("notification", 1)
+    state = take_states(tx, {mailbox: 1})[mailbox] + 1 if due <= now else 0
+    sender = f"{local}/{name}@{domain}"
+    title = f"{name} has said nothing for {_span(now - used)}"
+    tx.execute(
+        "INSERT INTO notification (id, mailbox, uuid, push, origin, sender, recipient, key, digest, level, why, title,"
+        " type, body, created, due, expires, status, state)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'token', ?, 'text/plain', ?, ?, ?, ?, ?, ?)",
+        (
+            *(number, mailbox, uuid, uuid, domain, sender, f"{local}@{domain}", key, b"", Level.HIGH, title),
+            *(f"It promised a sign of life every {_span(every * 1000)}.".encode(), now, due, now + _SILENCE_KEPT),
+            *("shown" if state else "waiting", state),
+        ),
+    )
+    set_timer(tx, now + _SILENCE_KEPT, "expire", number)
+    if not state:
+        set_timer(tx, due, "show", number)
+        return []
+    set_timers_of_shown(tx, number, Level.HIGH, settings, now)
+    return [note(tx, mailbox, state, "notified", uuid)]
+
+
+def _span(milliseconds: int) -> str:
+    seconds = milliseconds // 1000
+    for size, name in ((86_400, "day"), (3600, "hour"), (60, "minute")):
+        if seconds >= size:
+            count = seconds // size
+            return f"{count} {name}{'s' if count > 1 else ''}"
+    return f"{seconds} seconds"
+
+
+@write_unit
+def promoted(tx: Tx, args: Promoted) -> tuple[Change, ...]:
+    """It was delivered as mail and ends here, unless it ended meanwhile."""
+    row = tx.one(COLUMNS + " WHERE id = ?", (args.id,))
+    if row is None or row[17] != "shown":
+        return ()
+    found = Notification(*row)
+    number = take_states(tx, {found.mailbox: 1})[found.mailbox] + 1
+    return (end(tx, found, "promoted", number, args.now),)

@@ -1,0 +1,183 @@
+"""Who may notify a person, and what the person's own rules make of it: over real connections, time by the clock."""
+
+import json
+from typing import Any
+
+import pytest
+
+CARD = b'{"title":"Confirm","actions":[{"id":"ok","label":"OK"}]}'
+NOTIFICATION = "TYPE application/immp-notification+json"
+DAY = 86_400
+
+
+def pushed(line: str, body: bytes = b"Hello") -> bytes:
+    return f"PUSH {line} LENGTH {len(body)}\n".encode() + body
+
+
+@pytest.fixture
+async def two(serve, talk):
+    """A server of two domains; alice of one watches, site of the other is a stranger to her."""
+    server = await serve(domains=("a.test", "site.test"))
+    alice = await server.add_account("alice@a.test")
+    site = await server.add_account("noreply@site.test")
+    watch, sender = await talk(alice, on=server), await talk(site, on=server)
+    watch.send("AS w WATCH")
+    await watch.row("w")
+    return server, watch, sender
+
+
+async def event(watch, pid="w") -> dict[str, Any]:
+    """The next event that is no mere sign of life."""
+    read: dict[str, Any] = {"event": "alive"}
+    while read["event"] == "alive":
+        read = json.loads(await watch.row(pid))
+    return read
+
+
+async def test_a_stranger_gets_one_through_and_waits(two):
+    _, watch, sender = two
+    push = (await sender.ask(pushed(f"TO alice@a.test LEVEL critical {NOTIFICATION}", CARD))).text.split()[-1]
+    seen = await event(watch)
+    assert (seen["why"], seen["level"], seen["origin"]) == ("request", "normal", "site.test")
+    second = await sender.ask(pushed("TO alice@a.test"))
+    assert (second.code, second.word) == (450, "REQUEST-PENDING")
+    # Its answer works all the same, and accepts nothing but itself.
+    assert (await watch.ask(f"PUSH ANSWER {seen['id']} ok")).code == 200
+    assert (await sender.ask(f"PUSH STATUS {push}")).rows[0].startswith("alice@a.test answered answer=ok")
+    assert (await sender.ask(pushed("TO alice@a.test"))).word == "REQUEST-PENDING"
+    request = (await watch.ask("REQUEST LIST")).rows[0].split(" ")
+    assert request[1] == "site.test"
+    assert (await watch.ask(f"REQUEST ACCEPT {request[0]}")).code == 200
+    assert (await sender.ask(pushed("TO alice@a.test"))).code == 273
+    assert (await watch.ask("REQUEST LIST")).rows == ()
+    assert (await watch.ask("PUSH DENY noreply@site.test")).code == 200
+    assert (await sender.ask(pushed("TO alice@a.test"))).word == "DECLINED"
+
+
+async def test_a_declined_stranger_stays_out(two):
+    _, watch, sender = two
+    await sender.ask(pushed("TO alice@a.test"))
+    request = (await watch.ask("REQUEST LIST")).rows[0].split(" ")[0]
+    assert (await watch.ask(f"REQUEST DECLINE {request}")).code == 200
+    refused = await sender.ask(pushed("TO alice@a.test"))
+    assert (refused.code, refused.word) == (403, "DECLINED")
+    assert (await watch.ask("PUSH ORIGINS")).rows[0].startswith("site.test allowed=false")
+
+
+async def test_a_stranger_may_change_what_it_got_through(two):
+    _, watch, sender = two
+    identity = "ID 0197a2b4-7c3e-7d4a-8f00-1b2c3d4e5f60"
+    await sender.ask(pushed(f"TO alice@a.test {identity}", b"one"))
+    answer = await sender.ask(pushed(f"TO alice@a.test {identity} LEVEL critical", b"two"))
+    assert "Updated" in answer.rows[0]
+    first, second = await event(watch), await event(watch)
+    assert (first["id"], second["body"], second["level"]) == (second["id"], "two", "normal")
+
+
+async def test_a_grant_is_used_up_and_bound(two, talk):
+    server, watch, sender = two
+    grant = (await watch.ask("GRANT ADD USES 2")).text.split()[-1]
+    assert (await sender.ask(pushed(f"TO {grant}"))).code == 273
+    assert (await event(watch))["why"] == "grant"
+    assert "domain=site.test uses=1" in (await watch.ask("GRANT LIST")).rows[0]
+    assert (await sender.ask(pushed(f"TO {grant}", b"again"))).code == 273
+    assert (await sender.ask(pushed(f"TO {grant}", b"once more"))).word == "BAD-GRANT"
+    other = (await watch.ask("GRANT ADD FOR elsewhere.test")).text.split()[-1]
+    assert (await sender.ask(pushed(f"TO {other}"))).word == "BAD-GRANT"
+    brief = (await watch.ask("GRANT ADD UNTIL 2026-01-01T00:00:00Z")).text.split()[-1]
+    server.clock.advance(365 * DAY)
+    assert (await sender.ask(pushed(f"TO {brief}"))).word == "BAD-GRANT"
+
+
+async def test_an_approval_caps_the_level(two):
+    _, watch, sender = two
+    await watch.ask("PUSH ALLOW site.test LEVEL low")
+    await sender.ask(pushed("TO alice@a.test LEVEL critical"))
+    assert (await event(watch))["level"] == "low"
+
+
+async def test_a_flood_is_held_to_its_pace_and_harms_nobody_else(two, talk):
+    server, watch, _ = two
+    token = (await watch.ask("PUSH TOKEN ADD nas")).fields["token"]
+    nas = await talk(on=server)
+    codes = [(await nas.ask(pushed(f"TO alice@a.test TOKEN {token}", b"%d" % n))).code for n in range(25)]
+    assert codes == [273] * 20 + [450] * 5
+    assert server.log.events("pushes too fast")
+    assert (await watch.ask(pushed("TO alice@a.test"))).code == 273
+    server.clock.advance(1)
+    assert (await nas.ask(pushed(f"TO alice@a.test TOKEN {token}", b"later"))).code == 273
+
+
+async def test_a_source_that_falls_silent_is_told_of_once(two, talk):
+    server, watch, _ = two
+    token = (await watch.ask("PUSH TOKEN ADD backup EVERY 86400")).fields["token"]
+    nas = await talk(on=server)
+    assert (await nas.ask(pushed(f"TO alice@a.test LEVEL silent TOKEN {token}", b"fine"))).code == 273
+    assert (await event(watch))["from"] == "alice/backup@a.test"
+    server.clock.advance(DAY - 1)
+    assert (await watch.ask("NOOP")).code == 200
+    server.clock.advance(1)
+    silent = await event(watch)
+    assert silent["title"] == "backup has said nothing for 1 day"
+    server.clock.advance(3 * DAY)
+    assert (await nas.ask(pushed(f"TO alice@a.test LEVEL silent TOKEN {token}", b"back"))).code == 273
+    assert (await event(watch))["body"] == "back"
+    server.clock.advance(DAY)
+    assert (await event(watch))["title"] == "backup has said nothing for 1 day"
+
+
+async def test_a_token_that_was_never_used_is_silent_too(two):
+    server, watch, _ = two
+    await watch.ask("PUSH TOKEN ADD sensor EVERY 3600")
+    server.clock.advance(3600)
+    assert (await event(watch))["title"] == "sensor has said nothing for 1 hour"
+
+
+async def test_quiet_hours_hold_up_all_but_the_silent_and_the_critical(two):
+    server, watch, _ = two
+    # The clock stands at 00:00 UTC of a first of January: in Berlin it is one in the morning.
+    await watch.ask('SET GLOBAL "push.quiet=22:00-07:00 Europe/Berlin"')
+    push = (await watch.ask(pushed("TO alice@a.test LEVEL high", b"waits"))).text.split()[-1]
+    assert (await watch.ask(f"PUSH STATUS {push}")).rows == ("alice@a.test waiting",)
+    await watch.ask(pushed("TO alice@a.test LEVEL critical", b"fire"))
+    assert (await event(watch))["body"] == "fire"
+    server.clock.advance(6 * 3600)
+    assert (await event(watch))["body"] == "waits"
+
+
+async def test_what_nobody_answers_comes_again_and_then_as_mail(two):
+    server, watch, _ = two
+    await watch.ask("SET GLOBAL push.repeat=600")
+    await watch.ask("SET GLOBAL push.promote=1500")
+    await watch.ask(pushed(f"TO alice@a.test LEVEL high {NOTIFICATION}", CARD))
+    first = await event(watch)
+    server.clock.advance(600)
+    second = await event(watch)
+    assert (second["id"], second["again"]) == (first["id"], 1)
+    server.clock.advance(600)
+    assert (await event(watch))["again"] == 2
+    server.clock.advance(300)
+    mail = await event(watch)
+    assert (mail["event"], mail["subject"], mail["folder"]) == ("mail", "Confirm", "/INBOX")
+    assert (await event(watch))["why"] == "promoted"
+    server.clock.advance(3600)
+    assert (await watch.ask("MBOX CHECK /inbox")).fields["t"] == "1"
+
+
+async def test_timers_outlive_the_process(serve, talk):
+    server = await serve()
+    alice = await server.add_account("alice")
+    one = await talk(alice, on=server)
+    one.send("WATCH")
+    cursor = (await event(one, "*"))["cursor"]
+    await one.ask(pushed(f"TO {alice} AT 2026-01-02T00:00:00Z TTL 60", b"tomorrow"))
+    await one.close()
+    await server.running.stop()
+    server.clock.advance(DAY)
+    again = await serve(folder=server.folder, clock=server.clock)
+    two = await talk(alice, on=again)
+    two.send(f"AS w WATCH SINCE {cursor}")
+    assert (await event(two))["event"] == "watching"
+    assert (await event(two))["body"] == "tomorrow"
+    again.clock.advance(60)
+    assert (await event(two))["why"] == "expired"
