@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SETUP := .venv/.set-up
 
-.PHONY: setup demo test check bench docs lock clean
+.PHONY: setup demo test check bench fuzz docs lock clean
 
 setup: $(SETUP)
 
@@ -29,6 +29,9 @@ check: $(SETUP)
 
 bench: $(SETUP)
 	$(BIN)/python -m bench $(BENCH)
+
+fuzz: $(SETUP)
+	$(BIN)/python -m fuzz $(FUZZ)
 
 docs: $(SETUP)
 	$(BIN)/python docs/generate.py

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.e2e.process import ServerProcess
+from tests.process import ServerProcess
 
 from immpd.client import Client, Refused
 
+ADDRESS = "a@demo.test"
 SIZE = "24m"
 SMALL, LARGE = 20_000, 1 << 20
 """Octets of a message that lies in a row, and of one that lies in a file."""
@@ -66,7 +67,7 @@ async def send(me: Client, size: int) -> str | Refused:
     """Send a message of so many octets; its subject, or why it was refused."""
     subject = os.urandom(8).hex()
     try:
-        await me.send(["a@demo.test"], subject, "x" * size)
+        await me.send([ADDRESS], subject, "x" * size)
     except Refused as error:
         return error
     return subject
@@ -80,11 +81,11 @@ async def send_until_refused(me: Client, size: int, accepted: dict[str, int]) ->
 
 async def test_a_full_disk_is_said_reading_goes_on_and_room_heals_it(tmp_path: Path, disk: SmallDisk) -> None:
     server = ServerProcess(tmp_path, disk.inside / "data", disk.enter)
-    server.set_up()
+    server.set_up(ADDRESS)
     await server.start()
     accepted: dict[str, int] = {}
     try:
-        async with server.client("one") as one, server.client("two") as two:
+        async with server.client(ADDRESS, device="one") as one, server.client(ADDRESS, device="two") as two:
             for size in (SMALL, LARGE):
                 sent = await send(one, size)
                 assert isinstance(sent, str)
@@ -96,7 +97,7 @@ async def test_a_full_disk_is_said_reading_goes_on_and_room_heals_it(tmp_path: P
             async for row in two.index("/INBOX"):
                 octets = b"".join([piece async for piece in two.fetch_part(f"/INBOX#{row.id}", 1)])
                 assert octets == b"x" * row.size
-            async with server.client("three") as three:  # logging in needs no room
+            async with server.client(ADDRESS, device="three") as three:  # logging in needs no room
                 assert (await three.check("/INBOX"))[0].t == len(accepted)
             disk.make_room()
             for size in (SMALL, LARGE):
@@ -104,6 +105,6 @@ async def test_a_full_disk_is_said_reading_goes_on_and_room_heals_it(tmp_path: P
                 assert isinstance(sent, str), sent
                 accepted[sent] = size
             assert {row.subject: row.size async for row in two.index("/INBOX")} == accepted
-        assert b"sound" in server.command("check")
+        assert "sound" in server.command("check")
     finally:
         assert await server.stop() == 0

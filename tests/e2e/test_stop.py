@@ -3,11 +3,12 @@
 import asyncio
 from pathlib import Path
 
-from tests.e2e.process import ServerProcess
+from tests.process import ServerProcess
 
 from immpd.client import Client, ConnectionLost, Refused
 from immpd.protocol.codes import Code
 
+ADDRESS = "a@demo.test"
 CLIENTS, AT_ONCE, BEFORE = 4, 16, 50
 """Connections, messages that each sends at once, and messages acknowledged before the signal."""
 SMALL, LARGE = 2_000, 400_000
@@ -28,7 +29,7 @@ class Load:
             subject = f"{name}.{number}"
             size = LARGE if number % 10 == 9 else SMALL
             try:
-                await me.send(["a@demo.test"], subject, "x" * size)
+                await me.send([ADDRESS], subject, "x" * size)
             except Refused as error:
                 self.refused.append(error)
             except ConnectionLost as error:
@@ -42,10 +43,10 @@ class Load:
 
 async def test_a_stop_under_load_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
     server = ServerProcess(tmp_path)
-    server.set_up()
+    server.set_up(ADDRESS)
     await server.start()
     load = Load()
-    clients = [server.client(f"device{number}") for number in range(CLIENTS)]
+    clients = [server.client(ADDRESS, device=f"device{number}") for number in range(CLIENTS)]
     me = [await client.__aenter__() for client in clients]
     senders = [
         asyncio.create_task(load.send(one, f"{number}.{lane}"))
@@ -60,9 +61,9 @@ async def test_a_stop_under_load_loses_nothing_that_was_acknowledged(tmp_path: P
     assert all(error.code is Code.CANCELLED for error in load.refused)  # begun, and given up at the stop
     assert len(load.lost) == CLIENTS * AT_ONCE
     assert all("shutting down" in why for why in load.lost), set(load.lost)
-    assert b"sound" in server.command("check")
+    assert "sound" in server.command("check")
     await server.start()
-    async with server.client() as one:
+    async with server.client(ADDRESS) as one:
         there = [(row.subject, row.size) async for row in one.index("/INBOX")]
     assert await server.stop() == 0
     assert len(dict(there)) == len(there)
