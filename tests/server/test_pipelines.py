@@ -168,3 +168,12 @@ async def test_quit_ends_watches_lets_running_commands_finish_and_drops_the_unfi
         assert lines.count("200 Done") == 0
     other = await talk(alice)
     assert "t=1" in (await other.ask("MBOX CHECK /inbox")).text
+
+
+@pytest.mark.parametrize("pid", ["", "AS w "])
+async def test_quit_also_ends_watches_that_begin_only_then(account, talk, pid):
+    one = await talk(await account())
+    one.send(f"{pid}MBOX LIST\n" + f"{pid}WATCH\n" * 3 + "QUIT\n")
+    lines = await one.rest()
+    assert sum(line.endswith("260 The watch has ended") for line in lines) == 3
+    assert lines[-1] == "203 Good-bye"

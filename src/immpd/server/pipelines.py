@@ -208,9 +208,9 @@ class Pipelines(Outlet):
             own.answer(replies.Ok(text="Cancelled").encode(own.prefix))
 
     def _end_watch(self, jobs: deque[Job]) -> None:
-        """A watch of the default pipeline ends at its next command."""
+        """A watch of the default pipeline ends at its next command; any that begins after QUIT ends at once."""
         running = jobs[0]
-        if len(jobs) > 1 and running.pid is None and is_watch(running):
+        if (self._ending or (len(jobs) > 1 and running.pid is None)) and is_watch(running):
             running.finish_watch(_WATCH_ENDED)
 
     def _end_all_watches(self) -> None:
