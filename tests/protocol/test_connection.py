@@ -1,6 +1,8 @@
 """Octets become events on both sides, however they are cut, and nothing gets out of step unnoticed."""
 
 import base64
+import gc
+import weakref
 from typing import Any
 
 import pytest
@@ -635,3 +637,33 @@ def test_a_server_may_say_anything_in_a_block(text: str) -> None:
     block, line = ClientConnection().receive_data(octets)
     assert block == Block(None, "a", "json", body, False)
     assert line == ReplyLine(None, Line(200, "Done"))
+
+
+UNREADABLE = [
+    b"DELIVER TO #",
+    b"AUTH SECRET #",
+    b"AS p FETCH /inbox PART x",
+    b"MBOX CHECK",
+    b"MBOX CHECK /\xff",
+    b'NOOP "',
+    b"XYZZY",
+    b"NOOP +X",
+    b"AS * NOOP",
+    b"DATA x LENGTH y",
+    b"DATA x",
+    b"CHUNK 5",
+    b"AS p UPGRADE TLS",
+    b"XYZZY; QUIT",
+]
+
+
+@pytest.mark.parametrize("line", UNREADABLE)
+@pytest.mark.parametrize("state", [State.CLEAR, State.UNAUTHENTICATED, State.USER])
+def test_nothing_is_kept_of_a_line_that_was_not_understood(line: bytes, state: State) -> None:
+    connection = ServerConnection(state)
+    events = connection.receive_data(line + b"\n")
+    assert isinstance(events[0], Trouble)
+    error = weakref.ref(events[0].error)
+    del events, connection
+    gc.collect()
+    assert error() is None

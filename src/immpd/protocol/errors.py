@@ -9,6 +9,8 @@ Rules: ``word`` never changes its meaning and tests compare it; ``text`` says in
 was wrong and what to do (docs/protocol.md, "Errors").
 """
 
+from typing import Self
+
 from .codes import Code
 
 
@@ -27,6 +29,14 @@ class Refused(Exception):
 
     def __str__(self) -> str:
         return f"{int(self.code)} {self.line_text()}"
+
+    def bare(self) -> Self:
+        """The same without the way it came, for whoever keeps it as a value.
+
+        A traceback, also that of the error before it, holds every frame up to the loop, and what lies in them.
+        """
+        self.__traceback__ = self.__context__ = self.__cause__ = None
+        return self
 
     def line_text(self) -> str:
         """What stands after the code on the reply line."""

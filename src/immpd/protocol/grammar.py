@@ -83,7 +83,7 @@ def parse_line(octets: bytes, state: State | None = None) -> list[Parsed]:
             commands = [words for words in split_quoted(text) if words]
         except SyntaxFault as error:
             closes = _MAY_CLAIM_OCTETS.search(text) is not None
-            return [Parsed(None, error=_closing(error) if closes else error.with_traceback(None))]
+            return [Parsed(None, error=_closing(error) if closes else error.bare())]
     elif ";" in text:
         pieces = [[word for word in piece.split(" ") if word] for piece in text.split(";") if piece]
         commands = [words for words in pieces if words]
@@ -143,11 +143,11 @@ def parse_command(words: list[str], state: State | None = None, many: bool = Fal
             raise not_now(command.name, command.states, state)
         return Parsed(pid, command, read_arguments(command, words, first))
     except OutOfStep as error:
-        return Parsed(pid, error=error.with_traceback(None))
+        return Parsed(pid, error=error.bare())
     except Refused as error:
         # Where octets may follow a command that was not understood, nobody knows where they end.
         closes = (command is not None and command.body == "always") or _claims_octets(words)
-        return Parsed(pid, error=_closing(error) if closes else error.with_traceback(None))
+        return Parsed(pid, error=_closing(error) if closes else error.bare())
 
 
 def find_command(words: list[str], start: int) -> tuple[Command, int]:

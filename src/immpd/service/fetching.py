@@ -150,7 +150,7 @@ class _Fetch:
                 for part in chosen(parts_of(stored.parts), request):
                     bounds(part, request.range)
             except Refused as error:
-                return error.with_traceback(None)
+                return error.bare()
         elif request.mime and stored.size > MAX_RENDERED and not is_whole_mail(parts_of(stored.parts)):
             text = f"The message has {stored.size} octets; fetch it with +RAW, or its parts with PART"
             return Refused(Code.LIMIT, "TOO-LARGE", text)
