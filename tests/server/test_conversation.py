@@ -1,7 +1,12 @@
 """A connection that is lost: what it owned is given back, what the store has is kept."""
 
+import gc
+
 import pytest
 from tests.server.quiet import conversation_of, nothing_left, part, until
+from tests.serving import Serving
+
+from immpd.server.conversation import Conversation
 
 pytestmark = pytest.mark.usefixtures("server")
 
@@ -51,3 +56,32 @@ async def test_a_connection_lost_during_the_commit_loses_no_message(server, acco
     assert (await watching.ask("FETCH /inbox::* +RAW")).octets() == bytes(300_000)
     await until(lambda: conversation not in server.server.conversations)
     assert server.services.enders.get(alice.address, {}).keys() <= {id(conversation_of(server, watching))}
+
+
+def kept(server: Serving) -> int:
+    """How many conversations of a server are in memory, connected or not."""
+    gc.collect()
+    return sum(type(one) is Conversation and one.server is server.server for one in gc.get_objects())
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"DONE\nDELIVER\nMBOX CHECK /nowhere\nCANCEL p\nABORT\n",
+        b"DATA x LENGTH 400000\n" + bytes(400_000) + b"DONE\n",
+        b"DATA x +CHUNKED\nCHUNK 3\nabcCHUNK 0\nDONE\n",
+        b"DELIVER TO nobody@a.test\nDATA x LENGTH 3 +BASE64\n!!!DONE\n",
+        b"MBOX PUT /inbox\nDATA x LENGTH 4 +BASE64 +CONTENT\n!!!!DATA y LENGTH 1000000000\nDONE\n",
+        b"AS p MBOX PUT /nowhere\nAS p DATA x LENGTH 400000\n" + bytes(400_000) + b"AS p DONE\nCHUNK\n",
+        b"AS p DELIVER FROM x@a.test TO x@a.test\nAS p DATA x LENGTH 9 +CONTENT\n123456789AS p DONE\nCHUNK\n",
+    ],
+    ids=["commands", "a part", "chunks", "a message", "a part too large", "a folder", "a sender"],
+)
+async def test_nothing_is_kept_of_what_was_refused(server, account, talk, said):
+    one = await talk(await account())
+    one.send(said)
+    while (await one.reply()).lines[0][:3] not in ("404", "420", "413", "700", "720"):
+        pass
+    one.reset()
+    await until(lambda: not server.server.conversations)
+    await until(lambda: not kept(server))

@@ -217,7 +217,7 @@ class Conversation(Pipelines):
         try:
             attached = self.session.arrive(call.pid, request)
         except Refused as error:
-            self._refuse_call(call, error)
+            self._refuse_call(call, error.bare())
             return
         except Exception as error:
             self.log_failure(Job(self, call.pid, call, None, None, 0), error)

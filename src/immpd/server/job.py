@@ -277,7 +277,7 @@ class Job:
     def fail(self, error: BaseException) -> None:
         """Something was raised: the protocol's words for it."""
         if isinstance(error, Refused):
-            self.refuse(error)
+            self.refuse(error.bare())  # a draft may keep it, and with its frames this job and all that it holds
         elif isinstance(error, UnknownOutcome):
             self.attached = None  # perhaps the store has its files: the sweep at the next start will know
             self.conversation.abort()
