@@ -26,6 +26,8 @@ AT_ONCE = 8 * 1024
 """Octets of messages that are rendered in the loop before the thread is asked."""
 MAX_RENDERED = 16 << 20
 """Octets of a message that is rendered as Internet mail."""
+ROW = 4000
+"""Characters of a row, each of at most 4 octets."""
 
 _decode_envelope = msgspec.json.Decoder(Envelope).decode
 
@@ -99,5 +101,14 @@ def _rendered(stored: Stored, parts: tuple[Part, ...], mime: bool, read: Callabl
     envelope = envelope_of(stored)
     if mime:
         return blocks(f"{uuid_text(stored.id)} mime".encode(), render(envelope, parts, read))
-    text = render_text(envelope, parts, read)
-    return [f"250- {clean(line.expandtabs())}\n".encode() for line in (*text.splitlines(), "")]
+    return _rows(render_text(envelope, parts, read))
+
+
+def _rows(text: str) -> list[bytes]:
+    """Text for people, a row a line; what is longer than a line of the protocol goes on in the next row."""
+    rows = []
+    for line in (*text.splitlines(), ""):
+        for start in range(0, len(line) or 1, ROW):
+            shown = clean(line[start : start + ROW].expandtabs())
+            rows += [f"250- {shown[at : at + ROW]}\n".encode() for at in range(0, len(shown) or 1, ROW)]
+    return rows
