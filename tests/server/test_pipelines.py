@@ -131,6 +131,23 @@ async def test_cancel_of_a_watch_of_what_is_queued_and_of_the_default_pipeline(a
     assert [answer.code for answer in await one.replies(2)] == [420, 200]
 
 
+STANDS_ALONE = "AUTH PASSWORD STORED AAAA SERVER AAAA I 600000"
+"""Refused at once, but what follows it is read only then."""
+
+
+async def test_cancel_behind_a_command_that_stands_alone_leaves_the_order_as_it_was(account, talk):
+    one = await talk(await account())
+    one.send(f"MBOX CREATE /a\n{STANDS_ALONE}\nNOOP\nCANCEL *\nMBOX CREATE /b\nMBOX CHECK /b\nQUIT\n")
+    assert [line[:3] for line in await one.rest()] == ["200", "400", "200", "404", "200", "240", "203"]
+
+
+async def test_a_watch_behind_a_command_that_stands_alone_ends_at_what_is_read_with_it(account, talk):
+    one = await talk(await account())
+    one.send(f"MBOX CREATE /a\n{STANDS_ALONE}\nWATCH\nMBOX CREATE /b\nMBOX CREATE /c\nMBOX CHECK /c\nQUIT\n")
+    codes = [line[:3] for line in await one.rest() if not line.startswith("260-")]
+    assert codes == ["200", "400", "260", "200", "200", "240", "203"]
+
+
 async def test_cancel_of_a_download_stops_its_blocks(server, talk, big):
     account, body = big
     one = await talk(account)

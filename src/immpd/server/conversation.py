@@ -149,6 +149,9 @@ class Conversation(Pipelines):
 
     def _read_on(self) -> None:
         """Act on what came, in order, as far as nothing holds it up; the rest waits."""
+        if self._advancing:
+            self._put_off = True
+            return
         if not self._may_read():
             return
         self._receiving = True

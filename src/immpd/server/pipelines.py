@@ -31,7 +31,17 @@ _WATCH_ENDED = replies.WatchEnded()
 class Pipelines(Outlet):
     """The half of a conversation that runs its commands."""
 
-    __slots__ = ("_beside", "_cancels", "_ending", "_unanswered", "pipelines", "session", "store")
+    __slots__ = (
+        "_advancing",
+        "_beside",
+        "_cancels",
+        "_ending",
+        "_put_off",
+        "_unanswered",
+        "pipelines",
+        "session",
+        "store",
+    )
 
     def __init__(self, server: "Server", stream: Stream) -> None:
         super().__init__(server, stream)
@@ -39,6 +49,10 @@ class Pipelines(Outlet):
         self.session = Session(server.services, State.CLEAR)
         self.pipelines: dict[str | None, deque[Job]] = {}
         """The jobs of each busy pipeline, the running one first."""
+        self._advancing = False
+        """A pipeline is being advanced: nothing is read meanwhile."""
+        self._put_off = False
+        """Something would have been read meanwhile."""
         self._beside = 0
         self._unanswered = 0
         self._ending = False
@@ -131,11 +145,11 @@ class Pipelines(Outlet):
             jobs = self.pipelines.get(job.pid)
             if jobs and jobs[0] is job:
                 jobs.popleft()
-                self._count(-job.size)
                 if self._cancels:
                     self._answer_cancels(job)
                 if not job.starting:
                     self._advance(job.pid, jobs)
+                self._count(-job.size)
         call = job.call
         if call is not None and call.command.alone:
             self._stood_alone(reply)
@@ -143,7 +157,20 @@ class Pipelines(Outlet):
             self._end_if_idle()
 
     def _advance(self, pid: str | None, jobs: deque[Job]) -> None:
-        """Start what waits in a pipeline, one after the other, as long as each is answered at once."""
+        """Start what waits in a pipeline, one after the other, as long as each is answered at once.
+
+        An answer may let more be read, which may end this pipeline and begin it anew: that waits until it stands.
+        """
+        self._advancing = True
+        try:
+            self._start_waiting(pid, jobs)
+        finally:
+            self._advancing = False
+        if self._put_off:
+            self._put_off = False
+            self._read_on()
+
+    def _start_waiting(self, pid: str | None, jobs: deque[Job]) -> None:
         while jobs and not self.stream.closed:
             following = jobs[0]
             if self._written > TURN:
