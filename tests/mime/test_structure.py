@@ -1,5 +1,7 @@
 """The MIME tree: its bounds, its boundaries, its file names."""
 
+import time
+
 from immpd.mime.structure import MAX_DEPTH, MAX_PARTS, leaves, read_fields, read_structure
 
 
@@ -57,3 +59,11 @@ def test_file_names() -> None:
     assert name_of("filename*=utf-8''a%0D%0Ab%E2%80%AEc") == "a\ufffd\ufffdb\ufffdc"
     assert name_of('filename="=?utf-8?q?=C3=A9?="') == "é"
     assert name_of("filename=...") == ""
+
+
+def test_a_mail_in_a_mail_with_a_long_header_takes_linear_time() -> None:
+    inner = b"X-Note: message/ message/ message/ message/ message/ message/ message/ message/\nA: " + b"; b=c" * 20_000
+    head = b"Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: message/rfc822\n\n"
+    began = time.process_time()
+    assert contents(head + inner + b"\n\nhi\n--b--\n") == [("message/rfc822", inner + b"\n\nhi")]
+    assert time.process_time() - began < 1

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from email.message import Message
 from email.parser import Parser
-from email.policy import compat32
+from email.policy import Compat32, compat32
 from itertools import repeat
 from typing import Final, TypeAlias
 
@@ -38,6 +38,17 @@ _ENCODINGS: Final = ("base64", "quoted-printable")
 # this instead of their beginnings and ends.
 _MARK: Final = b"=\x01?"
 _parser = Parser(policy=compat32)
+
+
+class _AsTheyCame(Compat32):
+    """Writes fields as they are: the library needs quadratic time to fold them."""
+
+    def fold(self, name: str, value: str) -> str:
+        """One field with its line end."""
+        return f"{name}: {value}\n"
+
+
+_as_they_came = _AsTheyCame()
 
 
 class Node(msgspec.Struct, frozen=True):
@@ -149,7 +160,8 @@ def _from_message(message: Fields, budget: Iterator[None], depth: int) -> Node:
         return _node(message, content)
     inner = [part for part in payload if isinstance(part, Message)] if depth < MAX_DEPTH else []
     if message.get_content_maintype() == "message":
-        return _node(message, "\n".join(part.as_string() for part in inner).encode("latin-1", "replace"))
+        mails = "\n".join(part.as_string(policy=_as_they_came) for part in inner)
+        return _node(message, mails.encode("latin-1", "replace"))
     return _node(message, b"", [_from_message(part, budget, depth + 1) for part, _ in zip(inner, budget, strict=False)])
 
 
