@@ -11,6 +11,7 @@ import msgspec
 
 from .finding import Found, Run
 from .kills import kills
+from .wire import wire
 
 
 class Fuzzer(msgspec.Struct, frozen=True):
@@ -23,6 +24,7 @@ class Fuzzer(msgspec.Struct, frozen=True):
 
 ALL = {
     "kills": Fuzzer(kills, count=200),
+    "wire": Fuzzer(wire, seconds=60),
 }
 
 

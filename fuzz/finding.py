@@ -50,14 +50,14 @@ class Run:
         return folder
 
 
-async def smallest(octets: bytes, fails: Callable[[bytes], Awaitable[bool]], *, tries: int = 400) -> bytes:
-    """Leave out halves, quarters, eighths … of ``octets`` as long as they still fail."""
+async def smallest(octets: bytes, fails: Callable[[bytes], Awaitable[bool]], *, seconds: float = 60) -> bytes:
+    """Leave out halves, quarters, eighths … of ``octets`` as long as they still fail, and the time is not over."""
+    began = time.monotonic()
     size = (len(octets) + 1) // 2
     while size:
         at = 0
         while at < len(octets):
-            tries -= 1
-            if tries < 0:
+            if time.monotonic() - began > seconds:
                 return octets
             fewer = octets[:at] + octets[at + size :]
             if await fails(fewer):

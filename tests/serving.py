@@ -285,7 +285,8 @@ class Talk:
     """A raw conversation: text out, whole replies in."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
+        self.reader = reader
+        """The octets as they come, for who does not want whole replies."""
         self.writer = writer
         self.greeting: Answer
         """The last greeting."""
@@ -371,7 +372,7 @@ class Talk:
         """The next line as it comes, without its line feed; raises Ended at the end."""
         try:
             async with asyncio.timeout(PATIENCE):
-                octets = await self._reader.readline()
+                octets = await self.reader.readline()
         except (ConnectionError, ssl.SSLError):
             octets = b""
         if not octets.endswith(b"\n"):
@@ -412,7 +413,7 @@ class Talk:
         self._lines[pid].append(line)
         if line.startswith("255-"):
             _, message, part, length, *more = line.split(" ")
-            octets = await self._reader.readexactly(int(length) + 1)
+            octets = await self.reader.readexactly(int(length) + 1)
             assert octets[-1:] == b"\n", "A block ended without a line feed"
             self._blocks[pid].append(Block(message, part, octets[:-1], "more=1" in more))
         if _is_final(line):

@@ -17,12 +17,12 @@ async def test_a_big_download_never_holds_up_a_small_answer(talk, big):
     one.send("AS big FETCH /inbox::* +RAW")
     first = await one.line()
     assert first.startswith("big: 255- ")
-    await one._reader.readexactly(int(first.split(" ")[4]) + 1)
+    await one.reader.readexactly(int(first.split(" ")[4]) + 1)
     one.send("AS small NOOP")
     before = 0
     while not (line := await one.line()).startswith("small: "):
         assert line.startswith("big: 255- "), line
-        await one._reader.readexactly(int(line.split(" ")[4]) + 1)
+        await one.reader.readexactly(int(line.split(" ")[4]) + 1)
         before += 1
     assert line == "small: 200 Done"
     assert before < 128 / 2  # of the 128 blocks most came later
@@ -42,7 +42,7 @@ async def test_downloads_take_turns_block_by_block(talk, big):
         if "255- " not in line:
             assert line[1:6] == ": 250", line
             continue
-        octets[line[0]] += (await one._reader.readexactly(int(line.split(" ")[4]) + 1))[:-1]
+        octets[line[0]] += (await one.reader.readexactly(int(line.split(" ")[4]) + 1))[:-1]
         ahead = max(ahead, abs(len(octets["a"]) - len(octets["b"])))
     assert octets == {"a": body, "b": body}
     assert ahead <= MIB  # of 8: a thread may bring the blocks of one a little later
@@ -56,7 +56,7 @@ async def test_small_messages_in_a_long_answer_take_turns_too(account, talk):
     one.send("AS long FETCH /inbox::* +RAW\nAS short NOOP\n")
     seen = 0
     while (line := await one.line()) != "short: 200 Done":
-        seen += len(await one._reader.readexactly(int(line.split(" ")[4]) + 1))
+        seen += len(await one.reader.readexactly(int(line.split(" ")[4]) + 1))
     assert seen <= 3 * 64 * 1024
     assert len((await one.reply("long")).octets()) == 8 * 200_000 - seen + seen // (64 * 1024)
 
@@ -123,7 +123,7 @@ async def test_who_reads_late_gets_every_answer(server, account, talk):
     pieces: list[bytes] = []
     size = 0
     while size < len(wanted):
-        pieces.append(await late._reader.read(MIB))
+        pieces.append(await late.reader.read(MIB))
         size += len(pieces[-1])
     assert b"".join(pieces)[: len(wanted)] == wanted
 

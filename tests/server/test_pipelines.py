@@ -153,7 +153,7 @@ async def test_cancel_of_a_download_stops_its_blocks(server, talk, big):
     one = await talk(account)
     one.send("AS p FETCH /inbox::* +RAW")
     line = await one.line()
-    await one._reader.readexactly(int(line.split(" ")[4]) + 1)
+    await one.reader.readexactly(int(line.split(" ")[4]) + 1)
     one.send("CANCEL p")
     answer = await one.reply("p")
     assert answer.code == 420

@@ -121,7 +121,7 @@ async def test_many_refused_upgrades_in_one_packet(talk):
 async def octets_until_the_end(talk):
     octets = b""
     try:
-        while piece := await talk._reader.read(1 << 16):
+        while piece := await talk.reader.read(1 << 16):
             octets += piece
     except ConnectionError:
         pass
@@ -198,7 +198,7 @@ async def test_a_client_hello_octet_by_octet(server, talk):
             for octet in outgoing.read():
                 clear.send(bytes([octet]))
                 await clear.writer.drain()
-            incoming.write(await clear._reader.read(65536))
+            incoming.write(await clear.reader.read(65536))
     for octet in outgoing.read():
         clear.send(bytes([octet]))
     tls.write(b"NOOP\n")
@@ -206,7 +206,7 @@ async def test_a_client_hello_octet_by_octet(server, talk):
         clear.send(bytes([octet]))
     heard = b""
     while b"200 Done\n" not in heard:
-        incoming.write(await clear._reader.read(65536))
+        incoming.write(await clear.reader.read(65536))
         try:
             while True:
                 heard += tls.read(65536)
