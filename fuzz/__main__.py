@@ -11,6 +11,8 @@ import msgspec
 
 from .finding import Found, Run
 from .kills import kills
+from .mime import mime
+from .store import store
 from .wire import wire
 
 
@@ -25,6 +27,8 @@ class Fuzzer(msgspec.Struct, frozen=True):
 ALL = {
     "kills": Fuzzer(kills, count=200),
     "wire": Fuzzer(wire, seconds=60),
+    "mime": Fuzzer(mime, seconds=60),
+    "store": Fuzzer(store, seconds=60),
 }
 
 

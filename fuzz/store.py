@@ -1,0 +1,108 @@
+"""Long random histories of the store, while power fails: tests/store has the histories, the model and the disk."""
+
+import asyncio
+import itertools
+import random
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from hypothesis import seed as seeded
+from hypothesis import strategies as st
+from hypothesis.stateful import rule
+from tests.store.histories import Histories, run_histories
+from tests.store.unsynced_vfs import Disk, UnsyncedVFS, develop
+
+from immpd.store.bodies import BodyFiles
+from immpd.store.changes import ChangesSince, changes_since
+from immpd.store.sqlite.engine import Limits, open_sqlite
+from immpd.store.verify import verify
+
+from .finding import Found, Run
+
+SMALL = Limits(wal=256 << 10, checkpoint=64 << 10)
+"""So small that the WAL is copied and reset many times under way."""
+EXAMPLES, STEPS = 2, 60
+_folders = itertools.count()
+
+
+class Failing(Histories):
+    """Histories in which power fails between any two writes to the disk, and after any step."""
+
+    disk: Disk
+    folder: Path
+
+    def recovered(self, files: dict[str, bytes], look: Any) -> None:
+        """Open a store on what the platter had; it must be sound, and ``look`` at it."""
+        folder = self.folder / f"after{next(_folders)}"
+        develop(files, folder)
+        own, bodies = self.store, BodyFiles(folder / "bodies")
+        self.store = self.run(open_sqlite(folder))
+        try:
+            assert self.run(verify(self.store, bodies)) == []
+            look()
+        finally:
+            bodies.close()
+            self.run(self.store.close())
+            self.store = own
+
+    @rule(torn=st.booleans(), chance=st.integers(0, 1 << 30))
+    def power_fails_after_a_step(self, torn: bool, chance: int) -> None:
+        """Everything was answered: the store must show the model."""
+        files = self.disk.photograph(random.Random(chance) if torn else None)
+        self.recovered(files, self.the_store_shows_the_model)
+
+    @rule(data=st.data(), nth=st.integers(1, 12), torn=st.booleans(), chance=st.integers(0, 1 << 30))
+    def power_fails_during_a_delivery(self, data: Any, nth: int, torn: bool, chance: int) -> None:
+        """What was answered before is there; the delivery may be, as a whole."""
+        taken: list[dict[str, bytes]] = []
+        calls = itertools.count(1)
+
+        def each() -> None:
+            if next(calls) == nth:
+                taken.append(self.disk.photograph(random.Random(chance) if torn else None))
+
+        self.disk.each = each
+        before = self.state
+        try:
+            self.a_message_comes("/INBOX", 0, 3)
+        finally:
+            self.disk.each = lambda: None
+
+        def look() -> None:
+            page = self.run(self.store.read(changes_since(ChangesSince(self.box.id, before))))
+            assert page.cursor - before in range(4), f"from {before} to {page.cursor}"
+
+        for files in taken:
+            self.recovered(files, look)
+
+
+async def store(run: Run) -> str:
+    """The store agrees with its model, and after a power failure too."""
+    return await asyncio.to_thread(_run, run)  # the histories have a loop of their own
+
+
+def _run(run: Run) -> str:
+    number = 0
+    for _ in run.rounds():
+        number += 1
+        with asyncio.Runner() as runner, tempfile.TemporaryDirectory() as folder, UnsyncedVFS() as vfs:
+            (Path(folder) / "disk").mkdir()
+            made = runner.run(open_sqlite(Path(folder) / "disk", vfs=vfs.name, limits=SMALL))
+            bodies = BodyFiles(Path(folder) / "bodies")
+
+            class OnThisDisk(Failing):
+                pass
+
+            OnThisDisk.disk, OnThisDisk.folder = vfs.disk, Path(folder)
+            try:
+                seeded(run.chosen.getrandbits(32))(OnThisDisk)
+                run_histories(OnThisDisk, made, runner, examples=EXAMPLES, steps=STEPS)
+                assert runner.run(verify(made, bodies)) == []
+            except Exception as error:
+                steps = getattr(error, "__notes__", [])  # hypothesis writes the shortest history there
+                raise Found("\n".join([f"{type(error).__name__}: {error}", *steps])) from error
+            finally:
+                bodies.close()
+                runner.run(made.close())
+    return f"{number * EXAMPLES} histories of up to {STEPS} steps"
