@@ -22,7 +22,7 @@ from .finding import Found, Run
 
 SMALL = Limits(wal=256 << 10, checkpoint=64 << 10)
 """So small that the WAL is copied and reset many times under way."""
-EXAMPLES, STEPS = 2, 60
+EXAMPLES, STEPS = 8, 40
 _folders = itertools.count()
 
 
