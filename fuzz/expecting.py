@@ -89,7 +89,7 @@ class Expected:
         self.closed = False
         """The last word was said."""
         self._pipelines: dict[str | None, Pipeline] = defaultdict(Pipeline)
-        connection = ServerConnection()
+        connection = ServerConnection(state)
         events = connection.receive_data(octets)
         while events and not self.ends:
             for event in events:

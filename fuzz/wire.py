@@ -11,14 +11,14 @@ import msgspec
 from tests.process import ServerProcess
 from tests.serving import Account, Ended, Talk
 
-from immpd.client import Client, connect
-from immpd.net.fingerprints import KnownPeers
+from immpd.client import Client
 from immpd.protocol.states import State
 
 from .expecting import Expected
 from .finding import Found, Run, smallest
 from .hostile import ACCOUNTS, cut, program
 
+PEACEFUL_ONE = "ann@demo.test"
 AT_ONCE = 6
 """Hostile connections beside each other."""
 PATIENCE = 60.0
@@ -73,19 +73,13 @@ class Arena:
 
     async def begin(self) -> None:
         """Make the accounts and start the server."""
-        self.process.command("init", "--domain", self.domain)
-        for address in (*ACCOUNTS, "ann@demo.test"):
-            self.process.command("account", "add", address, "--password-stdin", given=b"secret\n")
+        self.process.set_up(*ACCOUNTS, PEACEFUL_ONE)
         await self.process.start()
         for address in ACCOUNTS:
-            async with self._client(address) as me:
+            async with self.process.client(address) as me:
                 assert me.secret is not None
                 self.accounts.append(Account(address, me.secret.h))
-        self.peaceful = await self._stack.enter_async_context(self._client("ann@demo.test"))
-
-    def _client(self, address: str):
-        known = KnownPeers(self.process.folder)
-        return connect(address, server=self.process.listen, password="secret", known=known)
+        self.peaceful = await self._stack.enter_async_context(self.process.client(PEACEFUL_ONE))
 
     async def attack(self, trial: Trial) -> None:
         """One hostile connection from beginning to end; raises Found."""
@@ -146,7 +140,7 @@ class Arena:
 
     async def _mail_to_myself(self, subject: str) -> None:
         me = self.peaceful
-        await me.send("ann@demo.test", subject, "hello " * 50)
+        await me.send(PEACEFUL_ONE, subject, "hello " * 50)
         rows = [row async for row in me.index("/INBOX") if row.subject == subject]
         if len(rows) != 1 or rows[0].size != 300:
             raise Found(f"the peaceful client sees {rows} of its message")
