@@ -135,7 +135,8 @@ class Expected:
         found = _LINE.fullmatch(text[:-1])
         if not text.endswith("\n") or found is None or len(octets) > MAX_LINE + 1:
             raise Found(f"this is no reply line: {octets[:200]!r}")
-        if any(unicodedata.category(sign) in ("Cc", "Zl", "Zp") or sign in "\u202e\u2066" for sign in text[:-1]):
+        bad = (sign for sign in text[:-1] if not sign.isprintable())  # spaces that are not plain ones do no harm
+        if any(unicodedata.category(sign) in ("Cc", "Zl", "Zp") or sign in "\u202e\u2066" for sign in bad):
             raise Found(f"a reply line holds what could forge another: {octets[:200]!r}")
         if self.closed:
             raise Found(f"a line after the last word: {text[:200]!r}")
