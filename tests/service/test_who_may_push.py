@@ -145,6 +145,11 @@ async def test_quiet_hours_hold_up_all_but_the_silent_and_the_critical(two):
     assert (await event(watch))["body"] == "waits"
 
 
+async def test_a_setting_without_a_name_is_none(two):
+    _, watch, _ = two
+    assert [(await watch.ask(f"SET GLOBAL ={value}")).word for value in ("", "600")] == ["NO-SETTING"] * 2
+
+
 async def test_what_nobody_answers_comes_again_and_then_as_mail(two):
     server, watch, _ = two
     await watch.ask("SET GLOBAL push.repeat=600")

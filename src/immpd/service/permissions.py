@@ -274,7 +274,7 @@ def set_global(session: Session, request: SetGlobal, _: Any) -> Outcome:
     """Set, take back, or show."""
     name, equals, value = request.setting.partition("=")
     name = name.lower()
-    if name and name not in SETTINGS:
+    if (name or equals) and name not in SETTINGS:
         known = ", ".join(SETTINGS)
         raise Refused(Code.NOT_FOUND, "NO-SETTING", f"There is no setting {name[:40]}; there are {known}")
 
