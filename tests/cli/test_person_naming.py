@@ -11,7 +11,7 @@ from immpd.cli.person_naming import folder_path, split_name
     [
         ("INBOX", "/INBOX"),
         ("/inbox", "/inbox"),
-        ("work/plans", "/work/plans"),
+        ("writing/plans", "/writing/plans"),
         ("My plans", "/My%20plans"),
         ("INBOX::unread", "/INBOX::unread"),
         ("INBOX::from:bob@a.test", "/INBOX::from:bob@a.test"),

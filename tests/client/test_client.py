@@ -32,12 +32,12 @@ async def test_about_the_session(account, login: Login) -> None:
 
 async def test_folders(account, login: Login) -> None:
     me = await login(await account())
-    await me.create("/Work/Plans")
-    assert "/Work/Plans" in [row.path for row in await me.folders()]
-    await me.rename("/work", "/Play")
+    await me.create("/Writing/Plans")
+    assert "/Writing/Plans" in [row.path for row in await me.folders()]
+    await me.rename("/writing", "/Play")
     assert [row.path for row in await me.check("/play", recursive=True)] == ["/Play", "/Play/Plans"]
     with pytest.raises(Refused) as caught:
-        await me.remove("/work")
+        await me.remove("/writing")
     assert caught.value.code is Code.NOT_FOUND
     await me.remove("/play", recursive=True)
     assert [row for row in await me.folders() if row.path.startswith("/Play")] == []

@@ -102,15 +102,15 @@ async def test_flags_change_counts_and_filters(alice):
 
 
 async def test_one_message_in_two_folders_is_read_in_both(alice):
-    await alice.call(MboxCreate(path=path("/work/new")))
+    await alice.call(MboxCreate(path=path("/writing/new")))
     row = (await index(alice, "/inbox"))[0]
-    copied = await alice.call(MboxCopy(path=path(f"/inbox#{row.id}"), to=path("/work/new")))
+    copied = await alice.call(MboxCopy(path=path(f"/inbox#{row.id}"), to=path("/writing/new")))
     assert copied.rows[0].old == copied.rows[0].new == row.id
-    await alice.call(MboxFlag(path=path(f"/work/new#{row.id}"), flags=(("READ", True),)))
+    await alice.call(MboxFlag(path=path(f"/writing/new#{row.id}"), flags=(("READ", True),)))
     assert await counts(alice, "/inbox") == (4, 5)
-    assert await counts(alice, "/work/new") == (0, 1)
+    assert await counts(alice, "/writing/new") == (0, 1)
     await alice.call(MboxDelete(path=path(f"/inbox#{row.id}"), purge=True))
-    assert await subjects(alice, "/work/new") == ["No. 4"]
+    assert await subjects(alice, "/writing/new") == ["No. 4"]
 
 
 async def test_a_filter_deletes_everything_it_names(alice):

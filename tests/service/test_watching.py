@@ -42,9 +42,9 @@ async def test_every_kind_of_change_has_its_event(account, talk):
         f"{alice}",
     )
     assert (sent["event"], sent["folder"]) == ("mail", "/SENT")
-    one.send("MBOX CREATE /work; MBOX FLAG /inbox::* +FLAGGED +todo; MBOX COPY /inbox::* TO /work")
+    one.send("MBOX CREATE /notes; MBOX FLAG /inbox::* +FLAGGED +todo; MBOX COPY /inbox::* TO /notes")
     one.send(
-        "MBOX MOVE /work::* TO /archive; MBOX RENAME /work TO /play; MBOX REMOVE /play; MBOX DELETE /inbox::* +PURGE"
+        "MBOX MOVE /notes::* TO /archive; MBOX RENAME /notes TO /play; MBOX REMOVE /play; MBOX DELETE /inbox::* +PURGE"
     )
     seen = await events(watching, 7)
     assert [one["event"] for one in seen] == [
@@ -56,9 +56,9 @@ async def test_every_kind_of_change_has_its_event(account, talk):
         "folder-removed",
         "gone",
     ]
-    assert (seen[0]["folder"], seen[4]["folder"], seen[4]["was"]) == ("/work", "/play", "/work")
+    assert (seen[0]["folder"], seen[4]["folder"], seen[4]["was"]) == ("/notes", "/play", "/notes")
     assert set(seen[1]["flags"]) == {"FLAGGED", "todo"}
-    assert (seen[3]["from-folder"], seen[3]["folder"]) == ("/work", "/ARCHIVE")
+    assert (seen[3]["from-folder"], seen[3]["folder"]) == ("/writing", "/ARCHIVE")
     assert [number(one["cursor"]) for one in seen] == sorted(number(one["cursor"]) for one in seen)
 
 
