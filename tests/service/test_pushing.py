@@ -153,7 +153,13 @@ async def test_what_is_taken_back_before_a_device_comes_is_never_seen(account, t
     assert (await next_event(other))["event"] == "watching"
     assert (await next_event(other))["event"] == "notification-cleared"
     assert (await one.ask(f"PUSH STATUS {later}")).rows[0].startswith(f"{alice} retracted")
-    assert (await talk(alice)) is not None
+    # Nor is it in any list: what it said is gone with it.
+    rows = [json.loads(row) for row in (await other.ask("PUSH LIST +ALL")).rows]
+    assert [row["status"] for row in rows] == ["retracted", "shown"]
+    assert "Drill." not in json.dumps(rows)
+    unseen = (await one.ask(pushed(f"TO {alice} AT 2026-01-03T00:00:00Z", b"Not yet."))).text.split()[-1]
+    assert (await one.ask(f"PUSH RETRACT {unseen}")).code == 200
+    assert len((await other.ask("PUSH LIST +ALL")).rows) == 2
     stranger = await talk(await account("eve"))
     for command in ("RETRACT", "STATUS"):
         assert (await stranger.ask(f"PUSH {command} {push}")).word == "NO-NOTIFICATION"

@@ -25,6 +25,7 @@ from immpd.store.notifications import (
     ListNotifications,
     Notification,
     Retract,
+    Retracted,
     answer,
     by_ids,
     dismiss,
@@ -143,7 +144,12 @@ def dismiss_(session: Session, request: PushDismiss, _: Any) -> Outcome:
 def retract_(session: Session, request: PushRetract, _: Any) -> Outcome:
     """Take back what nobody answered."""
     unit = retract(Retract(session.mailbox, request.id.bytes, session.services.clock.now()))
-    return Step(unit, _told(session, "Taken back"))
+
+    def taken_back(step: Retracted) -> Outcome:
+        session.services.bus.publish(step.changes)
+        return Step(unit, taken_back) if step.more else replies.Ok(text="Taken back")
+
+    return Step(unit, taken_back)
 
 
 def _told(session: Session, text: str) -> Callable[[tuple[Change, ...]], replies.Ok]:

@@ -15,15 +15,15 @@ class Pace:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._buckets: OrderedDict[str, tuple[float, float, bool]] = OrderedDict()
 
-    def wait(self, name: str, per_minute: int, burst: int) -> float:
-        """0.0 where it may be done now, which then counts; else the seconds until it may."""
+    def wait(self, name: str, per_minute: int, burst: int) -> tuple[float, bool]:
+        """0.0 where it may be done now, which then counts; else the seconds until it may, and whether that is news."""
         now = self._clock.monotonic()
-        left, since = self._buckets.pop(name, (float(burst), now))
+        left, since, refused = self._buckets.pop(name, (float(burst), now, False))
         left = min(float(burst), left + (now - since) * per_minute / 60)
         allowed = left >= 1
-        self._buckets[name] = (left - 1 if allowed else left, now)
+        self._buckets[name] = (left - 1 if allowed else left, now, not allowed)
         if len(self._buckets) > _REMEMBERED:
             self._buckets.popitem(last=False)
-        return 0.0 if allowed else (1 - left) * 60 / per_minute
+        return 0.0 if allowed else (1 - left) * 60 / per_minute, not allowed and not refused

@@ -23,8 +23,8 @@ from immpd.protocol.commands import Push
 from immpd.protocol.errors import Refused
 from immpd.protocol.states import State
 from immpd.store.deliver import retry_key
-from immpd.store.notifications import NewPush, Pushed, PushTo, push
 from immpd.store.permissions import Asking, FindToken, Token, find_token
+from immpd.store.pushes import NewPush, Pushed, PushTo, push
 
 from .auth import failed_attempt
 from .drafts import CountedDraft, Draft, drafts_of
@@ -142,9 +142,10 @@ def _halves(text: str) -> tuple[bytes, bytes]:
 
 def _pace(session: Session, name: str, per_minute: int) -> None:
     services = session.services
-    wait = services.pace.wait(name, per_minute, max(10, per_minute // 3))
-    if wait:
+    wait, news = services.pace.wait(name, per_minute, max(10, per_minute // 3))
+    if news:  # once until it has kept its pace again: a flood of pushes is no flood of the log
         services.log.warning("pushes too fast", sender=name, peer=session.peer)
+    if wait:
         raise Refused(Code.TEMPORARY, "TOO-FAST", f"At most {per_minute} notifications a minute", ceil(wait))
 
 

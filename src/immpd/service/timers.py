@@ -43,7 +43,10 @@ async def run_timers(services: Services) -> None:
         fired: Fired = await services.store.write(fire(Fire(services.clock.now(), ids, BATCH)))
         services.bus.publish(fired.changes)
         for one in fired.promote:
-            await _promote(services, one)
+            try:
+                await _promote(services, one)
+            except Exception as error:  # its timer comes again in a minute; the others do not wait for it
+                services.log.error("promotion failed", mailbox=one.mailbox, exc_info=error)
         more = fired.more
 
 

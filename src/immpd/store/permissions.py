@@ -56,8 +56,16 @@ class Asking(msgspec.Struct, frozen=True):
     """Of its token."""
 
 
-def permit(tx: Tx, mailbox: int, domain: str, asking: Asking, grant: str, now: int) -> Permit | Refusal:
-    """What allows this sender to notify this mailbox, in the protocol's order; a grant is used by it."""
+class Asked(msgspec.Struct, frozen=True):
+    """What a request is made of: its id, the title of what got through, and when; milliseconds UTC."""
+
+    id: bytes
+    title: str
+    now: int
+
+
+def standing_permit(tx: Tx, mailbox: int, domain: str, asking: Asking) -> Permit | Refusal | None:
+    """What allows or refuses this sender at any time, in the protocol's order; None: nothing does."""
     said = {
         origin: (allowed, cap)
         for origin, allowed, cap in tx.rows(
@@ -65,24 +73,18 @@ def permit(tx: Tx, mailbox: int, domain: str, asking: Asking, grant: str, now: i
             (mailbox, asking.sender, asking.origin),
         )
     }
-    exact = said.get(asking.sender) or said.get(asking.origin)
-    own = mailbox in (asking.author, asking.token_of)
-    if exact is not None and not exact[0] and not own:
-        return "declined"
+    decided = said.get(asking.sender) or said.get(asking.origin)
     if asking.token_of is not None:
         return Permit("token", asking.cap) if asking.token_of == mailbox else "declined"
-    if own:
+    if asking.author == mailbox:
         return Permit("own", Level.CRITICAL)
-    if exact is not None:
-        return Permit("approved", exact[1])
-    if grant:
-        return _use_grant(tx, mailbox, asking.origin, grant, now)
-    if asking.origin == domain:
-        return Permit("domain", Level.HIGH)
-    return _ask(tx, mailbox, asking.origin)
+    if decided is not None:
+        return Permit("approved", decided[1]) if decided[0] else "declined"
+    return Permit("domain", Level.HIGH) if asking.origin == domain else None
 
 
-def _use_grant(tx: Tx, mailbox: int, origin: str, code: str, now: int) -> Permit | Refusal:
+def use_grant(tx: Tx, mailbox: int, origin: str, code: str, now: int) -> Permit | Refusal:
+    """Use a grant once, and bind it to the first domain that does."""
     row = tx.one(
         "UPDATE push_grant SET uses = uses - 1, domain = ? WHERE mailbox = ? AND code = ? AND uses > 0"
         " AND domain IN ('', ?) AND (until IS NULL OR until > ?) RETURNING uses",
@@ -91,11 +93,18 @@ def _use_grant(tx: Tx, mailbox: int, origin: str, code: str, now: int) -> Permit
     return "bad-grant" if row is None else Permit("grant", Level.HIGH)
 
 
-def _ask(tx: Tx, mailbox: int, origin: str) -> Permit | Refusal:
+def ask(tx: Tx, mailbox: int, asking: Asking, asked: Asked) -> Permit | Refusal:
+    """A stranger: one gets through and is the request, until it is answered."""
     waiting = tx.rows("SELECT origin FROM push_request WHERE mailbox = ?", (mailbox,))
-    if (origin,) in waiting:
+    if (asking.origin,) in waiting:
         return "pending"
-    return "too-many-requests" if len(waiting) >= MAX_REQUESTS else Permit("request", Level.NORMAL)
+    if len(waiting) >= MAX_REQUESTS:
+        return "too-many-requests"
+    tx.execute(
+        "INSERT INTO push_request (mailbox, origin, id, sender, title, since) VALUES (?, ?, ?, ?, ?, ?)",
+        (mailbox, asking.origin, asked.id, asking.sender, asked.title, asked.now),
+    )
+    return Permit("request", Level.NORMAL)
 
 
 def settings_of(tx: Tx, mailbox: int) -> dict[str, str]:
@@ -141,8 +150,8 @@ class Named(msgspec.Struct, frozen=True):
 @write_unit
 def allow(tx: Tx, args: Allow) -> None:
     """Approve or decline an origin; its request is answered by it. Raises TooMany."""
-    count = tx.one("SELECT count(*) FROM push_allow WHERE mailbox = ?", (args.mailbox,))
-    if count is not None and count[0] >= MAX_ORIGINS:
+    others = tx.one("SELECT count(*) FROM push_allow WHERE mailbox = ? AND origin != ?", (args.mailbox, args.origin))
+    if others is not None and others[0] >= MAX_ORIGINS:
         raise TooMany
     tx.execute(
         "INSERT INTO push_allow (mailbox, origin, allowed, cap, since) VALUES (?, ?, ?, ?, ?)"

@@ -9,16 +9,8 @@ import msgspec
 
 from immpd.model.change import Change
 from immpd.model.notification import Level
-from immpd.store.due import set_timer
-from immpd.store.notifications import (
-    COLUMNS,
-    Notification,
-    close,
-    end,
-    note,
-    set_timers_of_shown,
-    shown_at,
-)
+from immpd.store.due import promote_after, repeat_after, set_timer, set_timers_of_shown, shown_at
+from immpd.store.notifications import COLUMNS, Notification, close, end, note
 from immpd.store.permissions import settings_of
 from immpd.store.states import take_states
 from immpd.store.units import Row, Tx, read_unit, write_unit
@@ -67,13 +59,13 @@ def next_due(tx: Tx, _: NextDue) -> int | None:
 def fire(tx: Tx, args: Fire) -> Fired:
     """Do what is due, the oldest first."""
     due = tx.rows(
-        "SELECT due, kind, subject FROM timer WHERE due <= ? ORDER BY due, kind, subject LIMIT ?",
+        "SELECT kind, subject FROM timer WHERE due <= ? ORDER BY due, kind, subject LIMIT ?",
         (args.now, min(args.limit, len(args.ids))),
     )
-    tx.executemany("DELETE FROM timer WHERE due = ? AND kind = ? AND subject = ?", due)
+    tx.executemany("DELETE FROM timer WHERE kind = ? AND subject = ?", due)
     changes: list[Change] = []
     promote: list[Notification] = []
-    for (_, kind, subject), ids in zip(due, args.ids, strict=False):
+    for (kind, subject), ids in zip(due, args.ids, strict=False):
         if kind == "silence":
             changes += _silent(tx, subject, args.now, ids)
             continue
@@ -82,7 +74,7 @@ def fire(tx: Tx, args: Fire) -> Fired:
             continue
         found = Notification(*row)
         if kind == "promote":
-            if found.status == "shown":
+            if found.status == "shown" and promote_after(settings_of(tx, found.mailbox), found.level):
                 set_timer(tx, args.now + _TRY_AGAIN, "promote", subject)
                 promote.append(found)
         else:
@@ -105,11 +97,11 @@ def _show(tx: Tx, found: Notification, now: int) -> list[Change]:
 
 def _repeat(tx: Tx, found: Notification, now: int) -> list[Change]:
     settings = settings_of(tx, found.mailbox)
-    every = int(settings.get("push.repeat", 0))
+    every = repeat_after(settings, found.level)
     if found.status != "shown" or not every:
         return []
     if found.repeats + 1 < MAX_REPEATS:
-        set_timer(tx, now + every * 1000, "repeat", found.id)
+        set_timer(tx, now + every, "repeat", found.id)
     if shown_at(settings, found.level, now) > now:
         return []  # it is quiet now: it comes again with the next turn
     return [_shown(tx, found, found.repeats + 1)]

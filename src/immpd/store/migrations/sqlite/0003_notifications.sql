@@ -27,6 +27,7 @@ CREATE TABLE notification (
   answer TEXT,
   ended INTEGER,                         -- when it was answered, dismissed, …
   repeats INTEGER NOT NULL DEFAULT 0,    -- how often it was shown again
+  replaced INTEGER NOT NULL DEFAULT 0,   -- how often its sender changed it
   state INTEGER NOT NULL                 -- the mailbox's number of its last change
 );
 CREATE INDEX notification_by_mailbox ON notification (mailbox, status);
@@ -37,11 +38,12 @@ CREATE INDEX notification_by_end ON notification (ended) WHERE ended IS NOT NULL
 
 -- What is to be done at a time; one that no longer holds when it comes is passed over.
 CREATE TABLE timer (
-  due INTEGER NOT NULL,
   kind TEXT NOT NULL,                    -- show, expire, repeat, promote, silence
   subject INTEGER NOT NULL,              -- of a notification, or of a token
-  PRIMARY KEY (due, kind, subject)
+  due INTEGER NOT NULL,
+  PRIMARY KEY (kind, subject)
 ) WITHOUT ROWID;
+CREATE INDEX timer_by_due ON timer (due);
 
 -- Origins (domains or single senders) that a person approved or declined.
 CREATE TABLE push_allow (

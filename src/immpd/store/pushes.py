@@ -1,0 +1,207 @@
+"""A push to its recipients: what lets it in, what it replaces, and when it is shown.
+
+Rules: one row a recipient, in one transaction with what allowed it and with its place in the timeline; the same ID
+with other content, or the same TAG, replaces what is there; of what a stranger or a grant got through no more comes
+of it than that (docs/protocol.md, "PUSH" and "Who may push").
+"""
+
+from typing import Literal
+
+import msgspec
+
+from immpd.model.change import Change
+from immpd.model.notification import Level
+from immpd.store.due import drop_timers, set_timer, set_timers_of_shown, shown_at
+from immpd.store.notifications import COLUMNS, Notification, note
+from immpd.store.permissions import Asked, Asking, Permit, Refusal, ask, settings_of, standing_permit, use_grant
+from immpd.store.states import take_states
+from immpd.store.units import Tx, write_unit
+
+MAX_OPEN = 1000
+"""Notifications of a mailbox that are neither answered nor ended."""
+MAX_CHANGES = 10
+"""How often a stranger, or who used a grant, may change the notification that got through."""
+_OPEN = "status IN ('waiting', 'shown')"
+_WAITS = b'{"why":"waiting"}'
+
+Outcome = Literal["delivered", "updated", "duplicate", "no-mailbox", "full"] | Refusal
+
+
+class PushTo(msgspec.Struct, frozen=True):
+    """One recipient of a push. ``uuid``, ``request``: ids for what is made new; ``key``, ``tag``: hashes."""
+
+    address: str
+    domain: str
+    recipient: str
+    uuid: bytes
+    request: bytes
+    key: bytes
+    tag: bytes | None = None
+    grant: str = ""
+
+
+class NewPush(msgspec.Struct, frozen=True):
+    """Arguments of ``push``. Times are milliseconds UTC; ``token``: the row of the token that was shown."""
+
+    push: bytes
+    asking: Asking
+    title: str
+    type: str
+    body: bytes
+    level: int
+    digest: bytes
+    to: tuple[PushTo, ...]
+    now: int
+    due: int
+    expires: int
+    token: int | None = None
+
+    @property
+    def weight(self) -> int:
+        """Octets that it takes while it waits."""
+        return 1024 + len(self.body) + 256 * len(self.to)
+
+
+class Pushed(msgspec.Struct, frozen=True):
+    """What became of one recipient, and what to tell its watchers."""
+
+    outcome: Outcome
+    change: Change | None = None
+
+
+@write_unit
+def push(tx: Tx, args: NewPush) -> tuple[Pushed, ...]:
+    """Put it to every recipient who lets it in; what became of each, in their order. No mailbox stands there twice."""
+    if args.token is not None and not _sign_of_life(tx, args.token, args.now):
+        return tuple([Pushed("declined")] * len(args.to))
+    mailboxes = _mailboxes(tx, args.to)
+    tx.lock(mailboxes.values())
+    decided = [_decide(tx, args, to, mailboxes.get(to.address)) for to in args.to]
+    wanted = {one.mailbox: 1 for one in decided if isinstance(one, _Coming) and (one.shows or one.hides)}
+    numbers = take_states(tx, wanted) if wanted else {}
+    results = []
+    for one in decided:
+        if isinstance(one, _Coming):
+            number = numbers.get(one.mailbox, -1) + 1
+            uuid = _keep(tx, args, one, number if one.shows else 0)
+            change = None
+            if one.shows:
+                change = note(tx, one.mailbox, number, "notified", uuid)
+            elif one.hides:
+                change = note(tx, one.mailbox, number, "cleared", uuid, _WAITS)
+            results.append(Pushed("delivered" if one.old is None else "updated", change))
+        else:
+            results.append(Pushed(one))
+    return tuple(results)
+
+
+def _sign_of_life(tx: Tx, token: int, now: int) -> bool:
+    """Note that a token was used; False where it was removed while its octets came."""
+    used = tx.one("UPDATE push_token SET used = ?, silent = 0 WHERE id = ? RETURNING every", (now, token))
+    if used is not None and used[0]:
+        set_timer(tx, now + used[0] * 1000, "silence", token)
+    return used is not None
+
+
+class _Coming(msgspec.Struct, frozen=True):
+    """A recipient who gets it."""
+
+    to: PushTo
+    mailbox: int
+    permit: Permit
+    level: int
+    due: int
+    settings: dict[str, str]
+    old: Notification | None
+    shows: bool
+    """It is shown now."""
+
+    @property
+    def hides(self) -> bool:
+        """What it replaces is on the screens, and it is not to be there yet."""
+        return not self.shows and self.old is not None and self.old.status == "shown"
+
+
+def _mailboxes(tx: Tx, to: tuple[PushTo, ...]) -> dict[str, int]:
+    """Of each address that there is, its mailbox."""
+    return dict(
+        tx.rows_of_many(
+            "SELECT address, mailbox FROM account WHERE address = ? AND disabled = 0",
+            [(address,) for address in {one.address for one in to}],
+        )
+    )
+
+
+def _decide(tx: Tx, args: NewPush, to: PushTo, mailbox: int | None) -> _Coming | Outcome:
+    if mailbox is None:
+        return "no-mailbox"
+    old = _known(tx, mailbox, to)
+    if old is not None and (old.push, old.digest) == (args.push, args.digest) and old.status != "retracted":
+        return "duplicate"
+    allowed = _permitted(tx, args, to, mailbox, old)
+    if not isinstance(allowed, Permit):
+        return allowed
+    if old is None or not old.is_open:
+        count = tx.one(f"SELECT count(*) FROM notification WHERE mailbox = ? AND {_OPEN}", (mailbox,))  # noqa: S608
+        if count is not None and count[0] >= MAX_OPEN:
+            return "full"
+    settings = settings_of(tx, mailbox)
+    level = min(args.level, allowed.cap)
+    due = shown_at(settings, level, max(args.due, args.now))
+    return _Coming(to, mailbox, allowed, level, due, settings, old, due <= args.now)
+
+
+def _permitted(tx: Tx, args: NewPush, to: PushTo, mailbox: int, old: Notification | None) -> Permit | Refusal:
+    """What lets it in. Who got one through may change that one a few times while it stands, and no more."""
+    allowed = standing_permit(tx, mailbox, to.domain, args.asking)
+    if allowed is not None:
+        return allowed
+    if old is not None and old.is_open and old.why in ("grant", "request") and old.replaced < MAX_CHANGES:
+        return Permit(old.why, Level.HIGH if old.why == "grant" else Level.NORMAL)
+    if to.grant:
+        return use_grant(tx, mailbox, args.asking.origin, to.grant, args.now)
+    return ask(tx, mailbox, args.asking, Asked(to.request, args.title, args.now))
+
+
+def _known(tx: Tx, mailbox: int, to: PushTo) -> Notification | None:
+    """The notification that this one replaces: of the same ID, or still open under the same tag."""
+    row = tx.one(COLUMNS + " WHERE mailbox = ? AND key = ?", (mailbox, to.key))
+    if row is None and to.tag is not None:
+        row = tx.one(COLUMNS + f" WHERE mailbox = ? AND tag = ? AND {_OPEN}", (mailbox, to.tag))
+    return None if row is None else Notification(*row)
+
+
+def _keep(tx: Tx, args: NewPush, one: _Coming, state: int) -> bytes:
+    """Write the row; returns the id in the mailbox."""
+    status = "shown" if state else "waiting"
+    if one.old is None:
+        number = tx.take_ids("notification", 1)
+        uuid = one.to.uuid
+        tx.execute(
+            "INSERT INTO notification (id, mailbox, uuid, push, author, origin, sender, recipient, key, tag, digest,"
+            " level, why, title, type, body, created, due, expires, status, state)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                *(number, one.mailbox, uuid, args.push, args.asking.author, args.asking.origin, args.asking.sender),
+                *(one.to.recipient, one.to.key, one.to.tag, args.digest, one.level, one.permit.why, args.title),
+                *(args.type, args.body, args.now, one.due, args.expires, status, state),
+            ),
+        )
+    else:
+        number, uuid = one.old.id, one.old.uuid
+        tx.execute(
+            "UPDATE notification SET push = ?, key = ?, tag = ?, digest = ?, level = ?, title = ?, type = ?, body = ?,"
+            " due = ?, expires = ?, status = ?, why = ?, author = ?,"
+            " answer = NULL, ended = NULL, repeats = 0, replaced = replaced + 1, state = ? WHERE id = ?",
+            (
+                *(args.push, one.to.key, one.to.tag, args.digest, one.level, args.title, args.type, args.body),
+                *(one.due, args.expires, status, one.permit.why, args.asking.author, state, number),
+            ),
+        )
+        drop_timers(tx, number)
+    set_timer(tx, args.expires, "expire", number)
+    if state:
+        set_timers_of_shown(tx, number, one.level, one.settings, args.now)
+    else:
+        set_timer(tx, one.due, "show", number)
+    return uuid
