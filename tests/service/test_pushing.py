@@ -192,6 +192,23 @@ async def test_what_is_no_notification(account, talk):
     assert (await one.ask("NOOP")).code == 200
 
 
+@pytest.mark.parametrize("largest", ["text of control characters", "a card of the longest of all"])
+async def test_no_notification_makes_a_line_too_long_for_a_client(account, talk, largest):
+    alice = await account()
+    one = await watching(talk, alice)
+    body, kind = b"\x01" * 4000, "TYPE text/plain"
+    if largest.startswith("a card"):
+        action = {"label": "\U0001f600" * 60, "url": "https://" + "x" * 992}
+        card = {"title": "\U0001f600" * 200, "body": "\U0001f600" * 2000, "icon": "https://" + "y" * 992}
+        card["actions"] = [{"id": f"{n}" * 32, **action} for n in range(4)]
+        body, kind = json.dumps(card).encode(), NOTIFICATION
+    assert (await one.ask(pushed(f"TO {alice} {kind}", body))).code == 273
+    seen = await next_event(one)
+    (row,) = (await one.ask("PUSH LIST")).rows
+    assert max(len(row.encode()), len(json.dumps(seen, ensure_ascii=False).encode())) < 16_000
+    assert (await one.ask(f"PUSH SHOW {seen['id']}")).octets("1") == body
+
+
 async def test_time_decides(serve, talk):
     server = await serve()
     alice = await server.add_account("alice")

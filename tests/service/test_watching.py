@@ -58,7 +58,7 @@ async def test_every_kind_of_change_has_its_event(account, talk):
     ]
     assert (seen[0]["folder"], seen[4]["folder"], seen[4]["was"]) == ("/notes", "/play", "/notes")
     assert set(seen[1]["flags"]) == {"FLAGGED", "todo"}
-    assert (seen[3]["from-folder"], seen[3]["folder"]) == ("/writing", "/ARCHIVE")
+    assert (seen[3]["from-folder"], seen[3]["folder"]) == ("/notes", "/ARCHIVE")
     assert [number(one["cursor"]) for one in seen] == sorted(number(one["cursor"]) for one in seen)
 
 
@@ -276,3 +276,23 @@ async def test_a_watched_mailbox_of_a_lost_connection_is_let_go(server, account,
         one.reset()
         await until(lambda: not server.services.bus._listeners)
     assert (await (await talk(alice)).deliver(alice)).code == 273
+
+
+async def test_no_message_makes_a_line_too_long_for_a_client(account, talk):
+    """Its sender may make up as many and as long recipients as a line holds: they are refused, and stand in it."""
+    alice = await account()
+    watching, one = await talk(alice), await talk(alice)
+    watching.send("AS w WATCH")
+    await watching.row("w")
+    made_up = "/".join("x" * 60 for _ in range(4))
+    recipients = [str(alice)] + [f"{made_up}{n}@{'y' * 60}.test" for n in range(50)]
+    line = "DELIVER" + "".join(f" TO {imid}" for imid in recipients)
+    line += ' SUBJECT "' + "s" * (16_384 - len(line) - 11) + '"'
+    one.send(line.encode() + b"\nDATA body LENGTH 2 +CONTENT\nhiDONE\n")
+    assert [answer.code for answer in await one.replies(3)] == [270, 272, 273]
+    seen = await watching.row("w")
+    (row,) = (await one.ask("MBOX INDEX /inbox +JSON")).rows
+    assert max(len(seen.encode()), len(row.encode())) < 16_384 - 10
+    assert json.loads(seen)["to"][0] == str(alice)
+    fetched = json.loads((await one.ask("FETCH /inbox::* +JSON")).octets("json"))
+    assert fetched["envelope"]["to"] == recipients

@@ -142,5 +142,5 @@ def _check_url(url: str, schemes: tuple[str, ...], name: str) -> None:
         scheme = urlsplit(url).scheme
     except ValueError:
         scheme = ""
-    if scheme not in schemes or len(url) > MAX_URL or not url.isprintable() or " " in url:
-        raise NotificationError(f"{name} is a URL ({', '.join(schemes)}) of at most {MAX_URL} characters")
+    if scheme not in schemes or len(url) > MAX_URL or not url.isascii() or not url.isprintable() or " " in url:
+        raise NotificationError(f"{name} is a URL ({', '.join(schemes)}) of at most {MAX_URL} characters of ASCII")

@@ -28,6 +28,8 @@ _RFC822 = "message/rfc822"
 _OWN_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}@")
 _DATE = re.compile(r"\d{4}-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d:[0-6]\d(?:\.\d{1,9})?(?:Z|[+-][0-2]\d:[0-5]\d)", re.ASCII)
 _HEADER_FIELDS = frozenset({"subject", "date", "reply-to", "in-reply-to", "references"})
+MAX_ROW = 15_000
+"""Octets of what never changes of an INDEX row."""
 _encode = msgspec.json.Encoder().encode
 
 
@@ -106,6 +108,9 @@ def delivery_of(
         envelope.verified,
         envelope.author,
     )
+    said_row = _encode(row)
+    if len(said_row) > MAX_ROW:
+        said_row = _encode(msgspec.structs.replace(row, to=_those_that_fit(row.to)))
     said = _encode(parts)
     # What makes two messages with the same ID the same: subject and parts, octet for octet.
     digest = hashlib.sha256(b"".join([envelope.subject.encode(), b"\0", said, *digests]))
@@ -113,7 +118,7 @@ def delivery_of(
         sender=envelope.from_,
         sent=now,
         size=size,
-        row=_encode(row)[:-1],
+        row=said_row[:-1],
         parts=said,
         envelope=_encode(envelope),
         octets=octets,
@@ -122,6 +127,18 @@ def delivery_of(
         now=now,
         files=files,
     )
+
+
+def _those_that_fit(to: tuple[str, ...]) -> tuple[str, ...]:
+    """The first recipients: a row has to fit on a line, whatever addresses a sender makes up; the envelope has all."""
+    left = MAX_ROW // 2
+    fitting = []
+    for one in to:
+        left -= len(one) + 3
+        if left < 0:
+            break
+        fitting.append(one)
+    return tuple(fitting)
 
 
 def _header_parts(draft: Draft) -> tuple[dict[str, str], list[PartDraft]]:
