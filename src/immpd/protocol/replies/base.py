@@ -11,6 +11,7 @@ import msgspec
 
 from immpd.protocol.codes import Code
 from immpd.protocol.lines import Line, Words
+from immpd.protocol.text import clean
 
 
 class Reply(Words, frozen=True, kw_only=True):
@@ -52,3 +53,21 @@ class Listed(Reply, frozen=True, kw_only=True):
         return msgspec.structs.replace(
             cls.from_text(lines[-1].text), rows=tuple(cls.ROW.from_text(line.text) for line in lines[:-1])
         )
+
+
+class JsonListed(Reply, frozen=True, kw_only=True):
+    """A list of ``ROW`` objects, a line of JSON each, then the end line with its fields."""
+
+    ROW: ClassVar[type[msgspec.Struct]]
+    rows: tuple[Any, ...] = ()
+
+    def encode(self, prefix: str = "") -> bytes:
+        """JSON rows, then the end line."""
+        rows = rows_of(self.CODE, [clean(msgspec.json.encode(row).decode()) for row in self.rows], prefix)
+        return "".join(rows).encode() + super().encode(prefix)
+
+    @classmethod
+    def decode(cls, lines: Sequence[Line]) -> Self:
+        """JSON rows, then the end line."""
+        rows = tuple(msgspec.json.decode(line.text, type=cls.ROW) for line in lines[:-1])
+        return msgspec.structs.replace(cls.from_text(lines[-1].text), rows=rows)

@@ -3,14 +3,11 @@
 from collections.abc import Sequence
 from typing import Self
 
-import msgspec
-
 from immpd.model.message import IndexRow
 from immpd.protocol.codes import Code
 from immpd.protocol.lines import Line, Words
-from immpd.protocol.text import clean
 
-from .base import Listed, Reply, rows_of
+from .base import JsonListed, Listed, Reply, rows_of
 
 
 class FolderCounts(Words, frozen=True, kw_only=True):
@@ -144,25 +141,15 @@ class Stored(Reply, frozen=True, kw_only=True):
     place: str
 
 
-class IndexPage(Reply, frozen=True, kw_only=True):
+class IndexPage(JsonListed, frozen=True, kw_only=True):
     """MBOX INDEX +JSON: rows, then how many, the state, and whether more follow."""
 
     CODE = Code.MESSAGES
+    ROW = IndexRow
     rows: tuple[IndexRow, ...] = ()
     n: int = 0
     s: str = ""
     more: str | None = None
-
-    def encode(self, prefix: str = "") -> bytes:
-        """JSON rows, then the end line."""
-        rows = rows_of(self.CODE, [clean(msgspec.json.encode(row).decode()) for row in self.rows], prefix)
-        return "".join(rows).encode() + super().encode(prefix)
-
-    @classmethod
-    def decode(cls, lines: Sequence[Line]) -> Self:
-        """JSON rows, then the end line."""
-        rows = tuple(msgspec.json.decode(line.text, type=IndexRow) for line in lines[:-1])
-        return msgspec.structs.replace(cls.from_text(lines[-1].text), rows=rows)
 
 
 class Fetched(Reply, frozen=True, kw_only=True):

@@ -1,36 +1,20 @@
 """Replies about notifications and who may send them."""
 
-from collections.abc import Sequence
-from typing import Self
-
-import msgspec
-
 from immpd.model.notification import NotificationRow
 from immpd.protocol.codes import Code
-from immpd.protocol.lines import Line, Words
-from immpd.protocol.text import clean
+from immpd.protocol.lines import Words
 
-from .base import Listed, Reply, rows_of
+from .base import JsonListed, Listed, Reply
 
 
-class Notifications(Reply, frozen=True, kw_only=True):
+class Notifications(JsonListed, frozen=True, kw_only=True):
     """PUSH LIST and PUSH SHOW: JSON rows, then how many, and whether more follow."""
 
     CODE = Code.NOTIFICATION
+    ROW = NotificationRow
     rows: tuple[NotificationRow, ...] = ()
     n: int = 0
     more: str | None = None
-
-    def encode(self, prefix: str = "") -> bytes:
-        """JSON rows, then the end line."""
-        rows = rows_of(self.CODE, [clean(msgspec.json.encode(row).decode()) for row in self.rows], prefix)
-        return "".join(rows).encode() + super().encode(prefix)
-
-    @classmethod
-    def decode(cls, lines: Sequence[Line]) -> Self:
-        """JSON rows, then the end line."""
-        rows = tuple(msgspec.json.decode(line.text, type=NotificationRow) for line in lines[:-1])
-        return msgspec.structs.replace(cls.from_text(lines[-1].text), rows=rows)
 
 
 class PushStatusRow(Words, frozen=True, kw_only=True):
