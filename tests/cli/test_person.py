@@ -342,6 +342,19 @@ async def test_ids_may_be_short_but_not_ambiguous(alice: Account, immp: Immp) ->
 # --- watching
 
 
+async def test_a_watch_says_what_a_notification_says(alice: Account, immp: Immp) -> None:
+    card = b'{"title":"Confirm?","body":"You\\nregistered","actions":[{"id":"ok","label":"Yes"}]}'
+    push = ("do", "PUSH", "TO", str(alice), "TYPE", "application/immp-notification+json", "LENGTH", 0)
+    assert (await immp(*push, stdin=card)).code == 0
+    before = (await immp("do", "MBOX", "CHECK", "/inbox")).out.split("s=")[1].strip()
+    shown = (await immp("watch", "--since", before, "--count", 1)).out
+    assert shown.endswith(f"normal  {alice}  Confirm?  You registered  [ok: Yes]\n")
+    row = json.loads((await immp("do", "PUSH", "LIST", "LIMIT", 1)).out.splitlines()[0].removeprefix("261- "))
+    assert (await immp("do", "PUSH", "ANSWER", row["id"], "ok")).code == 0
+    seen = (await immp("watch", "--since", before, "--count", 2)).out.splitlines()
+    assert seen == [f"cleared  {row['id']}  answered", f"answer  {row['push']}  {alice}  ok"]
+
+
 async def test_watch_goes_on_behind_what_was_acknowledged(alice: Account, immp: Immp) -> None:
     first = (await immp("do", "MBOX", "CHECK", "/inbox")).out.split("s=")[1].strip()
     await immp("send", alice, "-s", "one", "-m", "x")

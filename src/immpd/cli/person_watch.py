@@ -84,6 +84,16 @@ def _show(event: "Event") -> None:
         text = f"moved  {tail}  {event.from_folder} → {event.folder}"
     elif event.event == "flags":
         text = f"flags  {tail}  {event.folder}  {' '.join(event.flags) or '(none)'}"
+    elif event.event == "notification":
+        again = f" (again, {event.again})" if event.again else ""
+        said = " ".join(event.body.split())
+        buttons = " ".join(f"[{action.id}: {action.label}]" for action in event.actions)
+        pieces = (f"notification  {event.id}  {event.level}{again}  {event.from_}", event.title, said, buttons)
+        text = "  ".join(filter(None, pieces))
+    elif event.event == "notification-cleared":
+        text = f"cleared  {event.id}  {event.why}"
+    elif event.event == "answer":
+        text = f"answer  {event.push}  {event.by}  {event.action}"
     elif event.was:
         text = f"{event.event}  {event.was} → {event.folder}"
     elif event.event == "resync":
