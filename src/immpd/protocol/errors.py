@@ -13,6 +13,9 @@ from typing import Self
 
 from .codes import Code
 
+MAX_TEXT = 1000
+"""Characters of an error's text on a line: what was wrong may be as long as a line, and be said more than once."""
+
 
 class Refused(Exception):
     """A command was refused.
@@ -41,7 +44,8 @@ class Refused(Exception):
     def line_text(self) -> str:
         """What stands after the code on the reply line."""
         hint = f"retry={self.retry} " if self.retry is not None else ""
-        return f"[{self.word}] {hint}{self.text}"
+        text = self.text if len(self.text) <= MAX_TEXT else f"{self.text[:MAX_TEXT]}…"
+        return f"[{self.word}] {hint}{text}"
 
 
 class SyntaxFault(Refused):

@@ -17,6 +17,9 @@ from immpd.store.mailboxes import Folder, FolderAt, folder_at
 from .outcome import Outcome, Step
 from .session import Session
 
+MAX_PATH = 4_000
+"""Octets of a folder's path: a reply shows it with other things on one line."""
+
 
 class Place(msgspec.Struct, frozen=True):
     """A folder of a mailbox that the session may use."""
@@ -43,7 +46,10 @@ def path_of(imid: Imid) -> str:
         raise Refused(Code.BAD_VALUE, "NO-FOLDER", f"{imid} names no folder; paths look like /INBOX")
     if imid.folder is not None or imid.options:
         raise Refused(Code.BAD_VALUE, "BAD-PATH", f"{imid} is no path: neither +folder nor ?options belong there")
-    return path_text(imid.path)
+    path = path_text(imid.path)
+    if len(path.encode()) > MAX_PATH:
+        raise Refused(Code.BAD_VALUE, "BAD-PATH", f"A path has at most {MAX_PATH} octets")
+    return path
 
 
 def folder_of(imid: Imid) -> str:

@@ -5,6 +5,8 @@ and the sender's SENT; a BCC recipient stands in nobody else's envelope; the sam
 watchers are told after the commit (docs/protocol.md, "Delivery").
 """
 
+from collections.abc import Iterable
+
 import msgspec
 
 from immpd.model.flags import Flag, split_flags
@@ -25,6 +27,7 @@ from .sending import finishes
 from .session import Session, handles
 
 MAX_SUBJECT = 2000
+MAX_RECIPIENT = 2000
 KNOWN_RECIPIENTS = 16_384
 _READ, _IMPORTANT = int(Flag.READ), int(Flag.IMPORTANT)
 _DELIVERED = int(Code.DELIVERED)
@@ -109,12 +112,21 @@ _OPENED = replies.Opened()
 
 def _recipients_of(session: Session, request: Deliver) -> list[Imid]:
     wanted = [*request.to, *request.cc, *request.bcc]
+    check_lengths(wanted)
     if not wanted:
         raise Refused(Code.BAD_VALUE, "NO-RECIPIENT", "DELIVER needs at least one TO, CC or BCC")
     if len(wanted) > session.services.limits.max_recipients:
         limit = session.services.limits.max_recipients
         raise Refused(Code.LIMIT, "TOO-MANY-RECIPIENTS", f"A message has at most {limit} recipients here")
     return wanted if len(wanted) == 1 else list({imid.key: imid for imid in wanted}.values())
+
+
+def check_lengths(wanted: Iterable[Imid]) -> None:
+    """Raises Refused where one is too long to be said again with what became of it."""
+    for imid in wanted:
+        if len(imid.text) > MAX_RECIPIENT:
+            text = f"A recipient is written with at most {MAX_RECIPIENT} characters"
+            raise Refused(Code.BAD_VALUE, "BAD-RECIPIENT", text)
 
 
 def _check_sender(account: Account, sender: Imid) -> None:

@@ -27,6 +27,7 @@ from immpd.store.permissions import Asking, FindToken, Token, find_token
 from immpd.store.pushes import NewPush, Pushed, PushTo, push
 
 from .auth import failed_attempt
+from .delivery import check_lengths
 from .drafts import CountedDraft, Draft, drafts_of
 from .outcome import Outcome, Step
 from .sending import finish, finishes
@@ -88,6 +89,7 @@ def _begin(session: Session, request: Push, draft: Draft) -> Outcome:
     due, expires = _times(session, request)
     level = _level(request)
     wanted = list({imid.address: imid for imid in request.to}.values())
+    check_lengths(wanted)
     limit = session.services.limits.max_recipients
     if not wanted:
         raise Refused(Code.BAD_VALUE, "NO-RECIPIENT", "PUSH needs at least one TO")
