@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-ChangeKind = Literal["new", "copied", "flags", "moved", "gone", "created", "renamed", "removed"]
+ChangeKind = Literal["new", "copied", "flags", "moved", "gone", "created", "renamed", "removed", "subscription"]
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -18,7 +18,8 @@ class Change(msgspec.Struct, frozen=True):
     ``new``: a message came into ``folder`` (delivery, PUT, copy from another mailbox);
     ``copied``: a message of the mailbox now lies in ``folder`` too; ``flags``: its flags are now
     these; ``moved``: it went from ``origin`` to ``folder``; ``gone``: it is no longer in ``folder``;
-    ``created``, ``renamed``, ``removed``: the folder ``path`` itself (renamed: it was ``old_path``).
+    ``created``, ``renamed``, ``removed``: the folder ``path`` itself (renamed: it was ``old_path``);
+    ``subscription``: the subscription ``id`` to the node ``path`` now is as ``keywords`` says.
     """
 
     kind: ChangeKind

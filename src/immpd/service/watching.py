@@ -216,9 +216,9 @@ def begin_watch(session: Session, watcher: Watcher, request: Watch) -> Outcome:
     def from_now(row: MailboxRow) -> Outcome:
         return watcher.begin(row.state)
 
-    def from_position(found: dict[int, int]) -> Outcome:
+    def from_position(found: dict[int, tuple[int, int]]) -> Outcome:
         if watcher.mailbox in found:
-            return watcher.begin(found[watcher.mailbox])
+            return watcher.begin(found[watcher.mailbox][0])
         return Step(mailbox_row(ByMailbox(watcher.mailbox)), from_now)
 
     account = session.account
@@ -250,7 +250,7 @@ def acknowledge(session: Session, request: Ack, _: Any) -> Outcome:
         raise Refused(Code.CONFLICT, "NO-DEVICE", text)
     state = read_state(session, request.cursor)
     unit = set_positions(
-        SetPositions(account.id, session.device, _checked_name(request.name), ((session.mailbox, state),))
+        SetPositions(account.id, session.device, _checked_name(request.name), ((session.mailbox, state, 0),))
     )
     return Step(unit, lambda _: replies.Ok(text="Kept"))
 

@@ -118,8 +118,10 @@ def _account(row: Row) -> Account:
 
 @write_unit
 def add_account(tx: Tx, args: NewAccount) -> Account:
-    """Make an account, its mailbox and its six folders. Raises AccountExists or AddressConfusable."""
+    """Make an account, its mailbox and its six folders. Raises AccountExists (also for a node), AddressConfusable."""
     if tx.one("SELECT 1 FROM mailbox WHERE address = :address", {"address": args.address}) is not None:
+        raise AccountExists(args.address)
+    if tx.one("SELECT 1 FROM node WHERE imid = :address", {"address": args.address}) is not None:
         raise AccountExists(args.address)
     twin = tx.one(
         "SELECT address FROM account WHERE domain = :domain AND skeleton = :skeleton",
