@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tests.protocol.making import any_texts, lines_of, map_texts
 
 from immpd.model.message import IndexRow
+from immpd.protocol import feed_replies
 from immpd.protocol import replies as r
 from immpd.protocol.codes import Code
 from immpd.protocol.lines import Line, Words
@@ -19,7 +20,11 @@ from immpd.protocol.replies import Reply
 from immpd.protocol.text import UNSAFE, clean
 
 REPLIES = sorted(
-    {kind for kind in vars(r).values() if isinstance(kind, type) and issubclass(kind, Reply) and hasattr(kind, "CODE")},
+    {
+        kind
+        for kind in (*vars(r).values(), *vars(feed_replies).values())
+        if isinstance(kind, type) and issubclass(kind, Reply) and hasattr(kind, "CODE")
+    },
     key=lambda kind: kind.__name__,
 )
 _tokens = st.from_regex(r"[A-Z0-9\-.]{1,8}", fullmatch=True)
@@ -74,11 +79,13 @@ def test_every_reply_round_trips_and_forges_nothing(kind: type[Reply], data: st.
     octets = reply.encode(prefix)
     lines = lines_of(octets)
     rows = getattr(reply, "rows", getattr(reply, "lines", ()))
-    assert len(lines) == {r.Counts: len(rows), r.SecretChallenge: 2}.get(kind, len(rows) + 1)
+    assert len(lines) == {r.Counts: len(rows), r.SecretChallenge: 2, feed_replies.Subscribed: 2}.get(
+        kind, len(rows) + 1
+    )
     assert [pid for pid, _ in lines] == ["p1" if prefix else None] * len(lines)
-    allowed = {kind.CODE, getattr(getattr(kind, "ROW", kind), "CODE", None), Code.NONCES}
+    allowed = {kind.CODE, getattr(getattr(kind, "ROW", kind), "CODE", None), Code.NONCES, Code.METADATA, Code.ITEM}
     assert all(line.code in allowed for _, line in lines)
-    if kind is not r.SecretChallenge:
+    if kind not in (r.SecretChallenge, feed_replies.Subscribed):
         assert [line.more for _, line in lines] == [True] * (len(lines) - 1) + [False]
     expected = map_texts(reply, clean)
     if isinstance(reply, r.IndexPage):

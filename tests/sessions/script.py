@@ -24,6 +24,7 @@ KINDS: dict[str, str] = {
     "mail-time": r"[A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9]{2}:[0-9]{2}:[0-9]{2} \+0000",
     "seconds": r"[0-9]{10}",
     "state": r"[0-9a-f]{8}\.[0-9]+",
+    "cursor": r"[0-9a-f]{8}\.[0-9]+\.[0-9]+",
     "base64": r'"?[A-Za-z0-9+/]+={0,2}"?',  # in quotes where it begins with a plus
     "hex": r"[0-9a-f]+",
     "server-first": r"[A-Za-z0-9+/]+={0,2}",

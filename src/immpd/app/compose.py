@@ -20,13 +20,17 @@ import immpd.service.delivery
 import immpd.service.fetching
 import immpd.service.mailboxes
 import immpd.service.messages
+import immpd.service.nodes
+import immpd.service.publishing
 import immpd.service.sending
+import immpd.service.subscribing
 import immpd.service.watching  # noqa: F401 - these imports register the handlers
-from immpd.bus import LocalBus
+from immpd.bus import ItemBus, LocalBus
 from immpd.net.certificates import CertificateFiles, Certificates, ensure_self_signed
 from immpd.protocol.states import State
 from immpd.server.server import Address, Server
 from immpd.service.auth import AuthDesk
+from immpd.service.feeding import Feeder
 from immpd.service.ids import IdMaker
 from immpd.service.ports import Clock, Log
 from immpd.service.sealing import Sealer, load_or_make_key
@@ -68,6 +72,7 @@ async def opened(
             store=store,
             bodies=bodies,
             bus=LocalBus(),
+            items=ItemBus(),
             clock=clock,
             random=random,
             ids=IdMaker(clock, random),
@@ -126,6 +131,10 @@ async def start(folder: Path, configuration: Configuration, log: Log, clock: Clo
         stack.callback(socket.unlink, missing_ok=True)
         listen = await _listen(server, configuration.listen, direct=False)
         listen_tls = await _listen(server, configuration.listen_tls, direct=True)
+        feeder = Feeder(services)
+        services.fan_out = feeder.wake
+        feeding = asyncio.create_task(feeder.run())
+        stack.push_async_callback(_end, feeding)
         housekeeping = asyncio.create_task(keep_house(services))
         stack.push_async_callback(_end, housekeeping)
         return Running(server, services, certificates, listen, listen_tls, stack.pop_all())

@@ -13,7 +13,9 @@ from immpd.service.session import Services
 from immpd.store.accounts import ListAccounts, list_accounts
 from immpd.store.bodies import unlink_doomed
 from immpd.store.changes import ForgetChanges, ForgetRetryKeys, forget_changes, forget_retry_keys
+from immpd.store.feeds import SweepNodes, sweep_nodes
 from immpd.store.filing import ExpireTrash, expire_trash
+from immpd.store.items import ForgetItems, forget_items
 
 DAY = 24 * 3600
 TRASH_DAYS = 30
@@ -22,6 +24,8 @@ RETRY_KEY_DAYS = 30
 """How long the same message sent again is known (docs/protocol.md, "Messages")."""
 KEPT_CHANGES = 20_000
 """Changes of a mailbox that a client may have slept through; past them it lists again."""
+REMOVED_DAYS = 30
+"""How long those who were away can still learn that a node was removed."""
 _PAGE = 200
 
 
@@ -66,11 +70,30 @@ async def drop_changes(services: Services) -> None:
         after = accounts[-1].address
 
 
+async def drop_items(services: Services) -> None:
+    """Forget items that their nodes need not keep any longer."""
+    node = 0
+    while True:
+        found, more = await services.store.write(forget_items(ForgetItems(services.clock.now(), node)))
+        if not found:
+            return
+        node = found - 1 if more else found
+
+
+async def sweep_removed_nodes(services: Services) -> None:
+    """Forget nodes that were removed long ago, with all that they had."""
+    before = services.clock.now() - REMOVED_DAYS * DAY * 1000
+    while await services.store.write(sweep_nodes(SweepNodes(before))):
+        pass
+
+
 CHORES = (
     Chore("unlink files", 60, unlink_files),
     Chore("empty trash", 900, empty_trash),
     Chore("drop retry keys", DAY, drop_retry_keys),
     Chore("drop changes", DAY, drop_changes),
+    Chore("drop items", DAY, drop_items),
+    Chore("sweep removed nodes", DAY, sweep_removed_nodes),
 )
 
 

@@ -1,4 +1,6 @@
-"""Makes blocking.py from client.py: ``python -m immpd.client.blocking_source --write``, then ``ruff format``.
+"""Makes blocking.py from client.py and feeds.py.
+
+``python -m immpd.client.blocking_source --write``, then ``ruff format``.
 
 Rules: every public method of ``Client``, and ``connect``'s parameters, appear with their own types and
 words; a test fails where blocking.py is older than client.py.
@@ -12,7 +14,7 @@ from typing import TypeVar
 FOLDER = Path(__file__).parent
 N = TypeVar("N", ast.ClassDef, ast.AsyncFunctionDef)
 
-_HEAD = '''"""The client without ``async``: made from client.py by blocking_source.py, never edited by hand.
+_HEAD = '''"""The client without ``async``: made by blocking_source.py, never edited by hand.
 
     with immpd.client.blocking.connect("alice@a.com", password="…") as me:
         for row in me.index("/inbox", limit=10):
@@ -30,6 +32,7 @@ from uuid import UUID
 from immpd.model.imid import Imid
 from immpd.model.message import FetchedMessage, IndexRow
 from immpd.net.fingerprints import FirstSight, KnownPeers
+from immpd.protocol import feed_replies as fr
 from immpd.protocol import replies as r
 from immpd.protocol.connection import Block
 from immpd.protocol.registry import Request
@@ -40,6 +43,7 @@ from .client import PathLike, Secret
 from .composing import Attachment, Recipients
 from .connecting import open_client
 from .events import Event
+from .feeds import Access, Form, NodeLike
 
 __all__ = ["Client", "connect"]
 
@@ -90,10 +94,11 @@ _OWN = frozenset({"logged_in"})
 def source(folder: Path) -> str:
     """The text of blocking.py (not yet formatted) for the client.py and connecting.py in ``folder``."""
     client = _find(folder / "client.py", ast.ClassDef, "Client")
+    feeds = _find(folder / "feeds.py", ast.ClassDef, "FeedCaller")
     opening = _find(folder / "connecting.py", ast.AsyncFunctionDef, "open_client")
     methods = [
         _method(node)
-        for node in client.body
+        for node in (*client.body, *feeds.body)
         if isinstance(node, ast.AsyncFunctionDef) and not node.name.startswith("_") and node.name not in _OWN
     ]
     head = f"@contextmanager\ndef connect({ast.unparse(opening.args)}) -> Iterator[Client]:"

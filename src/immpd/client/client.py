@@ -25,6 +25,7 @@ from .caller import Caller, MessagePipeline, ReplyStream
 from .composing import Attachment, Recipients, compose_parts, imids_of, new_id, transmit
 from .errors import ProtocolFault
 from .events import Event
+from .feeds import FeedCaller
 from .link import Link
 
 __all__ = ["Attachment", "Caller", "Client", "MessagePipeline", "ReplyStream", "Request", "Secret", "at"]
@@ -52,7 +53,7 @@ def _imid(path: PathLike) -> Imid:
     return path if isinstance(path, Imid) else parse_imid(path)
 
 
-class Client(Caller):
+class Client(FeedCaller):
     """A session. Its methods may be called from any number of tasks at once.
 
     Every method raises Refused for a 4xx or 7xx, ConnectionLost, ProtocolFault, and ImidError for a bad path.

@@ -10,10 +10,10 @@ from immpd.model.message import Importance, IndexRow
 
 
 class Event(msgspec.Struct, frozen=True, omit_defaults=True, rename="kebab"):
-    """Something that happened in the mailbox; ``cursor`` is what ACK confirms.
+    """Something that happened in the mailbox or a feed; ``cursor`` is what ACK confirms.
 
     ``event`` is watching, mail, copied, flags, moved, gone, folder-created, folder-renamed,
-    folder-removed, resync, alive, or one of a later version.
+    folder-removed, item, item-retracted, subscription, resync, alive, or one of a later version.
     """
 
     cursor: str
@@ -36,11 +36,24 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True, rename="kebab"):
     importance: Importance = "normal"
     verified: bool = False
     author: str = ""
+    node: str = ""
+    """Of a feed: whose item or subscription it is."""
+    title: str = ""
+    level: str = ""
+    type: str = ""
+    length: int = 0
+    """Of an item: its octets, also where they do not come along."""
+    body: str = ""
+    """Of an item that is short text: the text."""
+    status: str = ""
+    """Of a subscription: waiting, active, left or removed."""
+    octets: bytes = b""
+    """Of an item that ``items`` brought: all its octets."""
 
     @property
     def row(self) -> IndexRow | None:
         """The message's row as MBOX INDEX shows it, where the event brought one (mail, copied)."""
-        if not self.date:
+        if not self.date or self.node:
             return None
         names = IndexRow.__struct_fields__
         return IndexRow(**{name: getattr(self, name) for name in names})

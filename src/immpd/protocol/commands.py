@@ -375,6 +375,10 @@ class Ack(Request[r.Ok], frozen=True, kw_only=True):
     name: Annotated[str, "name"] = ""
 
 
+# --- feeds: feed_commands.py, which stands here in the order of the reference
+
+from . import feed_commands as feed_commands  # noqa: E402, PLC0414
+
 # --- the operator's socket -----------------------------------------------------------------------
 
 

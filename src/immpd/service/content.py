@@ -31,7 +31,7 @@ _HEADER_FIELDS = frozenset({"subject", "date", "reply-to", "in-reply-to", "refer
 _encode = msgspec.json.Encoder().encode
 
 
-class _RowStart(msgspec.Struct, omit_defaults=True):
+class RowStart(msgspec.Struct, omit_defaults=True):
     """What never changes of an INDEX row."""
 
     from_: str = msgspec.field(name="from")
@@ -71,7 +71,7 @@ def content_of(
         imported = read_headers(drafts[0].octets if drafts[0].octets is not None else drafts[0].head)
     now = session.services.clock.now()
     envelope = _envelope(session, request, headers, imported, now)
-    row = _RowStart(
+    row = RowStart(
         envelope.from_,
         envelope.to,
         envelope.subject,
@@ -118,9 +118,13 @@ def _header_parts(draft: Draft) -> tuple[dict[str, str], list[PartDraft]]:
 
 
 def _type(request: Data) -> str:
-    given = request.type
-    if given is None:
+    if request.type is None:
         return "text/plain" if request.content else "application/octet-stream"
+    return media_type(request.type)
+
+
+def media_type(given: str) -> str:
+    """A media type as it was given; raises Refused where it is none."""
     if not _TYPE.fullmatch(given):
         raise Refused(Code.BAD_VALUE, "BAD-TYPE", f"{given[:80]} is no media type (RFC 6838), as in text/plain")
     return given

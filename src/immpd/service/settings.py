@@ -12,6 +12,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     max_recipients: Annotated[int, msgspec.Meta(ge=1, le=250, description="recipients of one message")] = 100
     max_parts: Annotated[int, msgspec.Meta(ge=1, le=1000, description="parts of one message")] = 200
     max_folders: Annotated[int, msgspec.Meta(ge=10, description="folders of one mailbox")] = 1000
+    max_item: Annotated[int, msgspec.Meta(ge=1024, le=1 << 20, description="octets of an item of a feed")] = 1 << 18
+    max_nodes: Annotated[int, msgspec.Meta(ge=0, description="nodes of one account")] = 100
+    max_members: Annotated[int, msgspec.Meta(ge=1, description="members and publishers of one node")] = 10_000
+    max_subscriptions: Annotated[int, msgspec.Meta(ge=1, le=10_000, description="subscriptions of one mailbox")] = 1000
     message_idle: Annotated[
         int, msgspec.Meta(ge=10, description="seconds until an open message that nothing is added to is dropped")
     ] = 600

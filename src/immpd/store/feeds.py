@@ -11,7 +11,7 @@ import msgspec
 
 from immpd.model.change import Change
 from immpd.model.feed import DEFAULT_AGE, DEFAULT_KEEP, Node, NodeOptions
-from immpd.store.errors import FeedsFull, NodeExists, NoNode, NotOwner
+from immpd.store.errors import FeedsFull, NodeExists, NoNode, NotOwner, NotPublisher
 from immpd.store.states import take_states
 from immpd.store.units import Row, Tx, read_unit, write_unit
 
@@ -62,6 +62,14 @@ class MyNodes(msgspec.Struct, frozen=True):
     address: str
     after: str = ""
     limit: int = 200
+
+
+class PublishedNode(msgspec.Struct, frozen=True):
+    """Arguments of ``published_node``."""
+
+    imid: str
+    account: int
+    address: str
 
 
 class SetMember(msgspec.Struct, frozen=True):
@@ -244,6 +252,15 @@ def my_nodes(tx: Tx, args: MyNodes) -> list[Node]:
             {"after": args.after, "account": args.account, "address": args.address, "limit": args.limit},
         )
     ]
+
+
+@read_unit
+def published_node(tx: Tx, args: PublishedNode) -> Node:
+    """The node, for one of its publishers. Raises NoNode, NotPublisher."""
+    node = find_node(tx, args.imid)
+    if not publishes(tx, node, args.account, args.address):
+        raise NotPublisher(args.imid)
+    return node
 
 
 @write_unit

@@ -47,6 +47,14 @@ class PublishItem(msgspec.Struct, frozen=True):
         return 1024 + len(self.body)
 
 
+class CheckPublisher(msgspec.Struct, frozen=True):
+    """Arguments of ``check_publisher``."""
+
+    imid: str
+    account: int
+    address: str
+
+
 class Published(msgspec.Struct, frozen=True):
     """What became of it: published now or before, or waiting for the owner (``seq`` 0)."""
 
@@ -159,12 +167,7 @@ _ACCOUNTING = "accepted, pending, left_before, blocked, over_quota"
 @write_unit
 def publish(tx: Tx, args: PublishItem) -> Published:
     """Store an item. Raises NoNode, NotPublisher, IdReused, FeedsFull."""
-    node = find_node(tx, args.imid)
-    trusted = publishes(tx, node, args.account, args.address)
-    if not trusted:
-        key = {"node": node.id, "subscriber": args.address}
-        if not node.mailing_list or tx.one(_SUBSCRIBED, key) is None:
-            raise NotPublisher(args.imid)
+    node, trusted = _checked(tx, args)
     if args.keyed and not _remember(tx, args):
         row = tx.one(
             f"SELECT seq, prev, title, {_ACCOUNTING} FROM item WHERE uuid = :uuid AND node = :node"  # noqa: S608
@@ -178,6 +181,23 @@ def publish(tx: Tx, args: PublishItem) -> Published:
         _wait(tx, node, args)
         return Published(node.id, args.title, 0, 0, True, False, Accounting())
     return _store(tx, node, args.uuid, args.address, args.level, args.title, args.type, args.body, args.now)
+
+
+@read_unit
+def check_publisher(tx: Tx, args: CheckPublisher) -> None:
+    """Raise NoNode or NotPublisher where ``publish`` would."""
+    _checked(tx, args)
+
+
+def _checked(tx: Tx, args: PublishItem | CheckPublisher) -> tuple[Node, bool]:
+    """The node, and whether nobody is asked about what the account publishes there."""
+    node = find_node(tx, args.imid)
+    trusted = publishes(tx, node, args.account, args.address)
+    if not trusted:
+        key = {"node": node.id, "subscriber": args.address}
+        if not node.mailing_list or tx.one(_SUBSCRIBED, key) is None:
+            raise NotPublisher(args.imid)
+    return node, trusted
 
 
 _SUBSCRIBED = (

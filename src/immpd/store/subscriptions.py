@@ -39,6 +39,8 @@ class Subscription(msgspec.Struct, frozen=True):
     uuid: bytes
     node: int
     imid: str
+    owner: str
+    """Local part of the owner's address."""
     title: str
     state: SubscriptionState
     form: Form
@@ -115,17 +117,20 @@ class OfMailbox(msgspec.Struct, frozen=True):
 
 
 _COLUMNS = (
-    "s.id, s.uuid, s.node, n.imid, n.title, s.state, s.form, coalesce(f.path, ''), s.muted, s.since,"
+    "s.id, s.uuid, s.node, n.imid, a.local, n.title, s.state, s.form, coalesce(f.path, ''), s.muted, s.since,"
     " n.description, n.language, n.icon, coalesce((SELECT created FROM item WHERE seq = n.last_item), 0),"
     " (SELECT count(*) FROM item i WHERE i.node = s.node AND i.kind = 'item' AND i.retracted = 0"
     " AND i.created > :recent)"
 )
-_FROM = " FROM subscription s JOIN node n ON n.id = s.node LEFT JOIN folder f ON f.id = s.folder"
+_FROM = (
+    " FROM subscription s JOIN node n ON n.id = s.node JOIN account a ON a.id = n.owner"
+    " LEFT JOIN folder f ON f.id = s.folder"
+)
 
 
 def _subscription(row: Row) -> Subscription:
     values = list(row)
-    values[8] = bool(values[8])
+    values[9] = bool(values[9])
     return Subscription(*values)
 
 

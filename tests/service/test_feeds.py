@@ -1,0 +1,258 @@
+"""Feeds over real TLS: nobody misses an item, order, slow watchers, messages, restarts."""
+
+import asyncio
+import json
+from itertools import pairwise
+
+import pytest
+from tests.server.quiet import conversation_of, nothing_left, until
+from tests.serving import Talk, serving
+
+pytestmark = pytest.mark.usefixtures("server")
+
+
+async def event(talk: Talk, pid: str = "*") -> dict:
+    return json.loads(await talk.row(pid))
+
+
+async def titles(talk: Talk, count: int, pid: str = "*") -> list[str]:
+    return [(await event(talk, pid))["title"] for _ in range(count)]
+
+
+def publish(node: str, title: str, body: bytes = b"hello", more: str = "") -> bytes:
+    return f'PUBLISH {node} TITLE "{title}" LENGTH {len(body)} {more}\n'.encode() + body
+
+
+async def a_node(talk: Talk, account, name: str = "news", more: str = "") -> str:
+    local, _, domain = str(account).partition("@")
+    node = f"{local}/{name}@{domain}"
+    answer = await talk.ask(f"PUBLISH CREATE {node} {more}")
+    assert answer.code == 200, answer
+    return node
+
+
+async def subscribe(talk: Talk, node: str, more: str = "") -> None:
+    answer = await talk.ask(f"SUBSCRIBE TO {node} {more}")
+    assert answer.code == 280, answer
+
+
+async def watching(talk: Talk, words: str = "WATCH") -> str:
+    talk.send(words)
+    first = await event(talk)
+    assert first["event"] == "watching"
+    return first["cursor"]
+
+
+async def test_many_publishers_and_nodes_reach_every_watch_in_one_order(account, talk):
+    owners = [await account("news") for _ in range(3)]
+    publishing = [await talk(owner) for owner in owners]
+    nodes = [await a_node(one, owner) for one, owner in zip(publishing, owners, strict=True)]
+    readers = [await talk(await account("reader")) for _ in range(4)]
+    for reader in readers:
+        for node in nodes:
+            await subscribe(reader, node)
+        await watching(reader)
+    for number in range(40):
+        for at, one in enumerate(publishing):
+            one.send(publish(nodes[at], f"{at}.{number}"))
+    for one in publishing:
+        assert {(await one.reply()).code for _ in range(40)} == {273}
+    seen = [await titles(reader, 120) for reader in readers]
+    assert all(one == seen[0] for one in seen)
+    for at in range(3):
+        assert [title for title in seen[0] if title.startswith(f"{at}.")] == [f"{at}.{n}" for n in range(40)]
+
+
+async def test_a_cursor_goes_on_behind_what_was_shown_and_is_kept_for_a_device(account, talk):
+    owner, alice = await account("news"), await account()
+    one, phone = await talk(owner), await talk(alice, device="phone")
+    node = await a_node(one, owner)
+    await subscribe(phone, node)
+    before = await watching(phone)
+    await one.ask(publish(node, "One"))
+    shown = await event(phone)
+    epoch, state, item = shown["cursor"].split(".")
+    assert int(item) > int(before.split(".")[2])
+    assert (await phone.ask(f"ACK {shown['cursor']}")).code == 200
+    for title in ("Two", "Three"):
+        await one.ask(publish(node, title))
+    again = await talk(alice, device="phone")
+    assert await watching(again) == shown["cursor"]
+    assert await titles(again, 2) == ["Two", "Three"]
+    # A cursor of two parts, as older servers gave them, has seen no item.
+    old = await talk(alice)
+    await watching(old, f"WATCH SINCE {epoch}.{state}")
+    assert await titles(old, 3) == ["One", "Two", "Three"]
+
+
+async def test_mail_and_items_have_one_timeline(account, talk):
+    owner, alice = await account("news"), await account()
+    one, reader = await talk(owner), await talk(alice)
+    node = await a_node(one, owner)
+    await subscribe(reader, node)
+    cursor = await watching(reader)
+    cursors = []
+    for number in range(5):
+        await one.deliver(alice, subject=f"Mail {number}")
+        cursors.append((await event(reader))["cursor"])
+        await one.ask(publish(node, f"Item {number}"))
+        cursors.append((await event(reader))["cursor"])
+    parts = [tuple(map(int, one.split(".")[1:])) for one in (cursor, *cursors)]
+    for (state, item), (next_state, next_item) in pairwise(parts):
+        assert (next_state > state) != (next_item > item)
+        assert next_state >= state
+        assert next_item >= item
+    # From the middle: what lies behind, of both kinds, and nothing else.
+    again = await talk(alice)
+    await watching(again, f"WATCH SINCE {cursors[3]}")
+    behind = [await event(again) for _ in range(6)]
+    assert [one["subject"] for one in behind if one["event"] == "mail"] == ["Mail 2", "Mail 3", "Mail 4"]
+    assert [one["title"] for one in behind if one["event"] == "item"] == ["Item 2", "Item 3", "Item 4"]
+
+
+async def test_a_slow_reader_is_bounded_and_misses_nothing(server, account, talk):
+    owner, alice = await account("news"), await account()
+    one, slow = await talk(owner), await talk(alice)
+    node = await a_node(one, owner, more="KEEP 1000")
+    await subscribe(slow, node)
+    await watching(slow)
+    conversation = conversation_of(server, slow)
+    slow.writer.transport.pause_reading()
+    body = b"x" * 4000
+    count = 0
+    while not conversation.stream.paused:
+        for _ in range(20):
+            one.send(publish(node, f"{count}", body))
+            count += 1
+        await one.replies(20)
+        assert count < 1000
+    for _ in range(100):
+        one.send(publish(node, f"{count}", body))
+        count += 1
+    await one.replies(100)
+    assert conversation.stream.transport.get_write_buffer_size() < 1 << 20
+    slow.writer.transport.resume_reading()
+    assert await titles(slow, count) == [f"{number}" for number in range(count)]
+
+
+async def test_a_watch_that_ends_leaves_nothing(server, account, talk):
+    owner, alice = await account("news"), await account()
+    one = await talk(owner)
+    node = await a_node(one, owner)
+    await subscribe(await talk(alice), node)
+    async with nothing_left(server):
+        reader = await talk(alice)
+        await watching(reader)
+        assert server.services.items.listening == 1
+        await reader.close()
+    await until(lambda: server.services.items.listening == 0)
+    assert (await one.ask(publish(node, "One"))).code == 273
+
+
+async def test_items_as_messages_come_once_also_over_a_restart(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("feeds")
+    async with serving(folder) as server:
+        owner = await server.unique_account("news")
+        readers = [await server.unique_account("reader") for _ in range(5)]
+        one = await (await Talk.clear(server)).upgrade()
+        await one.login(owner)
+        node = await a_node(one, owner, more="FORM message")
+        for reader in readers:
+            talk = await (await Talk.clear(server)).upgrade()
+            await talk.login(reader)
+            await subscribe(talk, node)
+        answer = await one.ask(publish(node, "One", more="+IMPORTANT"))
+        assert " pending=5 " in answer.rows[0]
+    async with serving(folder) as server:
+        one = await (await Talk.clear(server)).upgrade()
+        await one.login(owner)
+        await until_pending(one, node, 0)
+        for reader in readers:
+            talk = await (await Talk.clear(server)).upgrade()
+            await talk.login(reader)
+            answer = await talk.ask("MBOX INDEX /inbox +JSON")
+            (row,) = [json.loads(row) for row in answer.rows]
+            assert (row["subject"], row["from"], row["to"]) == ("One", str(owner), [node])
+            assert row["flags"] == ["IMPORTANT"]
+            shown = await talk.ask(f"FETCH /inbox#{row['id']} +JSON")
+            assert json.loads(shown.rows[0])["parts"][0]["data"] == "hello"
+        answer = await one.ask(f"PUBLISH SHOW {node}")
+        assert " accepted=5 pending=0 " in answer.rows[0]
+
+
+async def until_pending(talk: Talk, node: str, count: int) -> None:
+    async with asyncio.timeout(10):
+        while f" pending={count} " not in (await talk.ask(f"PUBLISH SHOW {node}")).rows[0]:
+            pass
+
+
+async def test_what_comes_as_a_message_is_a_mail_event_and_no_item(account, talk):
+    owner, alice = await account("news"), await account()
+    one, reader = await talk(owner), await talk(alice)
+    node = await a_node(one, owner)
+    await subscribe(reader, node, "+MAIL FOLDER /archive")
+    await watching(reader)
+    await one.ask(publish(node, "One"))
+    shown = await event(reader)
+    assert (shown["event"], shown["folder"], shown["subject"]) == ("mail", "/ARCHIVE", "One")
+
+
+async def test_what_others_do_to_a_subscription_takes_effect_at_once(account, talk):
+    owner, alice = await account("news"), await account()
+    one, reader, other = await talk(owner), await talk(alice), await talk(alice)
+    node = await a_node(one, owner)
+    await watching(reader)
+    await subscribe(other, node)
+    assert (await event(reader))["status"] == "active"
+    await one.ask(publish(node, "One"))
+    assert await titles(reader, 1) == ["One"]
+    assert (await other.ask(f"UNSUBSCRIBE {node}")).code == 283
+    assert (await event(reader))["status"] == "left"
+    await one.ask(publish(node, "Two"))
+    await subscribe(other, node)
+    assert (await event(reader))["status"] == "active"
+    await one.ask(publish(node, "Three"))
+    assert await titles(reader, 1) == ["Three"]
+
+
+async def test_a_watch_of_folders_shows_no_feeds(account, talk):
+    owner, alice = await account("news"), await account()
+    one, reader = await talk(owner), await talk(alice)
+    node = await a_node(one, owner)
+    await subscribe(reader, node)
+    await watching(reader, "WATCH /inbox")
+    await one.ask(publish(node, "One"))
+    await one.deliver(alice, subject="Mail")
+    assert (await event(reader))["event"] == "mail"
+
+
+async def test_a_large_item_comes_in_blocks_and_its_length_is_told(account, talk):
+    owner, alice = await account("news"), await account()
+    one, reader = await talk(owner), await talk(alice)
+    node = await a_node(one, owner)
+    await subscribe(reader, node)
+    cursor = await watching(reader)
+    body = bytes(range(256)) * 1024
+    assert (await one.ask(publish(node, "Large", body, "TYPE application/octet-stream"))).code == 273
+    shown = await event(reader)
+    assert (shown["length"], "body" in shown) == (len(body), False)
+    answer = await one.ask(f"PUBLISH SHOW {node}")
+    assert f" length={len(body)} " in answer.rows[0]
+    answer = await (await talk(alice)).ask(f"SUBSCRIBE SINCE {cursor}")
+    assert answer.octets("body") == body
+
+
+async def test_no_item_forges_a_line(account, talk):
+    owner, alice = await account("news"), await account()
+    one, reader = await talk(owner), await talk(alice)
+    node = await a_node(one, owner)
+    await subscribe(reader, node)
+    await watching(reader)
+    body = "a\r\n260 The watch has ended\u2028\u202e\x7f\x9b".encode()
+    await one.ask(publish(node, "x", body))
+    line = await reader.row()
+    assert line.isprintable()
+    assert json.loads(line)["body"].encode() == body
+    await one.ask(publish(node, "y", b"\x01" * 4096))
+    shown = await event(reader)
+    assert (shown["length"], "body" in shown) == (4096, False)
