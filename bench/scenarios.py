@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .stage import BIN, DOMAIN, BenchError, Server, bare_server, data_folder, serving
+from .stage import BIN, DOMAIN, BenchError, Server, add_node, bare_server, data_folder, serving
 from .yardstick import store_alone
 
 CONNECTIONS = 100
@@ -221,6 +221,50 @@ def login(settings: Settings, report: Report) -> None:
         report(line("SCRAM log-in, fresh TLS", run, "per_second", "log-ins/s", goal=700, yardstick=yard))
 
 
+# --- feeds
+
+NODE = f"u0/feed@{DOMAIN}"
+_FANOUT = {100: 80_000, 1_000: 70_000, 5_000: 60_000}
+BURST = 120_000
+
+
+def fanout(settings: Settings, report: Report) -> None:
+    """Items of 200 octets to those who watch: the next when all have the last, then as fast as they are taken."""
+    for count, goal in _FANOUT.items():
+        with data_folder(1, count) as folder:
+            add_node(folder, NODE)
+            with serving(folder) as server:
+                watch, publish = f"watch,conns={count},args={NODE}", f"publish,user=u0,size=200,args={NODE}"
+                run = measured(server, settings, watch, f"{publish},paced=1")
+                published = run["groups"][1]
+                note = f"273 after {published['p50_ms']:.2f} / {published['p99_ms']:.2f} ms"
+                report(
+                    line(
+                        f"items to {count:,} who watch, one by one", run, "per_second", "items/s", goal=goal, note=note
+                    )
+                )
+                run = measured(server, settings, watch, f"{publish},depth=16")
+                report(line(f"items to {count:,} who watch, bursts", run, "per_second", "items/s", goal=BURST))
+
+
+def subscribers(settings: Settings, report: Report) -> None:
+    """Publishing to 1,000,000 subscriptions, nobody watching."""
+    count = 1_000_000
+    with data_folder(1) as folder:
+        add_node(folder, NODE, count)
+        with serving(folder) as server:
+            run = measured(server, settings, f"publish,user=u0,size=200,args={NODE}", field="p50_ms")
+            first = run["first"]
+            note = f"{first['per_second']:,.0f} items/s"
+            report(
+                Result(
+                    f"273 with {count:,} subscribers", first["p99_ms"], "ms", goal=50, most=True, p50=first["p50_ms"],
+                    p99=first["p99_ms"], server=run["server_cpu"], generator=run["generator_cpu"],
+                    others=run["all_cpu"] - run["server_cpu"] - run["generator_cpu"], note=note,
+                )
+            )  # fmt: skip
+
+
 # --- memory and time of start
 
 
@@ -233,6 +277,11 @@ def idle(settings: Settings, report: Report) -> None:
         with data_folder(0, count) as folder, serving(folder) as server:
             value = _memory_of_each(server, count, args)
             report(Result(name, value, "KiB RSS", goal=30, most=True, yardstick=yard))
+    with data_folder(1, count) as folder:
+        add_node(folder, NODE, count, first=2)  # the mailboxes behind that of the owner
+        with serving(folder) as server:
+            value = _memory_of_each(server, count, "WATCH")
+            report(Result("watching one feed, 5,000", value, "KiB RSS", goal=30, most=True, yardstick=yard))
 
 
 def _memory_of_each(server: Server, count: int, args: str) -> float:
@@ -320,6 +369,8 @@ ALL: dict[str, Callable[[Settings, Report], None]] = {
     "idle": idle,
     "login": login,
     "ls": ls,
+    "fanout": fanout,
+    "subscribers": subscribers,
     "start": start,
     "big": big,
 }

@@ -256,3 +256,18 @@ async def test_no_item_forges_a_line(account, talk):
     await one.ask(publish(node, "y", b"\x01" * 4096))
     shown = await event(reader)
     assert (shown["length"], "body" in shown) == (4096, False)
+
+
+async def test_what_is_published_together_is_said_together_in_the_pipeline_of_the_watch(account, talk):
+    owner, alice = await account("news"), await account()
+    one, reader = await talk(owner), await talk(alice)
+    node = await a_node(one, owner)
+    await subscribe(reader, node)
+    for pid in ("v", "w"):
+        reader.send(f"AS {pid} WATCH")
+        assert (await event(reader, pid))["event"] == "watching"
+    one.send(b"".join(b"AS p%d " % number + publish(node, f"{number}") for number in range(50)))
+    for number in range(50):
+        assert (await one.reply(f"p{number}")).code == 273
+    for pid in ("v", "w"):
+        assert await titles(reader, 50, pid) == [f"{number}" for number in range(50)]

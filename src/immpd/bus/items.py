@@ -17,8 +17,8 @@ ItemListener = Callable[[tuple[ItemHint, ...]], None]
 
 AT_ONCE = 128
 """Listeners that are told before others have their turn."""
-TOGETHER = 256
-"""Items of one round."""
+TOGETHER = 60 * 1024
+"""Octets of the items of one round; one item goes whatever it has."""
 MOST = 4096
 """Items that wait with their octets; those behind them are only told of, and read from the store."""
 
@@ -69,7 +69,9 @@ class ItemBus:
             return
         node = waiting[0].node
         together = [waiting.popleft()]
-        while waiting and waiting[0].node == node and len(together) < TOGETHER:
+        room = TOGETHER - len(together[0].octets)
+        while waiting and waiting[0].node == node and len(waiting[0].octets) <= room:
+            room -= len(waiting[0].octets)
             together.append(waiting.popleft())
         listeners = tuple(self._listeners.get(node, {}).values())
         self._tell(tuple(together), listeners, 0)
