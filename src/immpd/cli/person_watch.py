@@ -84,6 +84,11 @@ def _show(event: "Event") -> None:
         text = f"moved  {tail}  {event.from_folder} → {event.folder}"
     elif event.event == "flags":
         text = f"flags  {tail}  {event.folder}  {' '.join(event.flags) or '(none)'}"
+    elif event.event == "item":
+        mark = "!  " if event.level == "high" else ""
+        text = f"item  {tail}  {event.node}  {mark}{event.title}"
+    elif event.node:
+        text = "  ".join(filter(None, (event.event, tail, event.node, event.status)))
     elif event.was:
         text = f"{event.event}  {event.was} → {event.folder}"
     elif event.event == "resync":

@@ -25,6 +25,7 @@ from immpd.protocol.feed_commands import (
 from immpd.store import subscriptions as store
 from immpd.store.ids import uuid_text
 from immpd.store.items import Item, Items, ItemsSince, OneItem, item_body, items_since
+from immpd.store.mailboxes import ByMailbox, mailbox_row
 from immpd.store.subscriptions import ListSubscriptions, NameSubscription, SetSubscription, Subscription
 
 from .access import cursor_text, read_cursor, with_folder
@@ -164,9 +165,13 @@ def _row(one: Subscription, *, whole: bool = False) -> feed_replies.Subscription
 @handles(SubscribeSince)
 def since(session: Session, request: SubscribeSince, _: Any) -> Outcome:
     """The items behind a cursor, in order, with their bodies."""
-    state, item = (0, 0) if request.cursor is None else read_cursor(session, request.cursor)
     node = "" if request.node is None else node_name(session, request.node).address
-    return _Since(session, state, item, node, request.limit).page()
+    if request.cursor is not None:
+        state, item = read_cursor(session, request.cursor)
+        return _Since(session, state, item, node, request.limit).page()
+    # Of the mailbox a cursor says how far it is now, so that a watch from it brings nothing old.
+    unit = mailbox_row(ByMailbox(session.mailbox))
+    return Step(unit, lambda row: _Since(session, row.state, 0, node, request.limit).page())
 
 
 class _Since:
