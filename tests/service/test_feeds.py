@@ -1,6 +1,8 @@
 """Feeds over real TLS: nobody misses an item, order, slow watchers, messages, restarts."""
 
 import asyncio
+import email
+import email.policy
 import json
 from itertools import pairwise
 
@@ -271,3 +273,35 @@ async def test_what_is_published_together_is_said_together_in_the_pipeline_of_th
         assert (await one.reply(f"p{number}")).code == 273
     for pid in ("v", "w"):
         assert await titles(reader, 50, pid) == [f"{number}" for number in range(50)]
+
+
+async def test_a_mail_with_a_file_comes_through_a_list_with_it(account, talk):
+    owner, alice = await account("club"), await account()
+    one, reader = await talk(owner), await talk(alice)
+    node = await a_node(one, owner, "list", "+LIST")
+    await subscribe(reader, node)
+    await watching(reader, "WATCH /inbox")
+    one.send(f'DELIVER TO {node} SUBJECT "With a file"')
+    one.send(b"DATA body LENGTH 5 +CONTENT\nHelloDATA a.txt TYPE text/plain LENGTH 3\nabcDONE\n")
+    assert (await one.replies(4))[3].code == 273
+    shown = await event(reader)
+    assert (shown["event"], shown["subject"], shown["from"]) == ("mail", "With a file", str(owner))
+    answer = await reader.ask(f"FETCH /inbox#{shown['id']} +MIME")
+    assert answer.code == 260  # the watch
+    mail = email.message_from_bytes((await reader.reply()).octets(), policy=email.policy.default)
+    body, attached = mail.iter_parts()
+    assert (body.get_content().strip(), attached.get_filename()) == ("Hello", "a.txt")
+    assert attached.get_payload(decode=True).strip() == b"abc"
+
+
+async def test_the_log_counts_what_is_refused(server, account, talk):
+    owner, alice = await account("news"), await account()
+    one, other = await talk(owner), await talk(alice)
+    node = await a_node(one, owner, more="ACCESS members")
+    await other.ask(publish(node, "x"))
+    await other.ask(f"PUBLISH {node}")
+    await other.ask(f"SUBSCRIBE TO {node}")
+    told = [one for one in server.log.events("publish refused") if one["node"] == node]
+    assert told == [{"node": node, "account": str(alice), "word": "NOT-PUBLISHER"}] * 2
+    told = [one for one in server.log.events("subscription refused") if one["node"] == node]
+    assert told == [{"node": node, "account": str(alice), "word": "MEMBERS-ONLY"}]

@@ -6,6 +6,7 @@ comes along where it is text and short, else its length is told; no character of
 """
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -15,11 +16,13 @@ from immpd.model.imid import Imid, ImidError
 from immpd.protocol.codes import Code
 from immpd.protocol.errors import Refused
 from immpd.protocol.text import UNSAFE
+from immpd.store.errors import StoreError
 from immpd.store.ids import uuid_text
 from immpd.store.items import INLINE, Item
 
 from .ids import time_text
-from .session import Session
+from .outcome import Outcome
+from .session import Session, refusal_of
 
 EVENT = b'260- {"cursor":"'
 """What an event begins with; then come its cursor and the octets of ``item_event``."""
@@ -30,6 +33,20 @@ MOST_ENCODED = 12_000
 MAX_TITLE = 2000
 _TEXT = re.compile(r"text/|message/|application/(?:[\w.+-]*\+)?json\b", re.IGNORECASE)
 _encode = msgspec.json.Encoder().encode
+
+
+def noted(session: Session, what: str, node: str) -> Callable[[BaseException], Outcome]:
+    """What a step does whose unit refuses: tell the log, where refusals are counted, and refuse."""
+
+    def failed(error: BaseException) -> Outcome:
+        if isinstance(error, StoreError):
+            refusal = refusal_of(error)
+            account = session.account.address if session.account is not None else ""
+            session.services.log.info(what, node=node, account=account, word=refusal.word)
+            raise refusal
+        raise error
+
+    return failed
 
 
 def node_name(session: Session, imid: Imid) -> Imid:

@@ -11,7 +11,6 @@ from immpd.protocol import feed_replies, replies
 from immpd.protocol.codes import Code
 from immpd.protocol.errors import Refused
 from immpd.protocol.feed_commands import Publish, PublishAccept, PublishRetract
-from immpd.store.errors import StoreError
 from immpd.store.ids import uuid_text
 from immpd.store.items import (
     INLINE,
@@ -29,11 +28,11 @@ from immpd.store.items import (
 
 from .content import media_type
 from .drafts import CountedDraft, Draft, drafts_of
-from .feed_events import checked_title, item_event, item_name, level_of, node_name
+from .feed_events import checked_title, item_event, item_name, level_of, node_name, noted
 from .nodes import account_of
 from .outcome import Outcome, Step
 from .sending import finish, finishes
-from .session import Session, handles, on_arrival, refusal_of
+from .session import Session, handles, on_arrival
 
 _OPENED = replies.Opened()
 
@@ -67,12 +66,14 @@ def publish_item(session: Session, request: Publish, draft: Draft | None) -> Out
         return finish(session, draft)
     account = account_of(session)
 
+    refused = noted(session, "publish refused", node.address)
+
     def failed(error: BaseException) -> Outcome:
-        if isinstance(error, StoreError):
-            refusal = refusal_of(error)
+        try:
+            return refused(error)
+        except Refused as refusal:
             draft.refuse(refusal)
-            raise refusal
-        raise error
+            raise
 
     unit = check_publisher(CheckPublisher(node.address, account.id, account.address))
     return Step(unit, lambda _: _OPENED, failed)
@@ -117,13 +118,13 @@ def _published(session: Session, draft: Draft, body: bytes, address: str, accoun
             row = Item(
                 result.seq, "item", uuid, imid, result.title, kind, item.level, address, item.now, len(body), inline
             )
-            _tell(session, result, row)
-        return _outcome(imid, uuid, result)
+            announce(session, result, row)
+        return outcome_of(imid, uuid, result)
 
-    return Step(publish(item), done)
+    return Step(publish(item), done, noted(session, "publish refused", imid))
 
 
-def _tell(session: Session, result: Published, row: Item) -> None:
+def announce(session: Session, result: Published, row: Item) -> None:
     """After the commit: those who watch, and who delivers messages."""
     services = session.services
     services.items.publish(ItemHint(result.node, result.seq, result.prev, item_event(row)))
@@ -132,7 +133,13 @@ def _tell(session: Session, result: Published, row: Item) -> None:
     services.log.debug("item published", id=uuid_text(row.uuid), node=row.node, peer=session.peer)
 
 
-def _outcome(imid: str, uuid: bytes, result: Published) -> feed_replies.Published:
+def outcome_of(imid: str, uuid: bytes, result: Published) -> feed_replies.Published:
+    """The reply to what was published."""
+    return feed_replies.Published(id=uuid_text(uuid), rows=(item_outcome(imid, result),))
+
+
+def item_outcome(imid: str, result: Published) -> feed_replies.ItemOutcome:
+    """What became of an item, with its accounting."""
     told: Accounting = result.accounting
     if result.seq:
         outcome, text = "delivered", "Published" if result.new else "Published before"
@@ -140,7 +147,7 @@ def _outcome(imid: str, uuid: bytes, result: Published) -> feed_replies.Publishe
         outcome, text = "queued", "Waits for the node's owner"
     else:
         outcome, text = "delivered", "Came before"
-    row = feed_replies.ItemOutcome(
+    return feed_replies.ItemOutcome(
         imid=imid,
         outcome=outcome,
         code=int(Code.DELIVERED),
@@ -151,7 +158,6 @@ def _outcome(imid: str, uuid: bytes, result: Published) -> feed_replies.Publishe
         over_quota=told.over_quota,
         text=text,
     )
-    return feed_replies.Published(id=uuid_text(uuid), rows=(row,))
 
 
 def _named(session: Session, request: PublishRetract | PublishAccept) -> NameItem:
@@ -181,7 +187,7 @@ def accept(session: Session, request: PublishAccept, _: Any) -> Outcome:
 
     def accepted(found: tuple[Published, Item]) -> Outcome:
         result, row = found
-        _tell(session, result, row)
-        return _outcome(name.imid, name.uuid, result)
+        announce(session, result, row)
+        return outcome_of(name.imid, name.uuid, result)
 
     return Step(accept_item(name), accepted)

@@ -29,7 +29,7 @@ from immpd.store.mailboxes import ByMailbox, mailbox_row
 from immpd.store.subscriptions import ListSubscriptions, NameSubscription, SetSubscription, Subscription
 
 from .access import cursor_text, read_cursor, with_folder
-from .feed_events import ROW, inline_text, item_event, node_name
+from .feed_events import ROW, inline_text, item_event, node_name, noted
 from .fetching import blocks
 from .ids import time_text
 from .nodes import account_of
@@ -70,7 +70,7 @@ def subscribe(session: Session, request: Subscribe, _: Any) -> Outcome:
             node.address, session.mailbox, account.address, new_uuid(session), form, folder, services.clock.now(),
             services.limits.max_subscriptions,
         )  # fmt: skip
-        return Step(store.subscribe(args), subscribed)
+        return Step(store.subscribe(args), subscribed, noted(session, "subscription refused", node.address))
 
     def subscribed(done: tuple[Subscription, Change | None]) -> Outcome:
         one, change = done
