@@ -24,6 +24,7 @@ from immpd.store.contract import Store
 from immpd.store.feeds import NewNode, create_node
 from immpd.store.items import ItemsSince, PublishItem, items_since, publish
 from immpd.store.sqlite.engine import open_sqlite
+from immpd.store.subscriptions import OPEN
 from immpd.store.units import Tx, write_unit
 
 from .stage import BUILD
@@ -55,8 +56,8 @@ def make_table(tx: Tx, _: Some) -> None:
 def subscribe_some(tx: Tx, args: Some) -> None:
     """Subscriptions straight into the table: a mailbox each."""
     tx.executemany(
-        "INSERT INTO subscription (uuid, node, mailbox, subscriber, state, form, mail_from, first, folder, muted,"
-        " since) VALUES (?, 1, ?, ?, 'active', 'notification', 1, 1, 0, 0, 0)",
+        "INSERT INTO subscription (uuid, node, mailbox, subscriber, state, form, form_from, push_from, push_end,"
+        f" first, folder, muted, since) VALUES (?, 1, ?, ?, 'active', 'notification', 1, 1, {OPEN}, 1, 0, 0, 0)",
         [(os.urandom(16), n, f"u{n}@bench.test") for n in range(args.first, args.first + args.count)],
     )
     tx.execute("UPDATE node SET subscribers = subscribers + ? WHERE id = 1", (args.count,))

@@ -103,7 +103,7 @@ async def test_a_moderated_list_and_its_members(alice: Account, bob: Account, im
 async def test_what_is_wrong_on_the_line(immp: Immp) -> None:  # noqa: F811
     for words, said in (
         (("publish", "x/y@a.test", "-m", "a", "-f", "b"), "--message and --file exclude each other"),
-        (("subscribe", "x/y@a.test", "--push", "--mail"), "--push and --mail exclude each other"),
+        (("subscribe", "x/y@a.test", "--push", "--mail"), "--push, --mail and --digest exclude each other"),
         (("feed", "retract", "x/y@a.test"), "Name one item: FEED#ID, with the whole id, as --json shows it"),
         (("publish", "nobody", "-m", "a"), "There is no @"),
         (("publish", "x/y@a.test", "-f", "/nowhere/at/all"), "/nowhere/at/all: No such file or directory"),

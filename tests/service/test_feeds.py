@@ -4,11 +4,15 @@ import asyncio
 import email
 import email.policy
 import json
+from collections.abc import Awaitable, Callable
+from functools import partial
 from itertools import pairwise
 
 import pytest
 from tests.server.quiet import conversation_of, nothing_left, until
-from tests.serving import Talk, serving
+from tests.serving import Serving, Talk, serving
+
+from immpd.server.settings import Bounds
 
 pytestmark = pytest.mark.usefixtures("server")
 
@@ -305,3 +309,57 @@ async def test_the_log_counts_what_is_refused(server, account, talk):
     assert told == [{"node": node, "account": str(alice), "word": "NOT-PUBLISHER"}] * 2
     told = [one for one in server.log.events("subscription refused") if one["node"] == node]
     assert told == [{"node": node, "account": str(alice), "word": "MEMBERS-ONLY"}]
+
+
+async def test_a_digest_names_what_was_published_once_an_hour(tmp_path, talk):
+    patient = Bounds(idle=10**6, alive=10**6)
+    async with serving(tmp_path, bounds=patient) as server:
+        await digests(server, partial(talk, on=server))
+
+
+async def digests(server: Serving, talk: Callable[..., Awaitable[Talk]]) -> None:
+    owner, alice = await server.unique_account("news"), await server.unique_account()
+    one, reader = await talk(owner), await talk(alice)
+    node = await a_node(one, owner, more='TITLE "News"')
+    await subscribe(reader, node, "DIGEST hourly FOLDER /archive")
+    watch = await talk(alice)
+    await watching(watch)
+    for title in ("One", "Two"):
+        assert " accepted=1 pending=0 " in (await one.ask(publish(node, title))).rows[0]
+    server.pass_time(3601)
+    shown = await event(watch)
+    assert (shown["event"], shown["folder"], shown["subject"]) == ("mail", "/ARCHIVE", "News: 2 new items")
+    assert (shown["from"], shown["importance"]) == (str(owner), "low")
+    answer = await reader.ask(f"FETCH /archive#{shown['id']} +JSON")
+    lines = json.loads(answer.rows[0])["parts"][0]["data"].splitlines()
+    assert [line.partition("  ")[2] for line in lines[:2]] == ["One", "Two"]
+    assert lines[3:] == [f"Read them: immp items {node}", f"Leave: immp unsubscribe {node}"]
+    server.pass_time(3601)  # nothing new: no digest
+    await one.ask(publish(node, "Three"))
+    server.pass_time(3601)
+    assert (await event(watch))["event"] == "flags"  # reading the first one
+    assert (await event(watch))["subject"] == "News: 1 new item"
+    # Who ends it gets what it had still to name at once, and then what comes in the other way.
+    await one.ask(publish(node, "Four"))
+    assert (await reader.ask(f"SUBSCRIBE SET {node} +PUSH")).code == 200
+    assert (await event(watch))["event"] == "subscription"
+    await one.ask(publish(node, "Five"))
+    assert (await event(watch))["title"] == "Five"
+    server.pass_time(61)
+    assert (await event(watch))["subject"] == "News: 1 new item"
+    server.pass_time(7202)
+    await one.ask(publish(node, "Six"))
+    assert (await event(watch))["title"] == "Six"
+
+
+async def test_who_gets_messages_is_told_all_the_same_that_a_node_is_gone(account, talk):
+    owner, alice = await account("news"), await account()
+    one, reader = await talk(owner), await talk(alice)
+    node = await a_node(one, owner)
+    await subscribe(reader, node, "+MAIL")
+    await watching(reader)
+    await one.ask(publish(node, "One"))
+    assert (await event(reader))["subject"] == "One"
+    assert (await one.ask(f"PUBLISH REMOVE {node}")).code == 200
+    shown = await event(reader)
+    assert (shown["event"], shown["node"], shown["status"]) == ("subscription", node, "removed")

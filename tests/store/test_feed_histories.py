@@ -79,7 +79,7 @@ class History:
     async def change(self, reader: int) -> None:
         if reader not in self.forms:
             return
-        form: Any = self.chosen.choice(("notification", "message"))
+        form: Any = self.chosen.choice(("notification", "message", "hourly"))
         try:
             await self.store.write(set_subscription(SetSubscription(named(self.boxes[reader]), form, None, None)))
         except FanOutRunning:

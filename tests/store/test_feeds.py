@@ -11,6 +11,7 @@ from tests.store.making import NOW, Box, a_delivery, make_box, new_account, new_
 from immpd.model.feed import Accounting, Node, NodeOptions
 from immpd.store.accounts import SetDisabled, add_account, set_disabled
 from immpd.store.contract import Store
+from immpd.store.digests import DueDigests, SendDigest, due_digests, send_digest
 from immpd.store.errors import (
     AccountExists,
     FanOutRunning,
@@ -351,7 +352,13 @@ async def test_messages_go_where_the_subscriber_wants_them(store: Store) -> None
     await store.write(set_subscription(SetSubscription(named(alice), "notification", None, None)))
     await put_item(store, owner, title="Two")
     assert await titles(store, alice, await seq_of(store)) == []
-    assert (await titles(store, alice))[-1] == "Two"
+    assert await titles(store, alice) == ["Two"]
+    await store.write(set_subscription(SetSubscription(named(alice), "message", None, None)))
+    await put_item(store, owner, title="Three")
+    # Who was away still learns of what was a notification when it was published.
+    assert await titles(store, alice) == ["Two"]
+    assert not (await fan_out(store)).more
+    assert await mails(store, alice, "/ARCHIVE") == 2
 
 
 async def seq_of(store: Store) -> int:
@@ -389,3 +396,38 @@ async def test_a_removed_node_tells_its_subscribers_and_is_swept(store: Store) -
         steps += 1
     assert steps == 4  # a subscription, two items, the node
     assert await titles(store, alice) == []
+
+
+async def test_a_digest_is_sent_once_and_loses_nothing(store: Store) -> None:
+    owner, alice = await make_box(store, "news@a.example"), await make_box(store, "alice@a.example")
+    await make_node(store, owner)
+    one = await join(store, alice, form="daily")
+    assert one.form == "daily"
+    await put_item(store, owner, title="One")
+    assert await store.read(due_digests(DueDigests(NOW))) == []
+    later = NOW + DAY
+    (due,) = await store.read(due_digests(DueDigests(later)))
+    assert (due.subscriber, due.count, due.items) == ("alice@a.example", 1, [(NOW, "One")])
+    await put_item(store, owner, title="Two")
+    send = SendDigest(due, a_delivery(), new_id(), later)
+    assert [len(await store.write(send_digest(send))) for _ in range(2)] == [1, 0]
+    assert await mails(store, alice) == 1
+    assert await store.read(due_digests(DueDigests(later))) == []
+    # From daily to hourly what waits goes on waiting; to notifications it goes out at once, with an end.
+    for form, due_at in (("hourly", later + DAY // 24), ("notification", later)):
+        name = msgspec.structs.replace(named(alice), now=later)
+        await store.write(set_subscription(SetSubscription(name, form, None, None)))  # type: ignore[arg-type]
+        (due,) = await store.read(due_digests(DueDigests(due_at)))
+        assert due.items == [(NOW, "Two")]
+    assert await titles(store, alice, due.upto) == []
+    await put_item(store, owner, title="Three")
+    assert await titles(store, alice, due.upto) == ["Three"]
+    (due,) = await store.read(due_digests(DueDigests(later)))
+    assert due.items == [(NOW, "Two")]
+    assert len(await store.write(send_digest(SendDigest(due, a_delivery(), new_id(), later)))) == 1
+    assert await store.read(due_digests(DueDigests(later + 10 * DAY))) == []
+    # Who leaves gets no more.
+    await store.write(set_subscription(SetSubscription(named(alice), "hourly", None, None)))
+    await put_item(store, owner, title="Four")
+    await store.write(unsubscribe(named(alice)))
+    assert await store.read(due_digests(DueDigests(later + 10 * DAY))) == []

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
+from immpd.service.digests import send_digests
 from immpd.service.session import Services
 from immpd.store.accounts import ListAccounts, list_accounts
 from immpd.store.bodies import unlink_doomed
@@ -89,6 +90,7 @@ async def sweep_removed_nodes(services: Services) -> None:
 
 CHORES = (
     Chore("unlink files", 60, unlink_files),
+    Chore("send digests", 60, send_digests),
     Chore("empty trash", 900, empty_trash),
     Chore("drop retry keys", DAY, drop_retry_keys),
     Chore("drop changes", DAY, drop_changes),

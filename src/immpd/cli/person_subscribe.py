@@ -18,6 +18,7 @@ def subscribe(
     *,
     push: Annotated[bool, _SWITCH] = False,
     mail: Annotated[bool, _SWITCH] = False,
+    digest: Literal["hourly", "daily"] | None = None,
     folder: Annotated[str | None, Parameter(name=("--folder", "-f"))] = None,
     mute: bool | None = None,
     common: Common | None = None,
@@ -32,13 +33,15 @@ def subscribe(
         As notifications.
     mail
         As messages.
+    digest
+        As a message every hour or day that names what was published.
     folder
         Where its messages go; by default INBOX.
     mute
         Show nothing as it happens; immp items has it all the same. --no-mute takes it back.
     """
-    if push and mail:
-        raise UsageError("--push and --mail exclude each other")
+    if push + mail + (digest is not None) > 1:
+        raise UsageError("--push, --mail and --digest exclude each other")
     form: Literal["notification", "message"] | None = "notification" if push else "message" if mail else None
 
     async def work() -> None:
@@ -51,10 +54,10 @@ def subscribe(
         path = None if folder is None else folder_path(folder)
         async with session(common) as me:
             before = {f"{row.node}@{row.origin}" for row in await me.subscriptions()}
-            done = await me.subscribe(name, form=form, folder=path)
+            done = await me.subscribe(name, form=form, digest=digest, folder=path)
             there = name.address in before
-            if mute is not None or (there and (form is not None or path is not None)):
-                await me.set_subscription(name, form=form, folder=path, muted=mute)
+            if mute is not None or (there and (form or digest or path)):
+                await me.set_subscription(name, form=form, digest=digest, folder=path, muted=mute)
         if common is not None and common.json:
             print_json({"id": done.id, "node": name.address, "title": done.text, "state": done.state or "active"})
         elif done.state:

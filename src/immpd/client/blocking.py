@@ -27,7 +27,7 @@ from .client import PathLike, Secret
 from .composing import Attachment, Recipients
 from .connecting import open_client
 from .events import Event
-from .feeds import Access, Form, NodeLike
+from .feeds import Access, Digest, Form, NodeLike
 
 __all__ = ["Client", "connect"]
 
@@ -386,9 +386,19 @@ class Client:
         """Let a subscriber in who waits: PUBLISH MEMBERS ACCEPT."""
         return self._thread.run(self._client.accept_member(node, member))
 
-    def subscribe(self, node: NodeLike, *, form: Form | None = None, folder: str | Imid | None = None) -> fr.Subscribed:
-        """Subscribe to a node, also by its link; ``folder`` is where its messages go: SUBSCRIBE TO."""
-        return self._thread.run(self._client.subscribe(node, form=form, folder=folder))
+    def subscribe(
+        self,
+        node: NodeLike,
+        *,
+        form: Form | None = None,
+        digest: Digest | None = None,
+        folder: str | Imid | None = None,
+    ) -> fr.Subscribed:
+        """Subscribe to a node, also by its link; ``folder`` is where its messages go: SUBSCRIBE TO.
+
+        ``digest``, in place of ``form``: a message every hour or day that names what was published.
+        """
+        return self._thread.run(self._client.subscribe(node, form=form, digest=digest, folder=folder))
 
     def subscriptions(self) -> tuple[fr.SubscriptionRow, ...]:
         """One's subscriptions, the oldest first: SUBSCRIBE LIST."""
@@ -403,11 +413,14 @@ class Client:
         name: NodeLike | UUID,
         *,
         form: Form | None = None,
+        digest: Digest | None = None,
         folder: str | Imid | None = None,
         muted: bool | None = None,
     ) -> r.Ok:
         """Change a subscription: SUBSCRIBE SET."""
-        return self._thread.run(self._client.set_subscription(name, form=form, folder=folder, muted=muted))
+        return self._thread.run(
+            self._client.set_subscription(name, form=form, digest=digest, folder=folder, muted=muted)
+        )
 
     def unsubscribe(self, name: NodeLike | UUID) -> fr.Unsubscribed:
         """Leave a node, at once: UNSUBSCRIBE."""

@@ -43,7 +43,7 @@ from .client import PathLike, Secret
 from .composing import Attachment, Recipients
 from .connecting import open_client
 from .events import Event
-from .feeds import Access, Form, NodeLike
+from .feeds import Access, Digest, Form, NodeLike
 
 __all__ = ["Client", "connect"]
 

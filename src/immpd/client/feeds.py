@@ -24,6 +24,7 @@ from .events import Event
 NodeLike = str | Imid
 Access = Literal["open", "approve", "members"]
 Form = Literal["notification", "message"]
+Digest = Literal["hourly", "daily"]
 
 
 class FeedCaller(Caller):
@@ -159,12 +160,21 @@ class FeedCaller(Caller):
     # --- subscriptions
 
     async def subscribe(
-        self, node: NodeLike, *, form: Form | None = None, folder: str | Imid | None = None
+        self,
+        node: NodeLike,
+        *,
+        form: Form | None = None,
+        digest: Digest | None = None,
+        folder: str | Imid | None = None,
     ) -> fr.Subscribed:
-        """Subscribe to a node, also by its link; ``folder`` is where its messages go: SUBSCRIBE TO."""
+        """Subscribe to a node, also by its link; ``folder`` is where its messages go: SUBSCRIBE TO.
+
+        ``digest``, in place of ``form``: a message every hour or day that names what was published.
+        """
         request = f.Subscribe(
             to=_node(node),
             folder=None if folder is None else _node(folder),
+            digest=digest,
             push=form == "notification",
             mail=form == "message",
         )
@@ -183,6 +193,7 @@ class FeedCaller(Caller):
         name: NodeLike | UUID,
         *,
         form: Form | None = None,
+        digest: Digest | None = None,
         folder: str | Imid | None = None,
         muted: bool | None = None,
     ) -> r.Ok:
@@ -190,6 +201,7 @@ class FeedCaller(Caller):
         request = f.SubscribeSet(
             name=_name(name),
             folder=None if folder is None else _node(folder),
+            digest=digest,
             push=form == "notification",
             mail=form == "message",
             muted=muted,

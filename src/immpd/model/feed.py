@@ -9,7 +9,9 @@ from typing import Literal
 import msgspec
 
 Access = Literal["open", "approve", "members"]
-Form = Literal["notification", "message"]
+NodeForm = Literal["notification", "message"]
+Form = Literal["notification", "message", "hourly", "daily"]
+"""How a subscriber gets items; the last two are digests: a message now and then that names what was published."""
 SubscriptionState = Literal["waiting", "active", "left"]
 Level = Literal["high", "normal", "low"]
 ItemKind = Literal["item", "retracted", "removed"]
@@ -18,6 +20,9 @@ DEFAULT_KEEP = 100
 """Items that a node keeps."""
 DEFAULT_AGE = 365
 """Days that it keeps them."""
+
+DIGESTS: dict[str, int] = {"hourly": 3_600_000, "daily": 86_400_000}
+"""Milliseconds between two digests."""
 
 
 class NodeOptions(msgspec.Struct, frozen=True):
@@ -28,7 +33,7 @@ class NodeOptions(msgspec.Struct, frozen=True):
     language: str | None = None
     icon: str | None = None
     access: Access | None = None
-    form: Form | None = None
+    form: NodeForm | None = None
     mailing_list: bool | None = None
     """Subscribers may publish."""
     moderated: bool | None = None
@@ -52,7 +57,7 @@ class Node(msgspec.Struct, frozen=True):
     language: str
     icon: str
     access: Access
-    form: Form
+    form: NodeForm
     mailing_list: bool
     moderated: bool
     keep: int

@@ -193,10 +193,11 @@ class PublishMembersAccept(Request[Ok], frozen=True, kw_only=True):
     summary="Subscribe to a node",
 )
 class Subscribe(Request[r.Subscribed], frozen=True, kw_only=True):
-    """+PUSH for notifications, +MAIL for messages; the node's own form where neither is written."""
+    """+PUSH for notifications, +MAIL for messages, DIGEST for a message now and then; else the node's own form."""
 
     to: Annotated[Imid, "node"]
     folder: Annotated[Imid | None, "path"] = None
+    digest: Annotated[str | None, "hourly|daily"] = None
     push: bool = False
     mail: bool = False
 
@@ -237,6 +238,7 @@ class SubscribeSet(Request[Ok], frozen=True, kw_only=True):
 
     name: Annotated[UUID | Imid, Positional, "uuid|node"]
     folder: Annotated[Imid | None, "path"] = None
+    digest: Annotated[str | None, "hourly|daily"] = None
     push: bool = False
     mail: bool = False
     muted: bool | None = None

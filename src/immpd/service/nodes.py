@@ -8,7 +8,7 @@ import typing
 from typing import Any
 
 from immpd.model.change import Change
-from immpd.model.feed import Access, Form, ItemHint, Node, NodeOptions
+from immpd.model.feed import Access, ItemHint, Node, NodeForm, NodeOptions
 from immpd.model.imid import Imid
 from immpd.protocol import feed_replies, replies
 from immpd.protocol.codes import Code
@@ -76,7 +76,7 @@ def account_of(session: Session) -> Account:
 
 def _options(request: PublishCreate | PublishSet) -> NodeOptions:
     access = _one_of("ACCESS", request.access, typing.get_args(Access))
-    form = _one_of("FORM", request.form, typing.get_args(Form))
+    form = _one_of("FORM", request.form, typing.get_args(NodeForm))
     for name, value, most in (("KEEP", request.keep, MOST_KEPT), ("AGE", request.age, MOST_DAYS)):
         if value is not None and not 1 <= value <= most:
             raise Refused(Code.BAD_VALUE, "BAD-OPTION", f"{name} is a number from 1 to {most}")

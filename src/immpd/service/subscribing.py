@@ -39,10 +39,15 @@ from .session import Session, handles
 PAGE = 50
 
 
-def _form(push: bool, mail: bool) -> Form | None:
-    if push and mail:
-        raise Refused(Code.BAD_VALUE, "BAD-SWITCH", "+PUSH and +MAIL exclude each other")
-    return "notification" if push else "message" if mail else None
+def _form(push: bool, mail: bool, digest: str | None) -> Form | None:
+    if push + mail + (digest is not None) > 1:
+        raise Refused(Code.BAD_VALUE, "BAD-SWITCH", "+PUSH, +MAIL and DIGEST exclude each other")
+    if digest is None:
+        return "notification" if push else "message" if mail else None
+    form: Form | None = {"hourly": "hourly", "daily": "daily"}.get(digest.lower())  # type: ignore[assignment]
+    if form is None:
+        raise Refused(Code.BAD_VALUE, "BAD-OPTION", "DIGEST is hourly or daily; +PUSH or +MAIL ends it")
+    return form
 
 
 def _named(session: Session, name: UUID | Imid) -> NameSubscription:
@@ -61,7 +66,7 @@ def new_uuid(session: Session) -> bytes:
 def subscribe(session: Session, request: Subscribe, _: Any) -> Outcome:
     """Subscribe, or find the subscription that is there."""
     node = node_name(session, request.to)
-    form = _form(request.push, request.mail)
+    form = _form(request.push, request.mail, request.digest)
     services = session.services
     account = account_of(session)
 
@@ -100,7 +105,7 @@ def unsubscribe(session: Session, request: Unsubscribe, _: Any) -> Outcome:
 def change_subscription(session: Session, request: SubscribeSet, _: Any) -> Outcome:
     """Change form, folder or muting."""
     name = _named(session, request.name)
-    form = _form(request.push, request.mail)
+    form = _form(request.push, request.mail, request.digest)
 
     def begin(folder: int | None) -> Step:
         return Step(store.set_subscription(SetSubscription(name, form, folder, request.muted)), changed)

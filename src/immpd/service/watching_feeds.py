@@ -33,14 +33,14 @@ class FeedCursor:
         """All items up to it were looked at, and shown where they are wanted."""
         self.behind = False
         """Something was published since the store was last asked."""
-        self._nodes: dict[int, Callable[[], None]] = {}
-        """What it listens to, and how each is ended."""
+        self._nodes: dict[int, tuple[Callable[[], None], bool]] = {}
+        """What it listens to, how each is ended, and whether all its items are events."""
         self._head = b""
         self._head_of = -1
 
     def stop(self) -> None:
         """Listen no longer."""
-        for stop in self._nodes.values():
+        for stop, _ in self._nodes.values():
             stop()
         self._nodes.clear()
         self.behind = False
@@ -48,14 +48,14 @@ class FeedCursor:
     def renew(self, then: Callable[[], Outcome]) -> Outcome:
         """Listen to the nodes that the mailbox is subscribed to now."""
 
-        def found(nodes: list[int]) -> Outcome:
+        def found(nodes: dict[int, bool]) -> Outcome:
             bus = self.watcher.session.services.items
-            for node in self._nodes.keys() - set(nodes):
-                self._nodes.pop(node)()
-            for node in nodes:
+            for node in [node for node, (_, whole) in self._nodes.items() if nodes.get(node) != whole]:
+                self._nodes.pop(node)[0]()
+            for node, whole in nodes.items():
                 if node not in self._nodes:
-                    self._nodes[node] = bus.listen(node, self.told)
-            self.behind = bool(self._nodes)
+                    self._nodes[node] = bus.listen(node, self.told if whole else self.stirred), whole
+            self.behind = True
             return then()
 
         return Step(watched_nodes(OfMailbox(self.watcher.mailbox)), found)
@@ -98,9 +98,14 @@ class FeedCursor:
             if not pieces or waker.say(pieces[0] if len(pieces) == 1 else b"".join(pieces)):
                 self.cursor = cursor
                 return
+        self.stirred(hints)
+
+    def stirred(self, _: tuple[ItemHint, ...]) -> None:
+        """A node did something: whoever waits asks the store whether it is an event here."""
         self.behind = True
-        watcher.waker = None
-        waker.wake()
+        waker, self.watcher.waker = self.watcher.waker, None
+        if waker is not None:
+            waker.wake()
 
     def _event_head(self) -> bytes:
         """What an event begins with, up to the number of its item."""

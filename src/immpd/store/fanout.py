@@ -77,7 +77,7 @@ def fan_out_step(tx: Tx, args: FanOutStep) -> FannedOut:
             "SELECT s.id, s.mailbox, s.folder, f.id, a.disabled FROM subscription s"
             " JOIN account a ON a.address = s.subscriber JOIN folder f ON f.mailbox = s.mailbox AND f.key = '/inbox'"
             " WHERE s.node = :node AND s.id > :cursor AND s.state = 'active' AND s.form = 'message'"
-            " AND s.mail_from <= :item ORDER BY s.id LIMIT :limit",
+            " AND s.form_from <= :item ORDER BY s.id LIMIT :limit",
             {"node": node, "cursor": cursor, "item": args.item, "limit": len(args.ids)},
         )
     targets = [

@@ -294,7 +294,7 @@ def remove_member(tx: Tx, args: RemoveMember) -> tuple[bool, Change | None]:
     if row is None:
         return bool(gone), None
     id_, mailbox, uuid, state, form = row
-    tx.execute("UPDATE subscription SET state = 'left' WHERE id = :id", {"id": id_})
+    tx.execute("UPDATE subscription SET state = 'left', due = NULL WHERE id = :id", {"id": id_})
     if state == "active":
         count_subscribers(tx, node.id, -1, -1 if form == "message" else 0)
     return True, subscription_change(tx, mailbox, uuid, args.imid, "removed")

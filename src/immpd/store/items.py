@@ -342,7 +342,7 @@ def node_items(tx: Tx, args: NodeItems) -> list[NodeItem]:
 
 _STATES = ("published", "retracted")
 _NODES_BEHIND = (
-    "SELECT s.node, s.first, s.form, s.mail_from, s.muted, n.imid FROM subscription s JOIN node n ON n.id = s.node"
+    "SELECT s.node, s.first, s.push_from, s.push_end, s.muted, n.imid FROM subscription s JOIN node n ON n.id = s.node"
     " WHERE s.mailbox = :mailbox AND s.state = 'active' AND n.last_item > :since"
 )
 _ITEM_COLUMNS = (
@@ -356,7 +356,7 @@ def items_since(tx: Tx, args: ItemsSince) -> Items:
     newest = newest_item(tx)
     names: dict[int, str] = {}
     numbers: list[tuple[int, int]] = []
-    for node, first, form, mail_from, muted, imid in tx.rows(
+    for node, first, push_from, push_end, muted, imid in tx.rows(
         _NODES_BEHIND, {"mailbox": args.mailbox, "since": args.since}
     ):
         if args.node and imid != args.node:
@@ -364,13 +364,13 @@ def items_since(tx: Tx, args: ItemsSince) -> Items:
         if not args.pull and muted:
             continue
         names[node] = imid or ""
-        before = newest + 1 if args.pull or form == "notification" else mail_from
+        since, end = (first, newest + 1) if args.pull else (push_from, push_end)
         numbers += [
             (row[0], node)
             for row in tx.rows(
                 "SELECT seq FROM item WHERE node = ? AND seq > ? AND (seq < ? OR kind <> 'item') AND retracted = 0"
                 " ORDER BY seq LIMIT ?",
-                (node, max(args.since, first - 1), before, args.limit + 1),
+                (node, max(args.since, since - 1), end, args.limit + 1),
             )
         ]
     numbers.sort()

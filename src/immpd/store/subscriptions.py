@@ -7,12 +7,14 @@ told; leaving needs nobody's consent; the node's counters are exact (docs/protoc
 import msgspec
 
 from immpd.model.change import Change
-from immpd.model.feed import Form, SubscriptionState
+from immpd.model.feed import DIGESTS, Form, SubscriptionState
 from immpd.store.errors import FanOutRunning, FeedsFull, MembersOnly, NoFolder, NoSubscription
 from immpd.store.feeds import DAY, count_subscribers, find_node, owned_node, subscription_change
 from immpd.store.items import newest_item
 from immpd.store.units import Row, Tx, read_unit, write_unit
 
+OPEN = (1 << 53) - 1
+"""A sequence number behind all there will be."""
 RECENT_DAYS = 30
 """Items of so many days are counted in the overview."""
 
@@ -174,11 +176,15 @@ def subscribe(tx: Tx, args: Subscribe) -> tuple[Subscription, Change | None]:
     state: SubscriptionState = "waiting" if node.access == "approve" and not known else "active"
     first = newest_item(tx) + 1
     rows = tx.rows(
-        "INSERT INTO subscription (uuid, node, mailbox, subscriber, state, form, mail_from, first, folder, muted,"
-        " since) VALUES (:uuid, :node, :mailbox, :subscriber, :state, :form, :first, :first, :folder, 0, :now)"
+        "INSERT INTO subscription (uuid, node, mailbox, subscriber, state, form, form_from, push_from,"
+        " push_end, first, folder, muted, since, due, digested, digest_end)"
+        " VALUES (:uuid, :node, :mailbox, :subscriber, :state, :form, :first, :first, :push_end, :first, :folder, 0,"
+        " :now, :due, :first - 1, 0)"
         " ON CONFLICT (mailbox, node) DO UPDATE SET uuid = excluded.uuid, state = excluded.state,"
-        " form = excluded.form, mail_from = excluded.mail_from, first = excluded.first, folder = excluded.folder,"
-        " muted = 0, since = excluded.since RETURNING id",
+        " form = excluded.form, form_from = excluded.form_from, push_from = excluded.push_from,"
+        " push_end = excluded.push_end, first = excluded.first, folder = excluded.folder,"
+        " muted = 0, since = excluded.since, due = excluded.due, digested = excluded.digested, digest_end = 0"
+        " RETURNING id",
         {
             "uuid": args.uuid,
             "node": node.id,
@@ -187,8 +193,10 @@ def subscribe(tx: Tx, args: Subscribe) -> tuple[Subscription, Change | None]:
             "state": state,
             "form": form,
             "first": first,
+            "push_end": OPEN if form == "notification" else first,
             "folder": args.folder,
             "now": args.now,
+            "due": args.now + DIGESTS[form] if form in DIGESTS else None,
         },
     )
     if state == "active":
@@ -212,7 +220,7 @@ def _check_folder(tx: Tx, mailbox: int, folder: int) -> None:
 def unsubscribe(tx: Tx, args: NameSubscription) -> tuple[Subscription, Change]:
     """Leave at once. Raises NoSubscription."""
     one = _named(tx, args)
-    tx.execute("UPDATE subscription SET state = 'left' WHERE id = :id", {"id": one.id})
+    tx.execute("UPDATE subscription SET state = 'left', due = NULL WHERE id = :id", {"id": one.id})
     if one.state == "active":
         count_subscribers(tx, one.node, -1, -int(one.form == "message"))
     return one, subscription_change(tx, args.mailbox, one.uuid, one.imid, "left")
@@ -231,16 +239,32 @@ def set_subscription(tx: Tx, args: SetSubscription) -> tuple[Subscription, Chang
         tx.execute("UPDATE subscription SET muted = :muted WHERE id = :id", {"muted": int(args.muted), "id": one.id})
     if form != one.form:
         key = {"node": one.node, "id": one.id}
-        if tx.one("SELECT 1 FROM fan_out WHERE node = :node AND cursor < :id", key) is not None:
+        of_messages = "message" in (form, one.form)
+        if of_messages and tx.one("SELECT 1 FROM fan_out WHERE node = :node AND cursor < :id", key) is not None:
             raise FanOutRunning
-        tx.execute(
-            "UPDATE subscription SET form = :form, mail_from = :next WHERE id = :id",
-            {"form": form, "next": newest_item(tx) + 1, "id": one.id},
-        )
-        if one.state == "active":
-            count_subscribers(tx, one.node, 0, 1 if form == "message" else -1)
+        _change_form(tx, one, form, name.now)
     change = subscription_change(tx, name.mailbox, one.uuid, one.imid, one.state)
     return _one(tx, name.mailbox, "s.id", one.id, name.now), change
+
+
+def _change_form(tx: Tx, one: Subscription, form: Form, now: int) -> None:
+    """From now on items come another way; what waits for a digest goes out in a last one at once."""
+    newest = newest_item(tx)
+    change = {"id": one.id, "form": form, "next": newest + 1, "newest": newest, "due": now, "open": OPEN}
+    tx.execute("UPDATE subscription SET form = :form, form_from = :next WHERE id = :id", change)
+    if form == "notification":
+        tx.execute("UPDATE subscription SET push_from = :next, push_end = :open WHERE id = :id", change)
+    elif one.form == "notification":
+        tx.execute("UPDATE subscription SET push_end = :next WHERE id = :id", change)
+    if form in DIGESTS:
+        # From one digest to another nothing is lost: the next names what waits.
+        change["due"] = now + DIGESTS[form]
+        since = "" if one.form in DIGESTS else ", digested = :newest"
+        tx.execute(f"UPDATE subscription SET due = :due, digest_end = 0{since} WHERE id = :id", change)  # noqa: S608
+    elif one.form in DIGESTS:
+        tx.execute("UPDATE subscription SET due = :due, digest_end = :newest WHERE id = :id", change)
+    if one.state == "active":
+        count_subscribers(tx, one.node, 0, (form == "message") - (one.form == "message"))
 
 
 @write_unit
@@ -258,7 +282,8 @@ def accept_subscriber(tx: Tx, args: AcceptSubscriber) -> Change | None:
     if state == "active":
         return None
     tx.execute(
-        "UPDATE subscription SET state = 'active', first = :next, mail_from = :next WHERE id = :id",
+        "UPDATE subscription SET state = 'active', first = :next, form_from = :next, push_from = :next,"
+        " digested = :next - 1 WHERE id = :id",
         {"next": newest_item(tx) + 1, "id": id_},
     )
     count_subscribers(tx, node.id, 1, int(form == "message"))
@@ -304,11 +329,10 @@ def list_subscribers(tx: Tx, args: ListSubscribers) -> list[Subscriber]:
 
 
 @read_unit
-def watched_nodes(tx: Tx, args: OfMailbox) -> list[int]:
-    """The nodes whose items are events of a mailbox."""
+def watched_nodes(tx: Tx, args: OfMailbox) -> dict[int, bool]:
+    """The nodes that a mailbox hears of, and of each whether all its items are events."""
     rows = tx.rows(
-        "SELECT node FROM subscription WHERE mailbox = :mailbox AND state = 'active' AND form = 'notification'"
-        " AND muted = 0",
+        "SELECT node, form FROM subscription WHERE mailbox = :mailbox AND state = 'active' AND muted = 0",
         {"mailbox": args.mailbox},
     )
-    return [row[0] for row in rows]
+    return {node: form == "notification" for node, form in rows}

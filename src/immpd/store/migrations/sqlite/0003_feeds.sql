@@ -82,14 +82,20 @@ CREATE TABLE subscription (
   mailbox INTEGER NOT NULL,
   subscriber TEXT NOT NULL,              -- canonical IMID
   state TEXT NOT NULL,                   -- waiting, active, left
-  form TEXT NOT NULL,                    -- notification, message
-  mail_from INTEGER NOT NULL,            -- since which sequence number as messages, where form is message
+  form TEXT NOT NULL,                    -- notification, message, hourly, daily
+  form_from INTEGER NOT NULL,            -- since which sequence number in that form
+  push_from INTEGER NOT NULL,            -- from here, and before push_end, items are notifications
+  push_end INTEGER NOT NULL,
   first INTEGER NOT NULL,                -- since which sequence number at all
   folder INTEGER NOT NULL,               -- of its messages, 0: INBOX
   muted INTEGER NOT NULL,
   since INTEGER NOT NULL,
+  due INTEGER,                           -- when the next digest is sent
+  digested INTEGER NOT NULL DEFAULT 0,   -- items up to it were in a digest
+  digest_end INTEGER NOT NULL DEFAULT 0, -- items behind it come another way; 0: there is no end yet
   UNIQUE (mailbox, node)
 );
+CREATE INDEX subscription_by_due ON subscription (due) WHERE due IS NOT NULL;
 CREATE INDEX subscription_by_node ON subscription (node, id);
 CREATE INDEX subscription_by_mail ON subscription (node, id) WHERE state = 'active' AND form = 'message';
 
