@@ -22,7 +22,8 @@ from immpd.model.feed import NodeOptions
 from immpd.store.accounts import NewAccount, add_account
 from immpd.store.contract import Store
 from immpd.store.feeds import NewNode, create_node
-from immpd.store.items import ItemsSince, PublishItem, items_since, publish
+from immpd.store.item_pages import ItemsSince, items_since
+from immpd.store.items import PublishItem, publish
 from immpd.store.sqlite.engine import open_sqlite
 from immpd.store.subscriptions import OPEN
 from immpd.store.units import Tx, write_unit
@@ -36,11 +37,16 @@ STEP = 1000
 
 
 class Some(msgspec.Struct, frozen=True):
-    """Subscriptions ``first`` … ``first + count - 1``, or a step of writing rows for them."""
+    """Subscriptions of the mailboxes from ``first`` on, or a step of writing rows for them.
+
+    Of ``subscribe_some`` ``item`` is the number in the first one's name.
+    """
 
     first: int
     count: int
     item: int = 0
+    form: str = "notification"
+    name: str = "u%d"
 
 
 @write_unit
@@ -57,10 +63,14 @@ def subscribe_some(tx: Tx, args: Some) -> None:
     """Subscriptions straight into the table: a mailbox each."""
     tx.executemany(
         "INSERT INTO subscription (uuid, node, mailbox, subscriber, state, form, form_from, push_from, push_end,"
-        f" first, folder, muted, since) VALUES (?, 1, ?, ?, 'active', 'notification', 1, 1, {OPEN}, 1, 0, 0, 0)",
-        [(os.urandom(16), n, f"u{n}@bench.test") for n in range(args.first, args.first + args.count)],
+        f" first, folder, muted, since) VALUES (?, 1, ?, ?, 'active', ?, 1, 1, {OPEN}, 1, 0, 0, 0)",
+        [
+            (os.urandom(16), n, f"{args.name % (n - args.first + args.item)}@bench.test", args.form)
+            for n in range(args.first, args.first + args.count)
+        ],
     )
-    tx.execute("UPDATE node SET subscribers = subscribers + ? WHERE id = 1", (args.count,))
+    by_mail = args.count if args.form == "message" else 0
+    tx.execute("UPDATE node SET subscribers = subscribers + ?, by_mail = by_mail + ?", (args.count, by_mail))
 
 
 @write_unit

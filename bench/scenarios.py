@@ -4,18 +4,20 @@ Rules: one server a data folder, warmed up; three runs, the median by its rate c
 CPU use of both sides, so that one sees which was the limit; a refusal ends the benchmark, so that none is counted.
 """
 
+import asyncio
 import json
 import os
 import secrets
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .stage import BIN, DOMAIN, BenchError, Server, add_node, bare_server, data_folder, serving
+from .stage import BIN, BUILD, DOMAIN, BenchError, H, Server, add_node, bare_server, data_folder, serving
 from .yardstick import store_alone
 
 CONNECTIONS = 100
@@ -265,6 +267,37 @@ def subscribers(settings: Settings, report: Report) -> None:
             )  # fmt: skip
 
 
+def mailed(settings: Settings, report: Report) -> None:
+    """An item of 2 KiB to 5,000 who get messages: from PUBLISH until the last has it."""
+    count = 5_000
+    with data_folder(1, count) as folder:
+        add_node(folder, NODE, count, first=2, form="message")
+        with serving(folder) as server:
+            times = [asyncio.run(_mailed(server, count)) for _ in range(settings.runs + 1)][1:]
+            seconds = statistics.median(times)
+            note = f"{count:,} in {seconds * 1000:,.0f} ms"
+            report(Result("item to 5,000 as messages", count / seconds, "messages/s", note=note))
+
+
+async def _mailed(server: Server, count: int) -> float:
+    from immpd.client import connect
+    from immpd.net.fingerprints import KnownPeers
+
+    with tempfile.TemporaryDirectory(dir=BUILD) as home:
+        where, known = f"127.0.0.1:{server.port}", KnownPeers(Path(home))
+        async with connect(f"u0@{DOMAIN}", server=where, h=H, known=known, direct=True) as me:
+            began = time.perf_counter()
+            await me.publish(NODE, "Minutes", b"x" * 2048)
+            pending = True
+            while pending:
+                await asyncio.sleep(0.01)
+                row = (await me.node(NODE, limit=1)).rows[0]
+                pending = bool(row.pending)
+            if row.accepted != count:
+                raise BenchError(f"{row.accepted} of {count} have the item")
+            return time.perf_counter() - began
+
+
 # --- memory and time of start
 
 
@@ -371,6 +404,7 @@ ALL: dict[str, Callable[[Settings, Report], None]] = {
     "ls": ls,
     "fanout": fanout,
     "subscribers": subscribers,
+    "mailed": mailed,
     "start": start,
     "big": big,
 }

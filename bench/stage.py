@@ -91,12 +91,14 @@ async def add_accounts(folder: Path, names: list[str]) -> None:
             await asyncio.gather(*[services.store.write(add_account(new(name))) for name in names[at : at + 1000]])
 
 
-def add_node(folder: Path, imid: str, subscriptions: int = 0, first: int = 1_000_000) -> None:
-    """A node of the account that its name begins with, and subscriptions of mailboxes from ``first`` on."""
-    asyncio.run(_add_node(folder, imid, subscriptions, first))
+def add_node(
+    folder: Path, imid: str, subscriptions: int = 0, first: int = 1_000_000, form: str = "notification"
+) -> None:
+    """A node of the account that its name begins with, and subscriptions of mailboxes from ``first`` on: s0, s1, …"""
+    asyncio.run(_add_node(folder, imid, subscriptions, first, form))
 
 
-async def _add_node(folder: Path, imid: str, subscriptions: int, first: int) -> None:
+async def _add_node(folder: Path, imid: str, subscriptions: int, first: int, form: str) -> None:
     from immpd.model.feed import NodeOptions
     from immpd.store.accounts import ByAddress, account_by_address
     from immpd.store.feeds import NewNode, create_node
@@ -108,8 +110,8 @@ async def _add_node(folder: Path, imid: str, subscriptions: int, first: int) -> 
     owner = await store.read(account_by_address(ByAddress(f"{imid.partition('/')[0]}@{DOMAIN}")))
     assert owner is not None
     await store.write(create_node(NewNode(imid, owner.id, 0, NodeOptions(title="Feed"), 10)))
-    for at in range(first, first + subscriptions, STEP):
-        await store.write(subscribe_some(Some(at, STEP)))
+    for at in range(0, subscriptions, STEP):
+        await store.write(subscribe_some(Some(first + at, min(STEP, subscriptions - at), at, form, "s%d")))
     await store.close()
 
 

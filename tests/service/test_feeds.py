@@ -363,3 +363,16 @@ async def test_who_gets_messages_is_told_all_the_same_that_a_node_is_gone(accoun
     assert (await one.ask(f"PUBLISH REMOVE {node}")).code == 200
     shown = await event(reader)
     assert (shown["event"], shown["node"], shown["status"]) == ("subscription", node, "removed")
+
+
+async def test_a_feed_reaches_subscribers_of_all_domains_of_the_server(tmp_path, talk):
+    async with serving(tmp_path, domains=("a.test", "b.test")) as server:
+        owner, alice = await server.add_account("news@b.test"), await server.add_account("alice@a.test")
+        one, reader = await talk(owner, on=server), await talk(alice, on=server)
+        assert (await one.ask("PUBLISH CREATE news/x@a.test")).word == "BAD-NODE"
+        node = await a_node(one, owner)
+        await subscribe(reader, node)
+        await watching(reader)
+        await one.ask(publish(node, "One"))
+        shown = await event(reader)
+        assert (shown["node"], shown["from"], shown["title"]) == ("news/news@b.test", "news@b.test", "One")

@@ -24,7 +24,8 @@ from immpd.model.feed import Accounting
 from immpd.store.contract import Store
 from immpd.store.errors import FanOutRunning, NoSubscription
 from immpd.store.fanout import next_outstanding
-from immpd.store.items import NameItem, NodeItems, node_items, publish, retract
+from immpd.store.item_pages import NodeItems, node_items
+from immpd.store.items import NameItem, publish, retract
 from immpd.store.subscriptions import SetSubscription, set_subscription, unsubscribe
 from immpd.store.verify_feeds import verify_nodes
 

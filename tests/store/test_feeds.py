@@ -45,20 +45,8 @@ from immpd.store.feeds import (
     set_node,
     sweep_nodes,
 )
-from immpd.store.items import (
-    ForgetItems,
-    ItemsSince,
-    NameItem,
-    NodeItems,
-    Published,
-    PublishItem,
-    accept_item,
-    forget_items,
-    items_since,
-    node_items,
-    publish,
-    retract,
-)
+from immpd.store.item_pages import ItemsSince, NodeItems, items_since, node_items
+from immpd.store.items import ForgetItems, NameItem, Published, PublishItem, accept_item, forget_items, publish, retract
 from immpd.store.mailboxes import FolderAt, folder_at
 from immpd.store.subscriptions import (
     AcceptSubscriber,

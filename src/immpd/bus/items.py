@@ -19,8 +19,8 @@ AT_ONCE = 128
 """Listeners that are told before others have their turn."""
 TOGETHER = 60 * 1024
 """Octets of the items of one round; one item goes whatever it has."""
-MOST = 4096
-"""Items that wait with their octets; those behind them are only told of, and read from the store."""
+MOST = 8 << 20
+"""Octets of items that wait; those behind them are only told of, and read from the store."""
 
 
 class ItemBus:
@@ -30,6 +30,8 @@ class ItemBus:
         self._listeners: dict[int, dict[int, ItemListener]] = {}
         self._next = 0
         self._waiting: deque[ItemHint] = deque()
+        self._octets = 0
+        """Octets of what waits."""
         self._running = False
 
     def listen(self, node: int, listener: ItemListener) -> Callable[[], None]:
@@ -54,8 +56,9 @@ class ItemBus:
         """Tell the listeners of the hint's node, soon."""
         if hint.node not in self._listeners:
             return
-        if len(self._waiting) >= MOST:
+        if self._octets >= MOST:
             hint = ItemHint(hint.node, hint.seq, hint.prev, b"")
+        self._octets += len(hint.octets)
         self._waiting.append(hint)
         if not self._running:
             self._running = True
@@ -73,6 +76,7 @@ class ItemBus:
         while waiting and waiting[0].node == node and len(waiting[0].octets) <= room:
             room -= len(waiting[0].octets)
             together.append(waiting.popleft())
+        self._octets -= sum([len(hint.octets) for hint in together])
         listeners = tuple(self._listeners.get(node, {}).values())
         self._tell(tuple(together), listeners, 0)
 

@@ -46,7 +46,8 @@ from immpd.store.feeds import (
     set_node,
 )
 from immpd.store.ids import uuid_text
-from immpd.store.items import Item, NodeItem, NodeItems, node_items
+from immpd.store.item_pages import NodeItem, NodeItems, node_items
+from immpd.store.items import Item
 from immpd.store.subscriptions import (
     AcceptSubscriber,
     ListSubscribers,

@@ -24,7 +24,8 @@ from immpd.protocol.feed_commands import (
 )
 from immpd.store import subscriptions as store
 from immpd.store.ids import uuid_text
-from immpd.store.items import Item, Items, ItemsSince, OneItem, item_body, items_since
+from immpd.store.item_pages import Items, ItemsSince, OneItem, item_body, items_since
+from immpd.store.items import Item
 from immpd.store.mailboxes import ByMailbox, mailbox_row
 from immpd.store.subscriptions import ListSubscriptions, NameSubscription, SetSubscription, Subscription
 
@@ -37,6 +38,8 @@ from .outcome import Outcome, Page, Step
 from .session import Session, handles
 
 PAGE = 50
+LISTED = 10
+"""Subscriptions that are read at once: the items of each are counted."""
 
 
 def _form(push: bool, mail: bool, digest: str | None) -> Form | None:
@@ -128,12 +131,12 @@ def list_(session: Session, _: SubscribeList, __: Any) -> Outcome:
 
     def listed(page: list[Subscription]) -> Outcome:
         rows.extend(_row(one) for one in page)
-        if len(page) < PAGE:
+        if len(page) < LISTED:
             return feed_replies.Subscriptions(rows=tuple(rows))
-        following = ListSubscriptions(session.mailbox, now, page[-1].id, PAGE)
+        following = ListSubscriptions(session.mailbox, now, page[-1].id, LISTED)
         return Step(store.list_subscriptions(following), listed)
 
-    return Step(store.list_subscriptions(ListSubscriptions(session.mailbox, now, 0, PAGE)), listed)
+    return Step(store.list_subscriptions(ListSubscriptions(session.mailbox, now, 0, LISTED)), listed)
 
 
 @handles(SubscribeShow)

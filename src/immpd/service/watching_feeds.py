@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from immpd.model.feed import ItemHint
-from immpd.store.items import Items, ItemsSince, items_since
+from immpd.store.item_pages import Items, ItemsSince, items_since
 from immpd.store.subscriptions import OfMailbox, watched_nodes
 
 from .feed_events import EVENT, item_event
