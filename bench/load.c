@@ -19,6 +19,8 @@
  *     index     MBOX INDEX of the whole INBOX; items are rows
  *     login     a fresh TLS session, SCRAM-SHA-256-PLUS, close, over and over
  *     idle      logs in, then does nothing; args=WATCH: watches. Says READY, and ends with its standard input
+ *     publish   PUBLISH args (a node) with the time in its title; with paced=N the next when all have the N-th last
+ *     watch     subscribes to args (a node) and watches; operations are items that came, timed from their publishing
  *     big       one message to itself, then the same message back; items are octets
  *
  * --bare: the peer is bench/yardstick.py: no greeting, no log-in. Result: one JSON object on standard output.
@@ -45,13 +47,13 @@
 #include <unistd.h>
 
 enum { POOL = 1 << 20, READ = 256 << 10, CHUNK = 128 << 10, LINE = 32 << 10, MAX_DEPTH = 4096, READS = 16, BUCKETS = 64 * 40 };
-enum role { DELIVER, NOOP, FETCH, RANGE, UNREAD, INDEX, LOGIN, IDLE, BIG };
-static const char *const ROLES[] = {"deliver", "noop", "fetch", "range", "unread", "index", "login", "idle", "big"};
+enum role { DELIVER, NOOP, FETCH, RANGE, UNREAD, INDEX, LOGIN, IDLE, PUBLISH, WATCH, BIG };
+static const char *const ROLES[] = {"deliver", "noop", "fetch", "range", "unread", "index", "login", "idle", "publish", "watch", "big"};
 enum phase { WAITING, SHAKING, GREETED, CHALLENGED, COLLECTING, SETTLING, READY, RUNNING, CLOSED };
 
 struct group {
     enum role role;
-    int conns, depth, to, chained, finished;
+    int conns, depth, to, chained, paced, finished;
     long size, count, issued, ops, items, busy_us;
     char user[64], args[256];
     long in_us, out_us; /* big */
@@ -92,6 +94,7 @@ static int n_conns, n_ready, next_waiting;
 static struct conn **again; /* with octets that OpenSSL has and epoll does not know of */
 static int n_again;
 static int started, measuring, stopping;
+static long owed, delivered, watchers; /* items to those who watch */
 static uint64_t seed_a, seed_b;
 
 static _Noreturn void die(const char *format, ...) {
@@ -230,6 +233,15 @@ static void issue_deliver(struct conn *c, int slot) {
     say(c, "%sDONE\n", as);
 }
 
+static void issue_publish(struct conn *c, int slot) {
+    struct group *g = c->group;
+    char as[16] = "";
+    if (g->depth > 1) snprintf(as, sizeof as, "AS p%d ", slot);
+    say(c, "%sPUBLISH %s TITLE t%lld LENGTH %ld\n", as, g->args, (long long)now_us(), g->size);
+    say_octets(c, pool + rnd() % POOL, (size_t)g->size);
+    owed += watchers;
+}
+
 static void issue(struct conn *c, int slot) {
     struct group *g = c->group;
     if (stopping || (g->count && g->issued >= g->count)) return;
@@ -239,6 +251,7 @@ static void issue(struct conn *c, int slot) {
     switch (g->role) {
     case DELIVER: issue_deliver(c, slot); break;
     case NOOP: say_octets(c, "NOOP\n", 5); break;
+    case PUBLISH: issue_publish(c, slot); break;
     case FETCH: say(c, "FETCH /INBOX#%s %s\n", g->ids[rnd() % (uint64_t)g->n_ids], g->args); break;
     case RANGE:
     case UNREAD: say(c, "FETCH /INBOX::* %s\n", g->args); break;
@@ -253,7 +266,7 @@ static void issue(struct conn *c, int slot) {
 
 static void fill(struct conn *c) { /* the first operations of a connection */
     c->phase = RUNNING;
-    if (c->group->role == IDLE || c->group->role == LOGIN) return;
+    if (c->group->role == IDLE || c->group->role == LOGIN || c->group->role == WATCH) return;
     for (int slot = 0; slot < c->group->depth; slot++) issue(c, slot);
     flush(c);
 }
@@ -273,7 +286,17 @@ static void answered(struct conn *c, int slot) { /* one operation is done: the n
         g->busy_us += us;
         took(g, us);
     }
-    issue(c, slot);
+    if (!g->paced) issue(c, slot);
+}
+
+static void came(struct group *g, const char *line, size_t length) { /* an item, to one who watches */
+    const char *at = memmem(line, length, "\"title\":\"t", 10);
+    if (!at) return;
+    delivered++;
+    if (measuring) {
+        g->ops++;
+        took(g, now_us() - atoll(at + 10));
+    }
 }
 
 /* --- log-in: RFC 5802, RFC 7677, tls-server-end-point */
@@ -378,6 +401,11 @@ static void logged_in(struct conn *c) {
             c->phase = COLLECTING;
             return;
         }
+    }
+    if (g->role == WATCH) {
+        say(c, "SUBSCRIBE TO %s\n", g->args);
+        c->phase = SETTLING;
+        return;
     }
     if (g->role == IDLE && *g->args) {
         say(c, "AS w %s\n", g->args);
@@ -505,6 +533,7 @@ static void heard(struct conn *c, const char *line, size_t length) {
         }
         return;
     case SETTLING:
+        if (code == 280) say(c, "AS w WATCH\n");
         if (code == 260) mark_ready(c);
         return;
     default: break;
@@ -512,6 +541,12 @@ static void heard(struct conn *c, const char *line, size_t length) {
     switch (g->role) {
     case DELIVER:
         if (code == 273 && !dash) answered(c, slot);
+        break;
+    case PUBLISH:
+        if (code == 273 && !dash) answered(c, g->depth > 1 ? slot : -1);
+        break;
+    case WATCH:
+        if (code == 260) came(g, line, length);
         break;
     case NOOP:
         if (code == 200) answered(c, -1);
@@ -666,6 +701,11 @@ static void step(int timeout) {
         again[i]->again = 0;
         if (again[i]->ssl) ready_for(again[i]);
     }
+    for (int i = 0; started && i < n_conns; i++) {
+        struct conn *c = &conns[i];
+        if (!c->group->paced) continue;
+        if (c->phase == RUNNING && !c->outstanding && delivered + (c->group->paced - 1) * watchers >= owed) issue(c, 0), flush(c);
+    }
     memmove(again, again + old, (size_t)(n_again - old) * sizeof *again);
     n_again -= old;
 }
@@ -701,6 +741,7 @@ static void parse_group(char *text) {
         else if (!strcmp(word, "depth")) g->depth = atoi(value);
         else if (!strcmp(word, "to")) g->to = atoi(value);
         else if (!strcmp(word, "size")) g->size = atol(value);
+        else if (!strcmp(word, "paced")) g->paced = atoi(value);
         else if (!strcmp(word, "chained")) g->chained = atoi(value);
         else if (!strcmp(word, "count")) g->count = atol(value);
         else if (!strcmp(word, "user")) snprintf(g->user, sizeof g->user, "%s", value);
@@ -709,6 +750,7 @@ static void parse_group(char *text) {
     }
     if (g->depth < 1 || g->depth > MAX_DEPTH || g->conns < 1 || g->size < 1 || (g->role != BIG && g->size > POOL))
         die("conns, depth or size out of bounds");
+    if (g->role == WATCH) watchers += g->conns;
     n_conns += g->conns;
 }
 

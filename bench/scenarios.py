@@ -4,18 +4,20 @@ Rules: one server a data folder, warmed up; three runs, the median by its rate c
 CPU use of both sides, so that one sees which was the limit; a refusal ends the benchmark, so that none is counted.
 """
 
+import asyncio
 import json
 import os
 import secrets
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .stage import BIN, DOMAIN, BenchError, Server, bare_server, data_folder, serving
+from .stage import BIN, BUILD, DOMAIN, BenchError, H, Server, add_node, bare_server, data_folder, serving
 from .yardstick import store_alone
 
 CONNECTIONS = 100
@@ -221,6 +223,81 @@ def login(settings: Settings, report: Report) -> None:
         report(line("SCRAM log-in, fresh TLS", run, "per_second", "log-ins/s", goal=700, yardstick=yard))
 
 
+# --- feeds
+
+NODE = f"u0/feed@{DOMAIN}"
+_FANOUT = {100: 80_000, 1_000: 70_000, 5_000: 60_000}
+BURST = 120_000
+
+
+def fanout(settings: Settings, report: Report) -> None:
+    """Items of 200 octets to those who watch: the next when all have the last, then as fast as they are taken."""
+    for count, goal in _FANOUT.items():
+        with data_folder(1, count) as folder:
+            add_node(folder, NODE)
+            with serving(folder) as server:
+                watch, publish = f"watch,conns={count},args={NODE}", f"publish,user=u0,size=200,args={NODE}"
+                run = measured(server, settings, watch, f"{publish},paced=1")
+                published = run["groups"][1]
+                note = f"273 after {published['p50_ms']:.2f} / {published['p99_ms']:.2f} ms"
+                report(
+                    line(
+                        f"items to {count:,} who watch, one by one", run, "per_second", "items/s", goal=goal, note=note
+                    )
+                )
+                run = measured(server, settings, watch, f"{publish},depth=16")
+                report(line(f"items to {count:,} who watch, bursts", run, "per_second", "items/s", goal=BURST))
+
+
+def subscribers(settings: Settings, report: Report) -> None:
+    """Publishing to 1,000,000 subscriptions, nobody watching."""
+    count = 1_000_000
+    with data_folder(1) as folder:
+        add_node(folder, NODE, count)
+        with serving(folder) as server:
+            run = measured(server, settings, f"publish,user=u0,size=200,args={NODE}", field="p50_ms")
+            first = run["first"]
+            note = f"{first['per_second']:,.0f} items/s"
+            report(
+                Result(
+                    f"273 with {count:,} subscribers", first["p99_ms"], "ms", goal=50, most=True, p50=first["p50_ms"],
+                    p99=first["p99_ms"], server=run["server_cpu"], generator=run["generator_cpu"],
+                    others=run["all_cpu"] - run["server_cpu"] - run["generator_cpu"], note=note,
+                )
+            )  # fmt: skip
+
+
+def mailed(settings: Settings, report: Report) -> None:
+    """An item of 2 KiB to 5,000 who get messages: from PUBLISH until the last has it."""
+    count = 5_000
+    with data_folder(1, count) as folder:
+        add_node(folder, NODE, count, first=2, form="message")
+        with serving(folder) as server:
+            times = [asyncio.run(_mailed(server, count)) for _ in range(settings.runs + 1)][1:]
+            seconds = statistics.median(times)
+            note = f"{count:,} in {seconds * 1000:,.0f} ms"
+            report(Result("item to 5,000 as messages", count / seconds, "messages/s", note=note))
+
+
+async def _mailed(server: Server, count: int) -> float:
+    from immpd.client import connect
+    from immpd.net.fingerprints import KnownPeers
+
+    with tempfile.TemporaryDirectory(dir=BUILD) as home:
+        where, known = f"127.0.0.1:{server.port}", KnownPeers(Path(home))
+        async with connect(f"u0@{DOMAIN}", server=where, h=H, known=known, direct=True) as me:
+            began = time.perf_counter()
+            await me.publish(NODE, "Minutes", b"x" * 2048)
+            pending = True
+            while pending:
+                await asyncio.sleep(0.01)
+                row = (await me.node(NODE, limit=1)).rows[0]
+                pending = bool(row.pending)
+            if row.accepted != count:
+                raise BenchError(f"{row.accepted} of {count} have the item")
+            return time.perf_counter() - began
+
+
 # --- memory and time of start
 
 
@@ -233,6 +310,11 @@ def idle(settings: Settings, report: Report) -> None:
         with data_folder(0, count) as folder, serving(folder) as server:
             value = _memory_of_each(server, count, args)
             report(Result(name, value, "KiB RSS", goal=30, most=True, yardstick=yard))
+    with data_folder(1, count) as folder:
+        add_node(folder, NODE, count, first=2)  # the mailboxes behind that of the owner
+        with serving(folder) as server:
+            value = _memory_of_each(server, count, "WATCH")
+            report(Result("watching one feed, 5,000", value, "KiB RSS", goal=30, most=True, yardstick=yard))
 
 
 def _memory_of_each(server: Server, count: int, args: str) -> float:
@@ -320,6 +402,9 @@ ALL: dict[str, Callable[[Settings, Report], None]] = {
     "idle": idle,
     "login": login,
     "ls": ls,
+    "fanout": fanout,
+    "subscribers": subscribers,
+    "mailed": mailed,
     "start": start,
     "big": big,
 }

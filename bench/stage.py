@@ -91,6 +91,30 @@ async def add_accounts(folder: Path, names: list[str]) -> None:
             await asyncio.gather(*[services.store.write(add_account(new(name))) for name in names[at : at + 1000]])
 
 
+def add_node(
+    folder: Path, imid: str, subscriptions: int = 0, first: int = 1_000_000, form: str = "notification"
+) -> None:
+    """A node of the account that its name begins with, and subscriptions of mailboxes from ``first`` on: s0, s1, …"""
+    asyncio.run(_add_node(folder, imid, subscriptions, first, form))
+
+
+async def _add_node(folder: Path, imid: str, subscriptions: int, first: int, form: str) -> None:
+    from immpd.model.feed import NodeOptions
+    from immpd.store.accounts import ByAddress, account_by_address
+    from immpd.store.feeds import NewNode, create_node
+    from immpd.store.sqlite.engine import open_sqlite
+
+    from .fanout_store import STEP, Some, subscribe_some
+
+    store = await open_sqlite(folder)
+    owner = await store.read(account_by_address(ByAddress(f"{imid.partition('/')[0]}@{DOMAIN}")))
+    assert owner is not None
+    await store.write(create_node(NewNode(imid, owner.id, 0, NodeOptions(title="Feed"), 10)))
+    for at in range(0, subscriptions, STEP):
+        await store.write(subscribe_some(Some(first + at, min(STEP, subscriptions - at), at, form, "s%d")))
+    await store.close()
+
+
 @contextmanager
 def data_folder(mailboxes: int, senders: int = 100) -> Iterator[Path]:
     """A new data folder on this checkout's disk with accounts u0, u1, … and s0, s1, …; removed at the end."""

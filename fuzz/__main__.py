@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from .finding import Found, Run
-from .kills import kills
+from .kills import feeds, kills
 from .mime import mime
 from .store import store
 from .wire import wire
@@ -26,6 +26,7 @@ class Fuzzer(msgspec.Struct, frozen=True):
 
 ALL = {
     "kills": Fuzzer(kills, count=200),
+    "feeds": Fuzzer(feeds, count=100),
     "wire": Fuzzer(wire, seconds=60),
     "mime": Fuzzer(mime, seconds=60),
     "store": Fuzzer(store, seconds=60),

@@ -1,11 +1,13 @@
-"""kill -9 by the hundred: the machinery of tests/e2e/test_kill.py, for longer."""
+"""kill -9 by the hundred: the machinery of tests/e2e/test_kill*.py, for longer."""
 
 import shutil
 import tempfile
 import traceback
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from tests.killing import kill_often
+from tests.killing_feeds import kill_while_publishing
 from tests.process import ServerProcess
 
 from immpd.app.folder import SOCKET
@@ -17,12 +19,23 @@ CHECK_EVERY = 10
 
 async def kills(run: Run) -> str:
     """Kill a server under load and while it starts; every acknowledged message must be there, once and whole."""
+
+    async def work(server: ServerProcess) -> tuple[int, int]:
+        return await kill_often(server, run.rounds(), run.seed, check_every=CHECK_EVERY, report=run.say)
+
+    return await _killed(run, work)
+
+
+async def feeds(run: Run) -> str:
+    """Kill a server while a feed is published; every acknowledged item must reach every reader, once and whole."""
+    return await _killed(run, lambda server: kill_while_publishing(server, run.rounds(), run.seed))
+
+
+async def _killed(run: Run, work: Callable[[ServerProcess], Awaitable[tuple[int, int]]]) -> str:
     with tempfile.TemporaryDirectory() as folder:
         server = ServerProcess(Path(folder))
         try:
-            count, acknowledged = await kill_often(
-                server, run.rounds(), run.seed, check_every=CHECK_EVERY, report=run.say
-            )
+            count, acknowledged = await work(server)
         except Exception:
             kept = FOUND / f"{run.name}-{run.seed}" / "server"
             shutil.copytree(folder, kept, dirs_exist_ok=True, ignore=shutil.ignore_patterns(SOCKET))

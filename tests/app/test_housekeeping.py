@@ -8,13 +8,17 @@ import pytest
 from immpd.app.housekeeping import (
     DAY,
     KEPT_CHANGES,
+    REMOVED_DAYS,
     Chore,
     drop_changes,
+    drop_items,
     drop_retry_keys,
     empty_trash,
     keep_house,
+    sweep_removed_nodes,
     unlink_files,
 )
+from immpd.protocol.commands import StoreCheck
 
 MESSAGE_ID = "0197a2b4-7c3e-7d4a-8f00-1b2c3d4e5f60"
 
@@ -99,3 +103,29 @@ async def test_a_chore_that_fails_is_logged_and_tried_again(serve):
         await house
     assert [b - a for a, b in pairwise(tried)] == [20, 20, 20]
     assert all("chore failed" in error for error in server.log.take_errors())
+
+
+async def test_feeds_forget_what_they_need_not_keep(serve, talk):
+    server = await serve()
+    alice = await server.add_account("alice")
+    writer = await talk(alice, on=server)
+    for name in ("old", "new", "gone"):
+        await writer.ask(f"PUBLISH CREATE alice/{name}@a.test AGE {5 if name == 'old' else 50}")
+        await writer.ask(f"SUBSCRIBE TO alice/{name}@a.test")
+        for _ in range(3):
+            assert (await writer.ask(f"PUBLISH alice/{name}@a.test LENGTH 1\nx")).code == 273
+    assert (await writer.ask("PUBLISH REMOVE alice/gone@a.test")).code == 200
+    server.clock.advance(6 * DAY)
+    await drop_items(server.services)
+    answer = await writer.ask("SUBSCRIBE SINCE")
+    assert {row.partition('"node":"')[2].partition('"')[0] for row in answer.rows} == {
+        "alice/new@a.test",
+        "alice/gone@a.test",
+    }
+    server.clock.advance((REMOVED_DAYS - 6) * DAY + 1)
+    await sweep_removed_nodes(server.services)
+    answer = await writer.ask("SUBSCRIBE SINCE")
+    assert len(answer.rows) == 3
+    assert all("alice/new@a.test" in row for row in answer.rows)
+    await drop_items(server.services)
+    assert (await server.operator.call(StoreCheck())).rows == ()

@@ -79,6 +79,7 @@ _KINDS: dict[Any, st.SearchStrategy[Any]] = {
     str: line_texts,
     int: st.integers(0, 10**18 - 1),
     UUID: st.uuids(),
+    UUID | Imid: st.uuids() | imids.filter(lambda imid: not imid.is_own_box),
     bytes: st.binary(max_size=40),
     Imid: imids,
     Span: st.builds(
@@ -154,7 +155,8 @@ class Read:
 
     def _call(self, call: Call) -> None:
         self.seen.append(("call", call.pid, call.request, call.size))
-        if not call.command.body or (call.command.body == "counted" and call.request.length is None):
+        counted = call.command.body == "counted"
+        if not call.command.body or (counted and getattr(call.request, "length", None) is None):
             assert call.octets is None
             assert call.body is None
             return

@@ -34,6 +34,7 @@ def test_classes() -> None:
         Code.BLOCK,
         Code.READY,
         Code.NONCES,
+        Code.METADATA,
     }
 
 

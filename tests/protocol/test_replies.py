@@ -79,11 +79,11 @@ def test_every_reply_round_trips_and_forges_nothing(kind: type[Reply], data: st.
     octets = reply.encode(prefix)
     lines = lines_of(octets)
     rows = getattr(reply, "rows", getattr(reply, "lines", ()))
-    assert len(lines) == {r.Counts: len(rows), r.SecretChallenge: 2}.get(kind, len(rows) + 1)
+    assert len(lines) == {r.Counts: len(rows), r.SecretChallenge: 2, r.Subscribed: 2}.get(kind, len(rows) + 1)
     assert [pid for pid, _ in lines] == ["p1" if prefix else None] * len(lines)
-    allowed = {kind.CODE, getattr(getattr(kind, "ROW", kind), "CODE", None), Code.NONCES}
+    allowed = {kind.CODE, getattr(getattr(kind, "ROW", kind), "CODE", None), Code.NONCES, Code.METADATA, Code.ITEM}
     assert all(line.code in allowed for _, line in lines)
-    if kind is not r.SecretChallenge:
+    if kind not in (r.SecretChallenge, r.Subscribed):
         assert [line.more for _, line in lines] == [True] * (len(lines) - 1) + [False]
     expected = map_texts(reply, clean)
     if isinstance(reply, (r.IndexPage, r.Notifications)):

@@ -174,7 +174,8 @@ async def test_an_unknown_account_looks_like_a_wrong_password(account, talk):
         assert challenge.fields["salt"] == again.fields["salt"]
         answer = await one.ask(f"AUTH RESPONSE {_key(challenge, OTHER_H)}")
         scrammed = await by_scram(one, address, scram.PLUS, OTHER_H)
-        fields = {name: len(value) for name, value in challenge.fields.items() if name != "kda"}
+        # A salt that begins with a plus stands in quotes.
+        fields = {name: len(value.strip('"')) for name, value in challenge.fields.items() if name != "kda"}
         said.append((fields, challenge.fields["i"], answer.lines, scrammed.lines))
     assert said[0] == said[1]
 

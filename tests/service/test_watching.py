@@ -20,7 +20,7 @@ async def events(talk, count: int, pid: str = "*") -> list[dict]:
 
 
 def number(cursor: str) -> int:
-    return int(cursor.partition(".")[2])
+    return int(cursor.split(".")[1])
 
 
 # --- what is shown

@@ -82,11 +82,11 @@ async def test_old_changes_are_forgotten_by_steps(store: Store) -> None:
 
 async def test_positions_never_go_backwards(store: Store) -> None:
     assert await store.read(positions(Positions(1, "phone", "*"))) == {}
-    await store.write(set_positions(SetPositions(1, "phone", "*", ((1, 5), (2, 7)))))
-    await store.write(set_positions(SetPositions(1, "phone", "*", ((1, 3), (2, 9)))))
-    await store.write(set_positions(SetPositions(1, "desk", "*", ((1, 1),))))
-    assert await store.read(positions(Positions(1, "phone", "*"))) == {1: 5, 2: 9}
-    assert await store.read(positions(Positions(1, "desk", "*"))) == {1: 1}
+    await store.write(set_positions(SetPositions(1, "phone", "*", ((1, 5, 2), (2, 7, 4)))))
+    await store.write(set_positions(SetPositions(1, "phone", "*", ((1, 3, 6), (2, 9, 1)))))
+    await store.write(set_positions(SetPositions(1, "desk", "*", ((1, 1, 0),))))
+    assert await store.read(positions(Positions(1, "phone", "*"))) == {1: (5, 6), 2: (9, 4)}
+    assert await store.read(positions(Positions(1, "desk", "*"))) == {1: (1, 0)}
 
 
 async def test_retry_keys_are_forgotten_after_their_days_by_steps(store: Store) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from tests.store.making import NOW, fill, make_box, put
+from tests.store.test_feeds import join, make_node, put_item
 
 from immpd.store.bodies import BodyFiles
 from immpd.store.filing import CopyMessages, DeleteMessages, copy, delete
@@ -56,5 +57,31 @@ async def test_damage_is_found(tmp_path: Path, sql: str, kinds: set[str], count:
     assert await verify(store, files) == []
     await store.write(damage(Damage(sql)))
     assert {finding.kind for finding in await verify(store, files)} == kinds
+    files.close()
+    await store.close()
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "UPDATE node SET subscribers = subscribers + 1",
+        "UPDATE node SET by_mail = 0",
+        "UPDATE node SET items = items - 1",
+        "UPDATE node SET last_item = 0",
+        "UPDATE subscription SET state = 'left' WHERE form = 'message'",
+        "UPDATE item SET pending = -1",
+        "DELETE FROM fan_out",
+    ],
+)
+async def test_a_feed_that_does_not_add_up_is_found(tmp_path: Path, sql: str) -> None:
+    store, files = await open_sqlite(tmp_path), BodyFiles(tmp_path / "bodies")
+    owner, alice = await make_box(store, "news@a.example"), await make_box(store, "alice@a.example")
+    await make_node(store, owner)
+    await join(store, owner)
+    await join(store, alice, form="message")
+    await put_item(store, owner)
+    assert await verify(store, files) == []
+    await store.write(damage(Damage(sql)))
+    assert {finding.kind for finding in await verify(store, files)} == {"node"}
     files.close()
     await store.close()

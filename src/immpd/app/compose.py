@@ -21,17 +21,21 @@ import immpd.service.delivery
 import immpd.service.fetching
 import immpd.service.mailboxes
 import immpd.service.messages
+import immpd.service.nodes
 import immpd.service.notifications
 import immpd.service.permissions
+import immpd.service.publishing
 import immpd.service.pushing
 import immpd.service.sending
+import immpd.service.subscribing
 import immpd.service.watching  # noqa: F401 - these imports register the handlers
-from immpd.bus import LocalBus
+from immpd.bus import ItemBus, LocalBus
 from immpd.net.certificates import CertificateFiles, Certificates, ensure_self_signed
 from immpd.protocol.states import State
 from immpd.server.server import Address, Server
 from immpd.service.alarm import Alarm
 from immpd.service.auth import AuthDesk
+from immpd.service.feeding import Feeder
 from immpd.service.ids import IdMaker
 from immpd.service.pacing import Pace
 from immpd.service.ports import Clock, Log
@@ -77,6 +81,7 @@ async def opened(
             store=store,
             bodies=bodies,
             bus=LocalBus(),
+            items=ItemBus(),
             clock=clock,
             random=random,
             ids=IdMaker(clock, random),
@@ -138,8 +143,10 @@ async def start(folder: Path, configuration: Configuration, log: Log, clock: Clo
         stack.callback(socket.unlink, missing_ok=True)
         listen = await _listen(server, configuration.listen, direct=False)
         listen_tls = await _listen(server, configuration.listen_tls, direct=True)
-        for work in (keep_house, keep_time):
-            stack.push_async_callback(_end, asyncio.create_task(work(services)))
+        feeder = Feeder(services)
+        services.fan_out = feeder.wake
+        for work in (keep_house(services), keep_time(services), feeder.run()):
+            stack.push_async_callback(_end, asyncio.create_task(work))
         return Running(server, services, certificates, listen, listen_tls, stack.pop_all())
     raise AssertionError("a stack swallows nothing")
 

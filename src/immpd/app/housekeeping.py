@@ -9,11 +9,14 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
+from immpd.service.digests import send_digests
 from immpd.service.session import Services
 from immpd.store.accounts import ListAccounts, list_accounts
 from immpd.store.bodies import unlink_doomed
 from immpd.store.changes import ForgetChanges, ForgetRetryKeys, forget_changes, forget_retry_keys
+from immpd.store.feeds import SweepNodes, sweep_nodes
 from immpd.store.filing import ExpireTrash, expire_trash
+from immpd.store.items import ForgetItems, forget_items
 from immpd.store.notifications import ForgetNotifications, forget_notifications
 
 DAY = 24 * 3600
@@ -25,6 +28,8 @@ NOTIFICATION_DAYS = 30
 """How long a sender can ask what became of a notification (docs/protocol.md, "Notifications")."""
 KEPT_CHANGES = 20_000
 """Changes of a mailbox that a client may have slept through; past them it lists again."""
+REMOVED_DAYS = 30
+"""How long those who were away can still learn that a node was removed."""
 _PAGE = 200
 
 
@@ -76,12 +81,32 @@ async def drop_notifications(services: Services) -> None:
         pass
 
 
+async def drop_items(services: Services) -> None:
+    """Forget items that their nodes need not keep any longer."""
+    node = 0
+    while True:
+        found, more = await services.store.write(forget_items(ForgetItems(services.clock.now(), node)))
+        if not found:
+            return
+        node = found - 1 if more else found
+
+
+async def sweep_removed_nodes(services: Services) -> None:
+    """Forget nodes that were removed long ago, with all that they had."""
+    before = services.clock.now() - REMOVED_DAYS * DAY * 1000
+    while await services.store.write(sweep_nodes(SweepNodes(before))):
+        pass
+
+
 CHORES = (
     Chore("drop notifications", 3600, drop_notifications),
     Chore("unlink files", 60, unlink_files),
+    Chore("send digests", 60, send_digests),
     Chore("empty trash", 900, empty_trash),
     Chore("drop retry keys", DAY, drop_retry_keys),
     Chore("drop changes", DAY, drop_changes),
+    Chore("drop items", DAY, drop_items),
+    Chore("sweep removed nodes", DAY, sweep_removed_nodes),
 )
 
 

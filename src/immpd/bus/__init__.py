@@ -1,5 +1,6 @@
 """The bus tells everyone who waits that something changed; it carries hints, the store is the truth."""
 
+from .items import ItemBus
 from .local import LocalBus
 
-__all__ = ["LocalBus"]
+__all__ = ["ItemBus", "LocalBus"]

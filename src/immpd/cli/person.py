@@ -30,6 +30,14 @@ COMMANDS = {
     "cp": ("person_change:cp", "Put messages into a further folder: immp cp ID… FOLDER."),
     "rm": ("person_change:rm", "Delete messages: into TRASH, or with --purge for good."),
     "folders": ("person_read:folders", "List the folders with their unread and total counts."),
+    "publish": ("person_publish:publish", "Publish an item; its text is read from standard input."),
+    "subscribe": ("person_subscribe:subscribe", "Subscribe to a feed, or change how you get it."),
+    "subscriptions": (
+        "person_subscribe:subscriptions",
+        "List your subscriptions: where each comes from, since when, how much it brings.",
+    ),
+    "unsubscribe": ("person_subscribe:unsubscribe", "Leave a feed, by its name or the subscription's id."),
+    "items": ("person_subscribe:items", "Read what your feeds published."),
     "watch": ("person_watch:watch", "Show what happens in the mailbox, as it happens, until Ctrl-C."),
     "whoami": ("person_login:whoami", "Ask the server who you are."),
     "passwd": ("person_login:passwd", "Change the password."),
@@ -44,6 +52,16 @@ FOLDER_COMMANDS = {
     "rm": ("person_change:remove_folder", "Remove an empty folder."),
     "ls": ("person_read:folders", "List the folders with their unread and total counts."),
 }
+FEED_COMMANDS = {
+    "create": ("person_publish:create", "Make a feed under your own name: immp feed create YOU/NAME@DOMAIN."),
+    "set": ("person_publish:change", "Change a feed; the options are those of create."),
+    "ls": ("person_publish:ls", "List the feeds that you own or may publish on."),
+    "stats": ("person_publish:stats", "Show a feed's newest items and how many subscribers have each."),
+    "members": ("person_publish:members", "List whom a feed knows; or add, accept and remove people."),
+    "accept": ("person_publish:accept", "Publish an item that waits for you: immp feed accept FEED#ID."),
+    "retract": ("person_publish:retract", "Take an item back, or decline one that waits: immp feed retract FEED#ID."),
+    "remove": ("person_publish:remove", "Remove a feed with all its items; its subscribers are told."),
+}
 
 
 def make_app() -> App:
@@ -52,12 +70,17 @@ def make_app() -> App:
 
     app = App(name="immp", help=HELP, version=__version__, result_action="return_value")
     folder = App(name="folder", help="Make, rename, remove and list folders.", result_action="return_value")
+    feed = App(name="feed", help="Make, change and look after feeds of your own.", result_action="return_value")
     for name, (place, words) in COMMANDS.items():
         app.command(f"immpd.cli.{place}", name=name, help=words)
         if name == "folders":
             app.command(folder)
+        if name == "publish":
+            app.command(feed)
     for name, (place, words) in FOLDER_COMMANDS.items():
         folder.command(f"immpd.cli.{place}", name=name, help=words)
+    for name, (place, words) in FEED_COMMANDS.items():
+        feed.command(f"immpd.cli.{place}", name=name, help=words)
     return app
 
 

@@ -94,6 +94,11 @@ def _show(event: "Event") -> None:
         text = f"cleared  {event.id}  {event.why}"
     elif event.event == "answer":
         text = f"answer  {event.push}  {event.by}  {event.action}"
+    elif event.event == "item":
+        mark = "!  " if event.level == "high" else ""
+        text = f"item  {tail}  {event.node}  {mark}{event.title}"
+    elif event.node:
+        text = "  ".join(filter(None, (event.event, tail, event.node, event.status)))
     elif event.was:
         text = f"{event.event}  {event.was} → {event.folder}"
     elif event.event == "resync":

@@ -1,4 +1,4 @@
-"""The client without ``async``: made from client.py by blocking_source.py, never edited by hand.
+"""The client without ``async``: made by blocking_source.py, never edited by hand.
 
     with immpd.client.blocking.connect("alice@a.com", password="…") as me:
         for row in me.index("/inbox", limit=10):
@@ -29,6 +29,7 @@ from .composing import Attachment, Recipients
 from .connecting import open_client
 from .events import Event
 from .notifying import Id
+from .publishing import Access, Digest, Form, NodeLike
 
 __all__ = ["Client", "connect"]
 
@@ -382,6 +383,169 @@ class Client:
     def set_setting(self, name: str, value: str) -> r.Settings:
         """Set something for your account; an empty value takes it back: SET GLOBAL."""
         return self._thread.run(self._client.set_setting(name, value))
+
+    def publish(
+        self,
+        node: NodeLike,
+        title: str | None = None,
+        body: str | bytes = "",
+        *,
+        type: str | None = None,
+        important: bool | None = None,
+        id: UUID | str | None = None,
+    ) -> r.Published:
+        """Publish an item: PUBLISH. The reply comes when it is on disk, and says how many subscribers have it.
+
+        ``type`` is a media type, by default ``text/plain``. ``id`` makes publishing again safe: the same item with
+        the same ID is published once; the reply's ``id`` is it.
+        """
+        return self._thread.run(self._client.publish(node, title, body, type=type, important=important, id=id))
+
+    def retract_item(self, node: NodeLike, id: UUID | str) -> r.Ok:
+        """Take an item back; who has not seen it never will: PUBLISH RETRACT."""
+        return self._thread.run(self._client.retract_item(node, id))
+
+    def accept_item(self, node: NodeLike, id: UUID | str) -> r.Published:
+        """Publish what a subscriber of one's moderated list wrote: PUBLISH ACCEPT."""
+        return self._thread.run(self._client.accept_item(node, id))
+
+    def create_node(
+        self,
+        node: NodeLike,
+        *,
+        title: str | None = None,
+        description: str | None = None,
+        language: str | None = None,
+        icon: str | None = None,
+        access: Access | None = None,
+        form: Form | None = None,
+        keep: int | None = None,
+        age: int | None = None,
+        mailing_list: bool | None = None,
+        moderated: bool | None = None,
+    ) -> r.Ok:
+        """Make a node under one's own name: PUBLISH CREATE. ``keep`` counts items, ``age`` days."""
+        return self._thread.run(
+            self._client.create_node(
+                node,
+                title=title,
+                description=description,
+                language=language,
+                icon=icon,
+                access=access,
+                form=form,
+                keep=keep,
+                age=age,
+                mailing_list=mailing_list,
+                moderated=moderated,
+            )
+        )
+
+    def set_node(
+        self,
+        node: NodeLike,
+        *,
+        title: str | None = None,
+        description: str | None = None,
+        language: str | None = None,
+        icon: str | None = None,
+        access: Access | None = None,
+        form: Form | None = None,
+        keep: int | None = None,
+        age: int | None = None,
+        mailing_list: bool | None = None,
+        moderated: bool | None = None,
+    ) -> r.Ok:
+        """Change what is given of one's node: PUBLISH SET."""
+        return self._thread.run(
+            self._client.set_node(
+                node,
+                title=title,
+                description=description,
+                language=language,
+                icon=icon,
+                access=access,
+                form=form,
+                keep=keep,
+                age=age,
+                mailing_list=mailing_list,
+                moderated=moderated,
+            )
+        )
+
+    def remove_node(self, node: NodeLike) -> r.Ok:
+        """Remove one's node with all its items: PUBLISH REMOVE."""
+        return self._thread.run(self._client.remove_node(node))
+
+    def nodes(self) -> tuple[r.NodeRow, ...]:
+        """The nodes one owns or may publish on: PUBLISH LIST."""
+        return self._thread.run(self._client.nodes())
+
+    def node(self, node: NodeLike, *, limit: int | None = None) -> r.NodeShown:
+        """A node and, in ``rows``, its newest items with their accounting: PUBLISH SHOW."""
+        return self._thread.run(self._client.node(node, limit=limit))
+
+    def members(self, node: NodeLike) -> Iterator[r.MemberRow]:
+        """Publishers, members, subscribers and who waits to be let in: PUBLISH MEMBERS LIST."""
+        yield from self._thread.iterate(self._client.members(node))
+
+    def add_member(self, node: NodeLike, member: str | Imid, *, publisher: bool = False) -> r.Ok:
+        """Make somebody a member of one's node, or a publisher: PUBLISH MEMBERS ADD."""
+        return self._thread.run(self._client.add_member(node, member, publisher=publisher))
+
+    def remove_member(self, node: NodeLike, member: str | Imid) -> r.Ok:
+        """Forget somebody, and end their subscription: PUBLISH MEMBERS REMOVE."""
+        return self._thread.run(self._client.remove_member(node, member))
+
+    def accept_member(self, node: NodeLike, member: str | Imid) -> r.Ok:
+        """Let a subscriber in who waits: PUBLISH MEMBERS ACCEPT."""
+        return self._thread.run(self._client.accept_member(node, member))
+
+    def subscribe(
+        self,
+        node: NodeLike,
+        *,
+        form: Form | None = None,
+        digest: Digest | None = None,
+        folder: str | Imid | None = None,
+    ) -> r.Subscribed:
+        """Subscribe to a node, also by its link; ``folder`` is where its messages go: SUBSCRIBE TO.
+
+        ``digest``, in place of ``form``: a message every hour or day that names what was published.
+        """
+        return self._thread.run(self._client.subscribe(node, form=form, digest=digest, folder=folder))
+
+    def subscriptions(self) -> tuple[r.SubscriptionRow, ...]:
+        """One's subscriptions, the oldest first: SUBSCRIBE LIST."""
+        return self._thread.run(self._client.subscriptions())
+
+    def subscription(self, name: NodeLike | UUID) -> r.SubscriptionRow:
+        """One subscription, by its UUID or node, with what the node says of itself: SUBSCRIBE SHOW."""
+        return self._thread.run(self._client.subscription(name))
+
+    def set_subscription(
+        self,
+        name: NodeLike | UUID,
+        *,
+        form: Form | None = None,
+        digest: Digest | None = None,
+        folder: str | Imid | None = None,
+        muted: bool | None = None,
+    ) -> r.Ok:
+        """Change a subscription: SUBSCRIBE SET."""
+        return self._thread.run(
+            self._client.set_subscription(name, form=form, digest=digest, folder=folder, muted=muted)
+        )
+
+    def unsubscribe(self, name: NodeLike | UUID) -> r.Unsubscribed:
+        """Leave a node, at once: UNSUBSCRIBE."""
+        return self._thread.run(self._client.unsubscribe(name))
+
+    def items(
+        self, since: str | None = None, *, node: NodeLike | None = None, limit: int | None = None
+    ) -> Iterator[Event]:
+        """What one's nodes published behind a cursor, with all octets in ``octets``: SUBSCRIBE SINCE."""
+        yield from self._thread.iterate(self._client.items(since, node=node, limit=limit))
 
 
 @contextmanager

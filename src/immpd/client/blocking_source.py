@@ -14,7 +14,7 @@ from typing import TypeVar
 FOLDER = Path(__file__).parent
 N = TypeVar("N", ast.ClassDef, ast.AsyncFunctionDef)
 
-_HEAD = '''"""The client without ``async``: made from client.py by blocking_source.py, never edited by hand.
+_HEAD = '''"""The client without ``async``: made by blocking_source.py, never edited by hand.
 
     with immpd.client.blocking.connect("alice@a.com", password="…") as me:
         for row in me.index("/inbox", limit=10):
@@ -45,6 +45,7 @@ from .composing import Attachment, Recipients
 from .connecting import open_client
 from .events import Event
 from .notifying import Id
+from .publishing import Access, Digest, Form, NodeLike
 
 __all__ = ["Client", "connect"]
 
@@ -94,7 +95,9 @@ _OWN = frozenset({"logged_in"})
 
 def source(folder: Path) -> str:
     """The text of blocking.py (not yet formatted) for the client.py and connecting.py in ``folder``."""
-    halves = [_find(folder / f"{name.lower()}.py", ast.ClassDef, name) for name in ("Client", "Notifying")]
+    halves = [
+        _find(folder / f"{name.lower()}.py", ast.ClassDef, name) for name in ("Client", "Notifying", "Publishing")
+    ]
     opening = _find(folder / "connecting.py", ast.AsyncFunctionDef, "open_client")
     methods = [
         _method(node)

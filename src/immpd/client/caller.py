@@ -13,7 +13,7 @@ import msgspec
 
 from immpd.protocol import replies
 from immpd.protocol.codes import Code
-from immpd.protocol.commands import MboxFetch, Watch
+from immpd.protocol.commands import MboxFetch, SubscribeSince, Watch
 from immpd.protocol.connection import Block
 from immpd.protocol.lines import Line
 from immpd.protocol.registry import BY_REQUEST, Request
@@ -124,10 +124,10 @@ class Caller:
     async def call(self, request: Request[R], octets: bytes | None = None) -> R:
         """Run one command to its typed reply; ``octets`` are what follows DATA.
 
-        Raises Refused, ConnectionLost, ProtocolFault. MBOX FETCH and WATCH bring more than one reply can
-        hold: use ``stream``.
+        Raises Refused, ConnectionLost, ProtocolFault. MBOX FETCH, SUBSCRIBE SINCE and WATCH bring more than one
+        reply can hold: use ``stream``.
         """
-        if isinstance(request, MboxFetch | Watch):
+        if isinstance(request, MboxFetch | Watch | SubscribeSince):
             raise TypeError(f"{BY_REQUEST[type(request)].name} brings rows and octets; use stream()")
         if BY_REQUEST[type(request)].alone:
             async with self.link.alone:

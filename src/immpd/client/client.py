@@ -27,6 +27,7 @@ from .errors import ProtocolFault
 from .events import Event
 from .link import Link
 from .notifying import Notifying
+from .publishing import Publishing
 
 __all__ = ["Attachment", "Caller", "Client", "MessagePipeline", "ReplyStream", "Request", "Secret", "at"]
 
@@ -53,7 +54,7 @@ def _imid(path: PathLike) -> Imid:
     return path if isinstance(path, Imid) else parse_imid(path)
 
 
-class Client(Notifying):
+class Client(Publishing, Notifying):
     """A session. Its methods may be called from any number of tasks at once.
 
     Every method raises Refused for a 4xx or 7xx, ConnectionLost, ProtocolFault, and ImidError for a bad path.

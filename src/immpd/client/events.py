@@ -11,10 +11,11 @@ from immpd.model.notification import Action
 
 
 class Event(msgspec.Struct, frozen=True, omit_defaults=True, rename="kebab"):
-    """Something that happened in the mailbox; ``cursor`` is what ACK confirms.
+    """Something that happened in the mailbox or a feed; ``cursor`` is what ACK confirms.
 
     ``event`` is watching, mail, copied, flags, moved, gone, folder-created, folder-renamed,
-    folder-removed, notification, notification-cleared, answer, resync, alive, or one of a later version.
+    folder-removed, notification, notification-cleared, answer, item, item-retracted, subscription, resync, alive,
+    or one of a later version.
     """
 
     cursor: str
@@ -46,23 +47,30 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True, rename="kebab"):
     """Of a notification: what let it in; of notification-cleared: how it ended."""
     type: str = ""
     length: int = 0
+    """Octets, also where they do not come along."""
     body: str = ""
+    """Of a notification or item that is short text: the text."""
     icon: str = ""
     actions: tuple[Action, ...] = ()
     created: str = ""
     expires: str = ""
     status: str = ""
+    """Of a notification, or of a subscription: waiting, active, left or removed."""
     again: int = 0
     by: str = ""
     """Of an answer: who gave it."""
     action: str = ""
     """Of an answer: the id of the action that was chosen."""
     at: str = ""
+    node: str = ""
+    """Of a feed: whose item or subscription it is."""
+    octets: bytes = b""
+    """Of an item that ``items`` brought: all its octets."""
 
     @property
     def row(self) -> IndexRow | None:
         """The message's row as MBOX INDEX shows it, where the event brought one (mail, copied)."""
-        if not self.date:
+        if not self.date or self.node:
             return None
         names = IndexRow.__struct_fields__
         return IndexRow(**{name: getattr(self, name) for name in names})

@@ -10,7 +10,18 @@ from typing import Literal
 import msgspec
 
 ChangeKind = Literal[
-    "new", "copied", "flags", "moved", "gone", "created", "renamed", "removed", "notified", "cleared", "answered"
+    "new",
+    "copied",
+    "flags",
+    "moved",
+    "gone",
+    "created",
+    "renamed",
+    "removed",
+    "notified",
+    "cleared",
+    "answered",
+    "subscription",
 ]
 NOTICES = frozenset({"notified", "cleared", "answered"})
 """Those about notifications: they lie in no folder."""
@@ -25,6 +36,7 @@ class Change(msgspec.Struct, frozen=True):
     ``created``, ``renamed``, ``removed``: the folder ``path`` itself (renamed: it was ``old_path``);
     ``notified``, ``cleared``: a notification of the mailbox is shown, or has ended; ``answered``: one
     that the mailbox's person sent was answered.
+    ``subscription``: the subscription ``id`` to the node ``path`` now is as ``keywords`` says.
     """
 
     kind: ChangeKind

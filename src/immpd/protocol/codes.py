@@ -51,11 +51,19 @@ class Code(IntEnum):
     READY = 271, "The part is awaited or being read", False
     PART = 272, "The part is complete"
     DELIVERED = 273, "What became of each recipient (rows), then the message's id"
+    SUBSCRIBED = 280, "The subscription: its UUID and the node's title"
+    SUBSCRIPTION = 281, "A subscription (rows)"
+    SUBSCRIPTIONS = 282, "The end of the subscriptions"
+    UNSUBSCRIBED = 283, "The subscription was left"
+    NODE = 284, "A node (rows), or the end of the list"
+    MEMBER = 285, "Somebody whom a node knows (rows), or the end of the list"
+    ITEM = 286, "An item (rows), or the end of them"
     FINDING = 290, "What the store's check found (rows), or its verdict"
     # 3xx progress
     NONCES = 302, "Nonces follow", False
     SECRET_CHALLENGE = 303, "The nonces and key derivation of AUTH SECRET; answer with AUTH RESPONSE"
     SCRAM_CHALLENGE = 304, "SCRAM's server-first message; answer with AUTH RESPONSE"
+    METADATA = 380, "The node's metadata are being fetched", False
     # 4xx understood and refused
     BAD_VALUE = 400, "A value cannot be what it is"
     DENIED = 403, "There is no right to do this"

@@ -5,6 +5,8 @@ how a value is read; ``@command`` adds keywords, states, shape, reply codes and 
 ``immp do``, reference pages and the completeness tests all read ``Command`` and nothing else.
 """
 
+import functools
+import operator
 import types
 import typing
 from base64 import b64decode, b64encode
@@ -231,6 +233,8 @@ def _fields_of(request: type[Request[Any]]) -> tuple[list[Parameter], list[Switc
         kinds = [kind for kind in typing.get_args(hint) if kind is not type(None)] or [hint]
         repeats = typing.get_origin(hint) is tuple
         kind = typing.get_args(hint)[0] if repeats else (kinds[0] if typing.get_origin(hint) is not tuple else hint)
+        if len(kinds) > 1 and not repeats:
+            kind = functools.reduce(operator.or_, kinds)
         if kind is bool:
             switches.append(Switch(name=name, field=field.name, default=field.default))
             continue
@@ -282,6 +286,10 @@ def _read_span(text: str) -> Span:
     return span
 
 
+def _read_uuid_or_imid(text: str) -> UUID | Imid:
+    return parse_imid(text) if "@" in text else read_uuid(text)
+
+
 READERS: dict[Any, tuple[Callable[[str], Any], str]] = {
     str: (str, "text"),
     int: (_read_number, "n"),
@@ -289,6 +297,7 @@ READERS: dict[Any, tuple[Callable[[str], Any], str]] = {
     bytes: (_read_base64, "base64"),
     Imid: (parse_imid, "imid"),
     Span: (_read_span, "a-b"),
+    UUID | Imid: (_read_uuid_or_imid, "uuid|imid"),
 }
 """How the value of a field of that type is read, and what the help calls it."""
 

@@ -75,7 +75,7 @@ WORDS: dict[str, tuple[tuple[Code, ...], str]] = {
     "NO-DOMAIN": ((Code.NOT_FOUND,), "The domain is not served here"),
     "NO-ACCOUNT": ((Code.NOT_FOUND,), "There is no such account"),
     "CONFUSABLE": ((Code.CONFLICT,), "The name looks like that of another account of the domain"),
-    "EXISTS": ((Code.CONFLICT,), "There is such an account, folder or token already"),
+    "EXISTS": ((Code.CONFLICT,), "There is such an account, folder, node or token already"),
     # messages on their way
     "NO-RECIPIENT": ((Code.BAD_VALUE, Code.NOT_FOUND), "No recipient is named, or there is no such mailbox"),
     "BAD-RECIPIENT": ((Code.BAD_VALUE,), "The IMID names a folder or a message, no recipient"),
@@ -138,6 +138,18 @@ WORDS: dict[str, tuple[tuple[Code, ...], str]] = {
     "BAD-NAME": ((Code.BAD_VALUE,), "The name of a watch or token is too long, or not made of what it may have"),
     "NO-DEVICE": ((Code.CONFLICT,), "The session has no device label, so no position is kept"),
     "TOO-MUCH": ((Code.LIMIT,), "More messages at once than may be"),
+    # feeds
+    "BAD-NODE": ((Code.BAD_VALUE,), "The IMID names no node, or none that this account can have"),
+    "BAD-OPTION": ((Code.BAD_VALUE,), "An option of a node or subscription cannot have this value"),
+    "NO-NODE": ((Code.NOT_FOUND,), "There is no such node"),
+    "NO-ITEM": ((Code.NOT_FOUND,), "The node has no such item"),
+    "NO-MEMBER": ((Code.NOT_FOUND,), "The node does not know this address"),
+    "NO-SUBSCRIPTION": ((Code.NOT_FOUND,), "There is no such subscription, or it was left"),
+    "NOT-OWNER": ((Code.DENIED,), "The node belongs to somebody else"),
+    "NOT-PUBLISHER": ((Code.DENIED,), "There is no right to publish on this node"),
+    "MEMBERS-ONLY": ((Code.DENIED,), "Only members may subscribe to this node"),
+    "TOO-MANY-FEEDS": ((Code.LIMIT,), "More nodes, members, subscriptions or waiting items than may be"),
+    "BEING-DELIVERED": ((Code.TEMPORARY,), "An item is on its way to this subscription as a message"),
     # the store
     "STORE-FULL": ((Code.TEMPORARY,), "There is no room on the server's disk"),
     "STORE-READ-ONLY": ((Code.TEMPORARY,), "The server's disk can only be read now"),

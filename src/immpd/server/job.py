@@ -140,7 +140,7 @@ class Job:
                 elif type(outcome) is Wait:
                     self._then = outcome.then
                     self.written = 0
-                    outcome.arm(self.wake)
+                    outcome.arm(self)
                     return
                 elif isinstance(outcome, Reply):
                     self.answer(outcome.encode(self.prefix), outcome)
@@ -162,6 +162,16 @@ class Job:
             self.fail(error)
             return
         self.drive(outcome)
+
+    def say(self, octets: bytes) -> bool:
+        """Write lines between two waits; False where the peer takes nothing now."""
+        conversation = self.conversation
+        if self.done or conversation.stream.paused:
+            return False
+        if self.prefix:
+            octets = _prefixed(self.prefix.encode(), octets)
+        conversation.write(octets)
+        return True
 
     def _write(self, page: Page) -> Page | None:
         """Write the pieces of a page up to a turn's worth; the page that is left, if any."""
@@ -313,6 +323,13 @@ class Job:
 def _is_nearly_told(outcome: Outcome) -> bool:
     """Whether only the answer to what the store has committed is left to say."""
     return isinstance(outcome, Reply) or (isinstance(outcome, Step) and not outcome.unit.work.writes)
+
+
+def _prefixed(prefix: bytes, octets: bytes) -> bytes:
+    """The lines with the pipeline's name before each."""
+    if octets.find(b"\n") == len(octets) - 1:
+        return prefix + octets
+    return prefix + octets[:-1].replace(b"\n", b"\n" + prefix) + b"\n"
 
 
 def _drop(outcome: Outcome) -> None:

@@ -84,12 +84,22 @@ def state_text(session: Session, state: int) -> str:
 
 def read_state(session: Session, text: str) -> int:
     """The number in a state or cursor; refuses one of another epoch."""
-    epoch, dot, number = text.partition(".")
-    if not dot or not number.isdecimal() or len(number) > 18:
+    return read_cursor(session, text)[0]
+
+
+def cursor_text(session: Session, state: int, item: int) -> str:
+    """A cursor as clients see it: the store's epoch, how far the mailbox was shown, and how far its feeds."""
+    return f"{session.services.store.epoch}.{state}.{item}"
+
+
+def read_cursor(session: Session, text: str) -> tuple[int, int]:
+    """The numbers in a cursor, or in a state, which has none for the feeds (0); refuses one of another epoch."""
+    epoch, *numbers = text.split(".", 3)
+    if len(numbers) not in (1, 2) or not all([one.isdecimal() and len(one) <= 18 for one in numbers]):
         raise Refused(Code.BAD_VALUE, "BAD-STATE", f"{text[:60]} is no state; use one that the server gave")
     if epoch != session.services.store.epoch:
         raise Refused(Code.CONFLICT, "STATE-GONE", "The store was restored since that state; list again")
-    return int(number)
+    return int(numbers[0]), int(numbers[1]) if len(numbers) == 2 else 0
 
 
 Then = Callable[[Any], Outcome]

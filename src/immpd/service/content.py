@@ -33,7 +33,7 @@ MAX_ROW = 15_000
 _encode = msgspec.json.Encoder().encode
 
 
-class _RowStart(msgspec.Struct, omit_defaults=True):
+class RowStart(msgspec.Struct, omit_defaults=True):
     """What never changes of an INDEX row."""
 
     from_: str = msgspec.field(name="from")
@@ -96,7 +96,7 @@ def delivery_of(
     files: tuple[BodyFile, ...] = (),
 ) -> Delivery:
     """The delivery of a message whose parts have these SHA-256 ``digests``; ``now`` in milliseconds UTC."""
-    row = _RowStart(
+    row = RowStart(
         envelope.from_,
         envelope.to,
         envelope.subject,
@@ -158,9 +158,13 @@ def _header_parts(draft: Draft) -> tuple[dict[str, str], list[PartDraft]]:
 
 
 def _type(request: Data) -> str:
-    given = request.type
-    if given is None:
+    if request.type is None:
         return "text/plain" if request.content else "application/octet-stream"
+    return media_type(request.type)
+
+
+def media_type(given: str) -> str:
+    """A media type as it was given; raises Refused where it is none."""
     if not _TYPE.fullmatch(given):
         raise Refused(Code.BAD_VALUE, "BAD-TYPE", f"{given[:80]} is no media type (RFC 6838), as in text/plain")
     return given

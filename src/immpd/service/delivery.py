@@ -16,21 +16,25 @@ from immpd.protocol import replies
 from immpd.protocol.codes import Code
 from immpd.protocol.commands import Deliver, MboxPut
 from immpd.protocol.errors import Refused
-from immpd.store.accounts import Account, FindRecipient, FindRecipients, Recipient, find_recipients
+from immpd.store.accounts import Account, FindRecipient, FindRecipients, MailingList, Recipient, find_recipients
 from immpd.store.deliver import Delivered, Target, deliver, retry_key
 from immpd.store.ids import uuid_text
 
 from .content import content_of
 from .drafts import Draft
+from .mailing_lists import Listed, publish_to_lists
 from .outcome import Outcome, Step
 from .sending import finishes
 from .session import Session, handles
 
 MAX_SUBJECT = 2000
 MAX_RECIPIENT = 2000
+Found = Recipient | MailingList | Refused | None
+"""What is known of a recipient; None: there is none."""
 KNOWN_RECIPIENTS = 16_384
 _READ, _IMPORTANT = int(Flag.READ), int(Flag.IMPORTANT)
 _DELIVERED = int(Code.DELIVERED)
+_NO_LISTS: Listed = {}
 _encode = msgspec.json.Encoder().encode
 
 
@@ -54,7 +58,7 @@ def open_delivery(session: Session, request: Deliver, draft: Draft | None) -> Ou
         raise
     known = session.services.recipients
     sender = known.get(account.address)
-    found: list[Recipient | Refused | None] = []
+    found: list[Found] = []
     complete = sender is not None
     for imid in wanted:
         one = _reason_against(session, imid) or (known.get(imid.address) if imid.folder is None else None)
@@ -63,7 +67,7 @@ def open_delivery(session: Session, request: Deliver, draft: Draft | None) -> Ou
     return _opened(draft, wanted, found, sender) if complete else _look_up(session, draft, wanted, found)
 
 
-def _look_up(session: Session, draft: Draft, wanted: list[Imid], found: list[Recipient | Refused | None]) -> Step:
+def _look_up(session: Session, draft: Draft, wanted: list[Imid], found: list[Found]) -> Step:
     """Ask the store for the sender and for everybody of whom nothing is known yet."""
     account = session.account
     assert account is not None
@@ -71,29 +75,28 @@ def _look_up(session: Session, draft: Draft, wanted: list[Imid], found: list[Rec
     sender = Imid(account.local, account.domain)
     asked = [imid for imid, one in zip(wanted, found, strict=True) if not isinstance(one, Refused)]
 
-    def answered(recipients: tuple[Recipient | None, ...]) -> replies.Opened:
+    def answered(recipients: tuple[Recipient | MailingList | None, ...]) -> replies.Opened:
         if len(known) > KNOWN_RECIPIENTS:
             known.clear()
         for imid, recipient in zip((*asked, sender), recipients, strict=True):
-            if imid.folder is None and recipient is not None and not recipient.disabled:
+            if imid.folder is None and isinstance(recipient, Recipient) and not recipient.disabled:
                 known[imid.address] = recipient
         answers = iter(recipients)
         all_found = [one if isinstance(one, Refused) else next(answers) for one in found]
-        return _opened(draft, wanted, all_found, next(answers))
+        own = next(answers)
+        return _opened(draft, wanted, all_found, own if isinstance(own, Recipient) else None)
 
     lookups = tuple([FindRecipient(imid.address, _plus_key(imid)) for imid in (*asked, sender)])
     return Step(find_recipients(FindRecipients(lookups)), answered)
 
 
-def _opened(
-    draft: Draft, wanted: list[Imid], found: list[Recipient | Refused | None], sender: Recipient | None
-) -> replies.Opened:
+def _opened(draft: Draft, wanted: list[Imid], found: list[Found], sender: Recipient | None) -> replies.Opened:
     """The message is open for those who can get it; refused where nobody can."""
     refusal: Refused | None = None
     somebody = False
     for imid, one in zip(wanted, found, strict=True):
         outcome = one
-        if outcome is None or (not isinstance(outcome, Refused) and outcome.disabled):
+        if outcome is None or (isinstance(outcome, Recipient) and outcome.disabled):
             outcome = Refused(Code.NOT_FOUND, "NO-RECIPIENT", f"There is no mailbox {imid.address} here")
         if isinstance(outcome, Refused):
             refusal = refusal or outcome
@@ -165,14 +168,14 @@ def deliver_message(session: Session, draft: Draft) -> Outcome:
     account = session.account
     assert account is not None
     octets = session.services.ids.octets
-    rows: list[Refused | int] = []
+    rows: list[Refused | MailingList | int] = []
 
     def targets_of(envelope: Envelope) -> tuple[Target, ...]:
         important = _important(envelope)
         targets: list[Target] = []
         by_mailbox: dict[int, int] = {}
         for imid, outcome in draft.recipients:
-            if isinstance(outcome, Refused):
+            if not isinstance(outcome, Recipient):
                 rows.append(outcome)
                 continue
             mailbox = outcome.mailbox
@@ -192,13 +195,17 @@ def deliver_message(session: Session, draft: Draft) -> Outcome:
 
     envelope, content = content_of(session, draft, targets_of)
 
-    def delivered(results: tuple[Delivered, ...]) -> replies.Delivered:
+    def delivered(results: tuple[Delivered, ...], listed: Listed = _NO_LISTS) -> replies.Delivered:
         _settle(session, draft, results)
-        lines = []
+        lines: list[replies.RecipientOutcome] = []
         why: Refused | None = None
         arrived = False
-        for (imid, _), row in zip(draft.recipients, rows, strict=True):
-            if isinstance(row, int) and results[row].outcome != "reused":
+        for (imid, _), found in zip(draft.recipients, rows, strict=True):
+            row = listed[found.imid] if isinstance(found, MailingList) else found
+            if isinstance(row, replies.RecipientOutcome):
+                arrived = True
+                lines.append(row)
+            elif isinstance(row, int) and results[row].outcome != "reused":
                 arrived = True
                 text = "Delivered" if results[row].outcome == "delivered" else "Delivered before"
                 lines.append(replies.RecipientOutcome(imid=imid, outcome="delivered", code=_DELIVERED, text=text))
@@ -212,7 +219,17 @@ def deliver_message(session: Session, draft: Draft) -> Outcome:
         session.services.log.debug("message accepted", id=envelope.id, recipients=len(lines), peer=session.peer)
         return replies.Delivered(id=envelope.id, rows=tuple(lines))
 
-    return Step(deliver(content), delivered)
+    lists = [one.imid for one in rows if isinstance(one, MailingList)]
+    if not lists:
+        return Step(deliver(content), delivered)
+    keyed = any(isinstance(row, int) for row in rows)
+
+    def published(listed: Listed, new: bool) -> Outcome:
+        if not (new or keyed):
+            return delivered((), listed)  # all of it came before, and the copy in SENT with it
+        return Step(deliver(content), lambda results: delivered(results, listed))
+
+    return publish_to_lists(session, lists, envelope, content, request.id is not None, published)
 
 
 def _settle(session: Session, draft: Draft, results: tuple[Delivered, ...]) -> None:

@@ -19,7 +19,7 @@ from .session import Session, refusal_of
 from .spool import Spool
 
 if TYPE_CHECKING:
-    from immpd.store.accounts import Recipient
+    from immpd.store.accounts import MailingList, Recipient
 
     from .access import Place
 
@@ -206,7 +206,7 @@ class Draft:
         """How many of them are parts of the message."""
         self.octets = 0
         self.error: Refused | None = None
-        self.recipients: list[tuple[str, Recipient | Refused]] = []
+        self.recipients: list[tuple[str, Recipient | MailingList | Refused]] = []
         self.sent: int | None = None
         """The sender's SENT folder, where a copy goes."""
         self.place: Place | None = None

@@ -39,11 +39,21 @@ class Page(msgspec.Struct, gc=False):
     then: Callable[[], "Outcome"]
 
 
+class Waker(Protocol):
+    """Who waits: told when there is something to say."""
+
+    def wake(self) -> None:
+        """Ask the outcome that follows."""
+
+    def say(self, octets: bytes) -> bool:
+        """Say whole lines and go on waiting; False where the peer takes nothing now."""
+
+
 @final
 class Wait(msgspec.Struct, gc=False):
-    """Nothing to say until ``wake`` (given to ``arm``) is called; then ``then`` is asked."""
+    """Nothing to say until the waker (given to ``arm``) is told; once it was woken, ``then`` is asked."""
 
-    arm: Callable[[Callable[[], None]], None]
+    arm: Callable[[Waker], None]
     then: Callable[[], "Outcome"]
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from immpd.bus import LocalBus
+from immpd.bus import ItemBus, LocalBus
 from immpd.protocol.codes import Code
 from immpd.protocol.errors import Refused
 from immpd.protocol.registry import Request
@@ -45,6 +45,7 @@ class Services(msgspec.Struct, kw_only=True, gc=False):
     store: Store
     bodies: "BodyFiles"
     bus: LocalBus
+    items: ItemBus
     clock: Clock
     random: Randomness
     ids: IdMaker
@@ -61,6 +62,8 @@ class Services(msgspec.Struct, kw_only=True, gc=False):
     """What was found of plain addresses lately; whoever disables an account takes it out."""
     enders: dict[str, dict[int, Callable[[Refused], None]]] = {}
     """By account: how the sessions that it has open are ended."""
+    fan_out: Callable[[], None] = lambda: None
+    """Tells whoever delivers items as messages that there is something to do; app sets it."""
 
 
 class Session:
@@ -233,6 +236,22 @@ _STORE_WORDS: tuple[tuple[type[BaseException], Code, str, str, int | None], ...]
     (permissions.NameTaken, Code.CONFLICT, "EXISTS", "There is one of that name already", None),
     (permissions.TooMany, Code.LIMIT, "TOO-MANY", "There are as many as there may be; remove some", None),
     (store_errors.TooMuch, Code.LIMIT, "TOO-MUCH", "Too many messages at once; name fewer", None),
+    (store_errors.NoNode, Code.NOT_FOUND, "NO-NODE", "There is no such node", None),
+    (store_errors.NoItem, Code.NOT_FOUND, "NO-ITEM", "The node has no such item", None),
+    (store_errors.NoSubscription, Code.NOT_FOUND, "NO-SUBSCRIPTION", "There is no such subscription", None),
+    (store_errors.NodeExists, Code.CONFLICT, "EXISTS", "There is a node or an account of that name already", None),
+    (store_errors.NotOwner, Code.DENIED, "NOT-OWNER", "The node belongs to somebody else", None),
+    (store_errors.NotPublisher, Code.DENIED, "NOT-PUBLISHER", "You have no right to publish on this node", None),
+    (store_errors.MembersOnly, Code.DENIED, "MEMBERS-ONLY", "Only members may subscribe to this node", None),
+    (store_errors.IdReused, Code.CONFLICT, "ID-REUSED", "This ID was used for another item of this node", None),
+    (store_errors.FeedsFull, Code.LIMIT, "TOO-MANY-FEEDS", "There are as many already as there may be", None),
+    (
+        store_errors.FanOutRunning,
+        Code.TEMPORARY,
+        "BEING-DELIVERED",
+        "An item is just on its way to you as a message",
+        5,
+    ),
 )
 
 
@@ -247,7 +266,7 @@ def capabilities(session: Session) -> Capabilities:
         d=session.domain or min(services.domains),
         auth=tuple(mechanisms),
         cb="tls-server-end-point" if session.channel_binding is not None else "",
-        caps=("WATCH", "PUT", "RANGE"),
+        caps=("WATCH", "PUT", "RANGE", "FEEDS"),
         max_message=services.limits.max_message,
         max_to=services.limits.max_recipients,
     )

@@ -15,6 +15,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     pushes_per_minute: Annotated[int, msgspec.Meta(ge=1, description="notifications that an account may send")] = 600
     token_pushes_per_minute: Annotated[int, msgspec.Meta(ge=1, description="notifications that a token may send")] = 60
     max_folders: Annotated[int, msgspec.Meta(ge=10, description="folders of one mailbox")] = 1000
+    max_item: Annotated[int, msgspec.Meta(ge=1024, le=1 << 20, description="octets of an item of a feed")] = 1 << 18
+    max_nodes: Annotated[int, msgspec.Meta(ge=0, description="nodes of one account")] = 100
+    max_members: Annotated[int, msgspec.Meta(ge=1, description="members and publishers of one node")] = 10_000
+    max_subscriptions: Annotated[int, msgspec.Meta(ge=1, le=10_000, description="subscriptions of one mailbox")] = 1000
     message_idle: Annotated[
         int, msgspec.Meta(ge=10, description="seconds until an open message that nothing is added to is dropped")
     ] = 600

@@ -5,7 +5,6 @@ its client can take more, so a slow client costs nothing; the bus only wakes it.
 itself only if it is exactly the next change. Listen first, then catch up.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -20,14 +19,16 @@ from immpd.protocol.errors import Refused
 from immpd.store.changes import ChangesSince, Positions, SetPositions, changes_since, positions, set_positions
 from immpd.store.errors import StateGone
 from immpd.store.ids import uuid_text
+from immpd.store.items import newest
 from immpd.store.mailboxes import ByMailbox, Folder, ListFolders, MailboxRow, folders, mailbox_row
 from immpd.store.messages import IndexSeqs, index_seqs
 from immpd.store.notifications import ByIds, Notification, by_ids
 
-from .access import folder_of, mailbox_of, read_state, state_text
+from .access import cursor_text, folder_of, mailbox_of, read_cursor
 from .notifications import row_json
-from .outcome import Outcome, Page, Step, Wait
+from .outcome import Outcome, Page, Step, Wait, Waker
 from .session import Session, handles, on_arrival, refusal_of
+from .watching_feeds import FeedCursor
 
 SPAN = 200
 MAX_NAME = 64
@@ -45,6 +46,7 @@ _EVENTS = {
     "notified": "notification",
     "cleared": "notification-cleared",
     "answered": "answer",
+    "subscription": "subscription",
 }
 
 
@@ -58,7 +60,7 @@ _decode_id = msgspec.json.Decoder(_Id).decode
 class Watcher:
     """One running WATCH."""
 
-    __slots__ = ("behind", "cursor", "hint", "mailbox", "paths", "session", "stop", "wake", "wanted")
+    __slots__ = ("behind", "cursor", "feeds", "hint", "mailbox", "paths", "session", "stop", "waker", "wanted")
 
     def __init__(self, session: Session, request: Watch) -> None:
         self.session = session
@@ -72,35 +74,40 @@ class Watcher:
         self.behind = False
         """Something changed since the store was last asked, and nobody was woken for it."""
         self.paths: dict[int, str] = {}
-        self.wake: Callable[[], None] | None = None
+        self.waker: Waker | None = None
         self.hint: Change | None = None
+        self.feeds = FeedCursor(self)
         _checked_name(request.name)
         self.stop = session.services.bus.listen(self.mailbox, self.told)
 
     def told(self, change: Change) -> None:
         """Something changed; whoever waits is woken once."""
-        wake, self.wake = self.wake, None
-        if wake is None:
+        waker, self.waker = self.waker, None
+        if waker is None:
             self.behind = True
         else:
             self.hint = change
-            wake()
+            waker.wake()
 
     def cancelled(self) -> None:
         """Listen no longer."""
         self.stop()
-        self.wake = None
+        self.feeds.stop()
+        self.waker = None
 
     # --- the chain of outcomes
 
-    def begin(self, since: int) -> Outcome:
-        """Show that the watch stands, then what came after ``since``."""
+    def begin(self, since: int, item: int) -> Outcome:
+        """Show that the watch stands, then what came after ``since``, and in feeds after ``item``."""
         self.cursor = since
+        self.feeds.cursor = item
         return Step(folders(ListFolders(self.mailbox)), self._standing)
 
     def _standing(self, found: list[Folder]) -> Outcome:
         self._know(found)
-        return Page([self._event(b"watching", self.cursor)], self._following)
+        if self.wanted:
+            return Page([self._event(b"watching", self.cursor)], self._following)
+        return self.feeds.renew(lambda: Page([self._event(b"watching", self.cursor)], self._following))
 
     def _know(self, found: list[Folder]) -> None:
         self.paths = {folder.id: folder.path for folder in found}
@@ -127,7 +134,12 @@ class Watcher:
     def _show(self, changes: list[Change], cursor: int, *, more: bool) -> Outcome:
         if not changes and not more:
             self.cursor = max(self.cursor, cursor)
-            return self._wait()
+            return self.feeds.following(self._following, self._wait)
+        if not self.wanted and any(change.kind == "subscription" for change in changes):
+            return self.feeds.renew(lambda: self._named(changes, cursor))
+        return self._named(changes, cursor)
+
+    def _named(self, changes: list[Change], cursor: int) -> Outcome:
         if any(
             change.path or change.kind == "renamed" or (change.folder and change.folder not in self.paths)
             for change in changes
@@ -196,11 +208,11 @@ class Watcher:
     def _wait(self) -> Outcome:
         return Wait(self._arm, self._following)
 
-    def _arm(self, wake: Callable[[], None]) -> None:
-        if self.behind:
-            wake()
+    def _arm(self, waker: Waker) -> None:
+        if self.behind or self.feeds.behind:
+            waker.wake()
         else:
-            self.wake = wake
+            self.waker = waker
 
     def _sees(self, change: Change) -> bool:
         if not self.wanted:
@@ -224,7 +236,9 @@ class Watcher:
         details: dict[str, Any] = {}
         if change.id:
             details["id"] = uuid_text(change.id)
-        if change.path:
+        if change.kind == "subscription":
+            details |= {"node": change.path, "status": change.keywords[0]}
+        elif change.path:
             details["folder"] = change.path
             if change.old_path:
                 details["was"] = change.old_path
@@ -237,25 +251,25 @@ class Watcher:
         return self._event(name, change.state)[:-2] + b"," + msgspec.json.encode(details)[1:] + b"\n"
 
     def _event(self, name: bytes, state: int) -> bytes:
-        cursor = state_text(self.session, state).encode()
+        cursor = cursor_text(self.session, state, self.feeds.cursor).encode()
         return b'260- {"cursor":"%b","event":"%b"}\n' % (cursor, name)
 
     def alive(self) -> bytes:
         """What an idle watch shows from time to time; nothing while it has something else to say."""
-        return b"" if self.wake is None else self._event(b"alive", self.cursor)
+        return b"" if self.waker is None else self._event(b"alive", self.cursor)
 
 
 def begin_watch(session: Session, watcher: Watcher, request: Watch) -> Outcome:
     """From SINCE, else from where this device and name acknowledged last, else from now."""
     if request.since is not None:
-        return watcher.begin(read_state(session, request.since))
+        return watcher.begin(*read_cursor(session, request.since))
 
     def from_now(row: MailboxRow) -> Outcome:
-        return watcher.begin(row.state)
+        return Step(newest(None), lambda item: watcher.begin(row.state, item))
 
-    def from_position(found: dict[int, int]) -> Outcome:
+    def from_position(found: dict[int, tuple[int, int]]) -> Outcome:
         if watcher.mailbox in found:
-            return watcher.begin(found[watcher.mailbox])
+            return watcher.begin(*found[watcher.mailbox])
         return Step(mailbox_row(ByMailbox(watcher.mailbox)), from_now)
 
     account = session.account
@@ -285,9 +299,9 @@ def acknowledge(session: Session, request: Ack, _: Any) -> Outcome:
     if not session.device:
         text = "Positions are kept for devices: log in with a device label after the mechanism's data"
         raise Refused(Code.CONFLICT, "NO-DEVICE", text)
-    state = read_state(session, request.cursor)
+    state, item = read_cursor(session, request.cursor)
     unit = set_positions(
-        SetPositions(account.id, session.device, _checked_name(request.name), ((session.mailbox, state),))
+        SetPositions(account.id, session.device, _checked_name(request.name), ((session.mailbox, state, item),))
     )
     return Step(unit, lambda _: replies.Ok(text="Kept"))
 

@@ -133,8 +133,10 @@ def _account(row: Row) -> Account:
 
 @write_unit
 def add_account(tx: Tx, args: NewAccount) -> Account:
-    """Make an account, its mailbox and its six folders. Raises AccountExists or AddressConfusable."""
+    """Make an account, its mailbox and its six folders. Raises AccountExists (also for a node), AddressConfusable."""
     if tx.one("SELECT 1 FROM mailbox WHERE address = :address", {"address": args.address}) is not None:
+        raise AccountExists(args.address)
+    if tx.one("SELECT 1 FROM node WHERE imid = :address", {"address": args.address}) is not None:
         raise AccountExists(args.address)
     twin = tx.one(
         "SELECT address FROM account WHERE domain = :domain AND skeleton = :skeleton",
@@ -268,6 +270,12 @@ def recipient(tx: Tx, args: FindRecipient) -> Recipient | None:
     )
 
 
+class MailingList(msgspec.Struct, frozen=True):
+    """A node that takes messages: delivering to it publishes."""
+
+    imid: str
+
+
 class FindRecipients(msgspec.Struct, frozen=True):
     """Arguments of ``find_recipients``."""
 
@@ -275,6 +283,14 @@ class FindRecipients(msgspec.Struct, frozen=True):
 
 
 @read_unit
-def find_recipients(tx: Tx, args: FindRecipients) -> tuple[Recipient | None, ...]:
-    """``recipient`` for several addresses, in their order."""
-    return tuple([recipient.run(tx, wanted) for wanted in args.wanted])
+def find_recipients(tx: Tx, args: FindRecipients) -> tuple[Recipient | MailingList | None, ...]:
+    """``recipient`` for several addresses, in their order; also mailing lists."""
+    return tuple([recipient.run(tx, wanted) or _mailing_list(tx, wanted) for wanted in args.wanted])
+
+
+def _mailing_list(tx: Tx, wanted: FindRecipient) -> MailingList | None:
+    """The list of that name; one has a slash in it."""
+    if "/" not in wanted.address or wanted.folder:
+        return None
+    row = tx.one("SELECT 1 FROM node WHERE imid = :imid AND list = 1", {"imid": wanted.address})
+    return None if row is None else MailingList(wanted.address)

@@ -38,12 +38,12 @@ class Positions(msgspec.Struct, frozen=True):
 
 
 class SetPositions(msgspec.Struct, frozen=True):
-    """Arguments of ``set_positions``: (mailbox, cursor) pairs acknowledged."""
+    """Arguments of ``set_positions``: (mailbox, number of a change, number of an item) acknowledged."""
 
     account: int
     device: str
     name: str
-    cursors: tuple[tuple[int, int], ...]
+    cursors: tuple[tuple[int, int, int], ...]
 
 
 class ForgetChanges(msgspec.Struct, frozen=True):
@@ -113,23 +113,24 @@ def _told(data: bytes) -> tuple[int, tuple[str, ...], str, str, tuple[int, ...]]
 
 
 @read_unit
-def positions(tx: Tx, args: Positions) -> dict[int, int]:
-    """How far this watch has been acknowledged, by mailbox."""
+def positions(tx: Tx, args: Positions) -> dict[int, tuple[int, int]]:
+    """How far this watch has been acknowledged, by mailbox: changes and items."""
     rows = tx.rows(
-        "SELECT mailbox, cursor FROM position WHERE account = :account AND device = :device AND name = :name",
+        "SELECT mailbox, cursor, item FROM position WHERE account = :account AND device = :device AND name = :name",
         {"account": args.account, "device": args.device, "name": args.name},
     )
-    return {row[0]: row[1] for row in rows}
+    return {row[0]: (row[1], row[2]) for row in rows}
 
 
 @write_unit
 def set_positions(tx: Tx, args: SetPositions) -> None:
     """Keep how far a watch has been acknowledged; never backwards."""
     tx.executemany(
-        "INSERT INTO position (account, device, name, mailbox, cursor) VALUES (?, ?, ?, ?, ?)"
-        " ON CONFLICT (account, device, name, mailbox) DO UPDATE SET cursor = excluded.cursor"
-        " WHERE position.cursor < excluded.cursor",
-        [(args.account, args.device, args.name, mailbox, cursor) for mailbox, cursor in args.cursors],
+        "INSERT INTO position (account, device, name, mailbox, cursor, item) VALUES (?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (account, device, name, mailbox) DO UPDATE SET"
+        " cursor = CASE WHEN position.cursor < excluded.cursor THEN excluded.cursor ELSE position.cursor END,"
+        " item = CASE WHEN position.item < excluded.item THEN excluded.item ELSE position.item END",
+        [(args.account, args.device, args.name, *one) for one in args.cursors],
     )
 
 

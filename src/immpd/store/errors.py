@@ -9,11 +9,14 @@ StoreError
 │   ├── StoreReadOnly     temporary: the file system or the file is read-only
 │   └── UnknownOutcome    temporary: the unit may or may not be on disk; close the connection, answer nothing
 ├── StoreDamaged          the file is no database, or its migrations are not those of this program
-├── NotFound              there is no such account, mailbox, folder or message
+├── NotFound              there is no such account, mailbox, folder, message, node, item or subscription
 │   ├── NoAccount
 │   ├── NoMailbox
 │   ├── NoFolder
-│   └── NoMessage         carries the ids that are missing
+│   ├── NoMessage         carries the ids that are missing
+│   ├── NoNode
+│   ├── NoItem
+│   └── NoSubscription
 └── Conflict              what is there does not allow the change
     ├── AccountExists     the address is taken
     ├── AddressConfusable the address looks like another of its domain
@@ -22,7 +25,14 @@ StoreError
     ├── FolderSpecial     INBOX, DRAFTS, SENT, JUNK, TRASH and ARCHIVE stay
     ├── StateConflict     changed since the state that the caller named; carries ids
     ├── StateGone         changes since that state are no longer known
-    └── TooMuch           more rows than one unit may touch
+    ├── TooMuch           more rows than one unit may touch
+    ├── NodeExists        a node or an account has that name
+    ├── NotOwner          the node belongs to another account
+    ├── NotPublisher      the account may not publish there
+    ├── MembersOnly       the node takes members only
+    ├── IdReused          the ID stands for something else
+    ├── FeedsFull         as many nodes, members, subscriptions or waiting items as there may be
+    └── FanOutRunning     an item is on its way to this subscription as a message
 """
 
 
@@ -120,3 +130,45 @@ class StateGone(Conflict):
 
 class TooMuch(Conflict):
     """The unit would touch more rows than a unit may (``units.ROWS_PER_UNIT``): do it in steps."""
+
+
+class NoNode(NotFound):
+    """There is no such node."""
+
+
+class NoItem(NotFound):
+    """The node has no such item."""
+
+
+class NoSubscription(NotFound):
+    """There is no such subscription, or it was left."""
+
+
+class NodeExists(Conflict):
+    """A node or an account has that name."""
+
+
+class NotOwner(Conflict):
+    """The node belongs to another account."""
+
+
+class NotPublisher(Conflict):
+    """The account may not publish on this node."""
+
+
+class MembersOnly(Conflict):
+    """Only members may subscribe to this node."""
+
+
+class IdReused(Conflict):
+    """The publisher's ID stands for an item with other content."""
+
+
+class FeedsFull(Conflict):
+    """There are as many nodes, members, subscriptions or waiting items as there may be."""
+
+
+class FanOutRunning(Conflict):
+    """An item is just being delivered to this subscription; its form can change when that is done."""
+
+    temporary = True

@@ -16,13 +16,14 @@ from immpd.model.message import Part
 from immpd.store.bodies import BodyFiles
 from immpd.store.contract import Store
 from immpd.store.units import Tx, read_unit
+from immpd.store.verify_feeds import verify_nodes
 
 STEP = 1000
 """Rows looked at in one step."""
 EXACT = 20
 """Suspected reference counts that are counted again exactly; each takes a walk over all placements."""
 
-Kind = Literal["file", "counts", "placement", "place", "content", "references", "body"]
+Kind = Literal["file", "counts", "placement", "place", "content", "references", "body", "node"]
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -217,6 +218,8 @@ async def verify(store: Store, files: BodyFiles) -> list[Finding]:
         place = await _next(step)
     findings += await _verify_contents(store, refs)
     findings += await _verify_files(store, files)
+    for node, said in await verify_nodes(store):
+        findings.append(Finding("node", f"node {node}", said))
     return findings
 
 

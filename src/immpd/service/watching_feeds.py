@@ -1,0 +1,116 @@
+"""The feeds' part of a WATCH: items as events, in order, none missed (docs/protocol.md, "WATCH").
+
+Rules: as in watching.py, the store is the truth and nothing is queued; a hint is said at once, with the watch
+going on waiting, only where nothing lies between it and the cursor; listen first, then catch up.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from immpd.model.feed import ItemHint
+from immpd.store.item_pages import Items, ItemsSince, items_since
+from immpd.store.subscriptions import OfMailbox, watched_nodes
+
+from .feed_events import EVENT, item_event
+from .outcome import Outcome, Page, Step
+
+if TYPE_CHECKING:
+    from .watching import Watcher
+
+PAGE = 50
+MOST_AT_ONCE = 64 * 1024
+"""Octets of hints that are said at once; more is read from the store, a page at a time."""
+
+
+class FeedCursor:
+    """How far a watch has shown the feeds of its mailbox, and which it listens to."""
+
+    __slots__ = ("_head", "_head_of", "_nodes", "behind", "cursor", "watcher")
+
+    def __init__(self, watcher: "Watcher") -> None:
+        self.watcher = watcher
+        self.cursor = 0
+        """All items up to it were looked at, and shown where they are wanted."""
+        self.behind = False
+        """Something was published since the store was last asked."""
+        self._nodes: dict[int, tuple[Callable[[], None], bool]] = {}
+        """What it listens to, how each is ended, and whether all its items are events."""
+        self._head = b""
+        self._head_of = -1
+
+    def stop(self) -> None:
+        """Listen no longer."""
+        for stop, _ in self._nodes.values():
+            stop()
+        self._nodes.clear()
+        self.behind = False
+
+    def renew(self, then: Callable[[], Outcome]) -> Outcome:
+        """Listen to the nodes that the mailbox is subscribed to now."""
+
+        def found(nodes: dict[int, bool]) -> Outcome:
+            bus = self.watcher.session.services.items
+            for node in [node for node, (_, whole) in self._nodes.items() if nodes.get(node) != whole]:
+                self._nodes.pop(node)[0]()
+            for node, whole in nodes.items():
+                if node not in self._nodes:
+                    self._nodes[node] = bus.listen(node, self.told if whole else self.stirred), whole
+            self.behind = True
+            return then()
+
+        return Step(watched_nodes(OfMailbox(self.watcher.mailbox)), found)
+
+    def following(self, after_items: Callable[[], Outcome], wait: Callable[[], Outcome]) -> Outcome:
+        """The next items, where there may be some; then go on."""
+        if not self.behind:
+            return wait()
+        self.behind = False
+        unit = items_since(ItemsSince(self.watcher.mailbox, self.cursor, PAGE))
+
+        def show(found: Items) -> Outcome:
+            head = self._event_head()
+            pieces = [head + b"%d" % item.seq + item_event(item) for item in found.items]
+            self.cursor = max(self.cursor, found.cursor)
+            self.behind = self.behind or found.more
+            return Page(pieces, after_items) if pieces else wait()
+
+        return Step(unit, show)
+
+    def told(self, hints: tuple[ItemHint, ...]) -> None:
+        """A node published: say it at once, or wake whoever waits to ask the store."""
+        watcher = self.watcher
+        waker = watcher.waker
+        if waker is None:
+            self.behind = True
+            return
+        cursor, head = self.cursor, self._event_head()
+        pieces = []
+        size = 0
+        for hint in hints:
+            if hint.seq <= cursor:
+                continue
+            size += len(hint.octets)
+            if hint.prev > cursor or not hint.octets or size > MOST_AT_ONCE:
+                break
+            pieces.append(head + b"%d" % hint.seq + hint.octets)
+            cursor = hint.seq
+        else:
+            if not pieces or waker.say(pieces[0] if len(pieces) == 1 else b"".join(pieces)):
+                self.cursor = cursor
+                return
+        self.stirred(hints)
+
+    def stirred(self, _: tuple[ItemHint, ...]) -> None:
+        """A node did something: whoever waits asks the store whether it is an event here."""
+        self.behind = True
+        waker, self.watcher.waker = self.watcher.waker, None
+        if waker is not None:
+            waker.wake()
+
+    def _event_head(self) -> bytes:
+        """What an event begins with, up to the number of its item."""
+        state = self.watcher.cursor
+        if state != self._head_of:
+            self._head_of = state
+            self._head = EVENT + f"{self.watcher.session.services.store.epoch}.{state}.".encode()
+        return self._head

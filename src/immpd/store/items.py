@@ -1,0 +1,304 @@
+"""Items: what was published, once, for all who subscribed.
+
+Rules: an item's number is taken in the transaction that stores it, so numbers rise in the order of commits;
+publishing writes one row whatever the number of subscribers; the same ID publishes once; everything that
+happens to a node's items is a row of the same sequence (docs/protocol.md, "Feeds").
+"""
+
+import hashlib
+
+import msgspec
+
+from immpd.model.feed import Accounting, ItemKind, Level, Node
+from immpd.store.deliver import retry_key
+from immpd.store.errors import FeedsFull, IdReused, NoItem, NotPublisher
+from immpd.store.feeds import DAY, find_node, owned_node, publishes
+from immpd.store.ids import uuid_text
+from immpd.store.units import Tx, read_unit, write_unit
+
+INLINE = 4096
+"""Octets of a body that an event brings along."""
+MOST_WAITING = 1000
+"""Items of one node that may wait for its owner."""
+TRIMMED_AT_ONCE = 8
+
+
+class PublishItem(msgspec.Struct, frozen=True):
+    """Arguments of ``publish``."""
+
+    imid: str
+    account: int
+    """Who publishes."""
+    address: str
+    origin: str
+    """The domain that vouches for it."""
+    uuid: bytes
+    keyed: bool
+    """The publisher gave the ID: the same again is the same item."""
+    title: str
+    type: str
+    level: Level
+    body: bytes
+    now: int
+
+    @property
+    def weight(self) -> int:
+        """Octets that it takes while it waits."""
+        return 1024 + len(self.body)
+
+
+class CheckPublisher(msgspec.Struct, frozen=True):
+    """Arguments of ``check_publisher``."""
+
+    imid: str
+    account: int
+    address: str
+
+
+class Published(msgspec.Struct, frozen=True):
+    """What became of it: published now or before, or waiting for the owner (``seq`` 0)."""
+
+    node: int
+    title: str
+    """Of the item: the node's where it had none."""
+    seq: int
+    prev: int
+    new: bool
+    mailed: bool
+    """Somebody is to get it as a message."""
+    accounting: Accounting
+
+
+class NameItem(msgspec.Struct, frozen=True):
+    """Arguments of ``retract`` and ``accept_item``."""
+
+    imid: str
+    account: int
+    address: str
+    uuid: bytes
+    now: int
+
+
+class Retracted(msgspec.Struct, frozen=True):
+    """What ``retract`` did; ``seq`` 0 where the item only waited."""
+
+    node: int
+    seq: int
+    prev: int
+
+
+class Item(msgspec.Struct, frozen=True):
+    """An item as a subscriber sees it."""
+
+    seq: int
+    kind: ItemKind
+    uuid: bytes
+    node: str
+    title: str
+    type: str
+    level: Level
+    publisher: str
+    created: int
+    length: int
+    body: bytes | None
+    """None where it is larger than INLINE."""
+
+
+class ForgetItems(msgspec.Struct, frozen=True):
+    """Arguments of ``forget_items``: what is too old or too many, of the node after ``after``."""
+
+    now: int
+    after: int = 0
+    limit: int = 500
+
+
+_ACCOUNTING = "accepted, pending, left_before, blocked, over_quota"
+
+
+@write_unit
+def publish(tx: Tx, args: PublishItem) -> Published:
+    """Store an item. Raises NoNode, NotPublisher, IdReused, FeedsFull."""
+    node, trusted = _checked(tx, args)
+    if args.keyed and not _remember(tx, args):
+        row = tx.one(
+            f"SELECT seq, prev, title, {_ACCOUNTING} FROM item WHERE uuid = :uuid AND node = :node"  # noqa: S608
+            " AND kind = 'item'",
+            {"uuid": args.uuid, "node": node.id},
+        )
+        if row is None:
+            return Published(node.id, args.title, 0, 0, False, False, Accounting())
+        return Published(node.id, row[2], row[0], row[1], False, False, Accounting(*row[3:]))
+    if not trusted and node.moderated:
+        _wait(tx, node, args)
+        return Published(node.id, args.title, 0, 0, True, False, Accounting())
+    return _store(tx, node, args.uuid, args.address, args.level, args.title, args.type, args.body, args.now)
+
+
+@read_unit
+def check_publisher(tx: Tx, args: CheckPublisher) -> None:
+    """Raise NoNode or NotPublisher where ``publish`` would."""
+    _checked(tx, args)
+
+
+def _checked(tx: Tx, args: PublishItem | CheckPublisher) -> tuple[Node, bool]:
+    """The node, and whether nobody is asked about what the account publishes there."""
+    node = find_node(tx, args.imid)
+    trusted = publishes(tx, node, args.account, args.address)
+    if not trusted:
+        key = {"node": node.id, "subscriber": args.address}
+        if not node.mailing_list or tx.one(_SUBSCRIBED, key) is None:
+            raise NotPublisher(args.imid)
+    return node, trusted
+
+
+_SUBSCRIBED = (
+    "SELECT 1 FROM account a JOIN subscription s ON s.mailbox = a.mailbox"
+    " WHERE a.address = :subscriber AND s.node = :node AND s.state = 'active'"
+)
+
+
+def _remember(tx: Tx, args: PublishItem) -> bool:
+    """Keep the ID; False where the same item came before. Raises IdReused."""
+    said = "\0".join((args.title, args.type, args.level)).encode()
+    digest = hashlib.sha256(said + b"\0" + args.body).digest()
+    key = retry_key(args.origin, args.address, args.imid, uuid_text(args.uuid))
+    insert = "INSERT INTO retry (key, digest, day) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+    if tx.executemany(insert, [(key, digest, args.now // DAY)]):
+        return True
+    known = tx.one("SELECT digest FROM retry WHERE key = ?", (key,))
+    if known is None or known[0] != digest:
+        raise IdReused
+    return False
+
+
+def _wait(tx: Tx, node: Node, args: PublishItem) -> None:
+    count = tx.one("SELECT count(*) FROM waiting_item WHERE node = :node", {"node": node.id})
+    if count is not None and count[0] >= MOST_WAITING:
+        raise FeedsFull
+    tx.execute(
+        "INSERT INTO waiting_item (node, uuid, publisher, created, level, title, type, body)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        (node.id, args.uuid, args.address, args.now, args.level, args.title, args.type, args.body),
+    )
+
+
+def _store(
+    tx: Tx, node: Node, uuid: bytes, publisher: str, level: Level, title: str, type_: str, body: bytes, now: int
+) -> Published:
+    seq = tx.take_ids("item", 1)
+    title = title or node.title
+    accounting = Accounting(accepted=node.subscribers - node.by_mail, pending=node.by_mail)
+    tx.execute(
+        "INSERT INTO item (seq, node, kind, uuid, prev, publisher, created, level, accepted, pending, title, type,"
+        " length, body) VALUES (?, ?, 'item', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            *(seq, node.id, uuid, node.last_item, publisher, now, level, accounting.accepted, accounting.pending),
+            *(title, type_, len(body), body),
+        ),
+    )
+    if node.by_mail:
+        tx.execute("INSERT INTO fan_out (item, node, cursor) VALUES (?, ?, 0)", (seq, node.id))
+    _count(tx, node, seq)
+    return Published(node.id, title, seq, node.last_item, True, bool(node.by_mail), accounting)
+
+
+def _count(tx: Tx, node: Node, seq: int) -> None:
+    """The node has a row more; what it need not keep any longer goes, a few at once."""
+    kept = node.items + 1
+    if kept > node.keep:
+        kept -= tx.executemany(
+            "DELETE FROM item WHERE seq IN (SELECT i.seq FROM item i WHERE i.node = :node"
+            " AND NOT EXISTS (SELECT 1 FROM fan_out f WHERE f.item = i.seq) ORDER BY i.seq LIMIT :many)",
+            [{"node": node.id, "many": min(kept - node.keep, TRIMMED_AT_ONCE)}],
+        )
+    tx.execute("UPDATE node SET last_item = ?, items = ? WHERE id = ?", (seq, kept, node.id))
+
+
+@write_unit
+def accept_item(tx: Tx, args: NameItem) -> tuple[Published, Item]:
+    """Publish an item that waits for the node's owner. Raises NoNode, NotOwner, NoItem."""
+    node = owned_node(tx, args.imid, args.account)
+    key = {"node": node.id, "uuid": args.uuid}
+    row = tx.one(
+        "SELECT publisher, level, title, type, body FROM waiting_item WHERE node = :node AND uuid = :uuid", key
+    )
+    if row is None:
+        raise NoItem
+    tx.execute("DELETE FROM waiting_item WHERE node = :node AND uuid = :uuid", key)
+    publisher, level, title, type_, body = row
+    done = _store(tx, node, args.uuid, publisher, level, title, type_, body, args.now)
+    inline = body if len(body) <= INLINE else None
+    item = Item(
+        done.seq, "item", args.uuid, args.imid, done.title, type_, level, publisher, args.now, len(body), inline
+    )
+    return done, item
+
+
+@write_unit
+def retract(tx: Tx, args: NameItem) -> Retracted:
+    """Take an item back: its content is gone at once. Raises NoNode, NotPublisher, NoItem.
+
+    Publishers may take back any item of their node, others what they published themselves.
+    """
+    node = find_node(tx, args.imid)
+    trusted = publishes(tx, node, args.account, args.address)
+    key = {"node": node.id, "uuid": args.uuid}
+    waiting = tx.one("SELECT publisher FROM waiting_item WHERE node = :node AND uuid = :uuid", key)
+    row = tx.one(
+        "SELECT publisher, seq, retracted FROM item WHERE uuid = :uuid AND node = :node AND kind = 'item'", key
+    )
+    if not trusted and args.address not in {found[0] for found in (waiting, row) if found is not None}:
+        raise NotPublisher(args.imid)
+    if waiting is not None:
+        tx.execute("DELETE FROM waiting_item WHERE node = :node AND uuid = :uuid", key)
+        return Retracted(node.id, 0, 0)
+    if row is None or row[2]:
+        raise NoItem
+    seq = tx.take_ids("item", 1)
+    tx.execute(
+        "UPDATE item SET retracted = 1, title = '', length = 0, body = :body WHERE seq = :seq",
+        {"body": b"", "seq": row[1]},
+    )
+    tx.execute(
+        "INSERT INTO item (seq, node, kind, uuid, prev, publisher, created, level, title, type, length, body)"
+        " VALUES (?, ?, 'retracted', ?, ?, ?, ?, 'normal', '', '', 0, ?)",
+        (seq, node.id, args.uuid, node.last_item, args.address, args.now, b""),
+    )
+    _count(tx, node, seq)
+    return Retracted(node.id, seq, node.last_item)
+
+
+def newest_item(tx: Tx) -> int:
+    """The number of the newest item of the server."""
+    row = tx.one("SELECT next - 1 FROM next_id WHERE name = 'item'")
+    assert row is not None
+    return int(row[0])
+
+
+@read_unit
+def newest(tx: Tx, _: None) -> int:
+    """The number of the newest item of the server: where a watch begins that begins now."""
+    return newest_item(tx)
+
+
+@write_unit
+def forget_items(tx: Tx, args: ForgetItems) -> tuple[int, bool]:
+    """One step through the nodes: the node that was looked at (0: the end), and whether it has more to forget."""
+    row = tx.one(
+        "SELECT id, keep, age, items FROM node WHERE id > :after AND imid IS NOT NULL ORDER BY id LIMIT 1",
+        {"after": args.after},
+    )
+    if row is None:
+        return 0, False
+    node, keep, age, items = row
+    too_many = max(0, items - keep)
+    gone = tx.executemany(
+        "DELETE FROM item WHERE seq IN (SELECT i.seq FROM item i WHERE i.node = :node"
+        " AND NOT EXISTS (SELECT 1 FROM fan_out f WHERE f.item = i.seq)"
+        " AND (i.created < :before OR i.seq IN"
+        " (SELECT seq FROM item WHERE node = :node ORDER BY seq LIMIT :many)) ORDER BY i.seq LIMIT :limit)",
+        [{"node": node, "before": args.now - age * DAY, "many": min(too_many, args.limit), "limit": args.limit}],
+    )
+    if gone:
+        tx.execute("UPDATE node SET items = items - :gone WHERE id = :node", {"gone": gone, "node": node})
+    return node, gone == args.limit
