@@ -51,6 +51,7 @@ class History:
         self.joined: dict[int, int] = {}
         """By reader: how many items there were when they last joined."""
         self.retracted: set[str] = set()
+        self.replaced: set[str] = set()
         self.delivered: dict[str, set[int]] = {}
 
     async def step(self) -> None:
@@ -61,6 +62,8 @@ class History:
             await self.deliver()
         if self.chosen.random() < 0.05 and self.due:
             await self.retract()
+        if self.chosen.random() < 0.05 and self.due:
+            await self.renew()
 
     async def join(self, reader: int) -> None:
         form = self.chosen.choice(("notification", "message"))
@@ -96,6 +99,19 @@ class History:
         self.due.append((item.title, dict(self.forms), item.uuid))
         self.delivered[item.title] = set()
 
+    async def renew(self) -> None:
+        """A new edition in the place of an item."""
+        title, _, uuid = self.chosen.choice(self.due)
+        if title in self.replaced:
+            return
+        before = [title for title, _, one in self.due if one == uuid]
+        item = an_item(self.owner, title=f"Item {len(self.due)}", uuid=uuid)
+        done = await self.store.write(publish(item))
+        assert done.edition == len(before) + 1
+        self.replaced.update(before)
+        self.due.append((item.title, dict(self.forms), uuid))
+        self.delivered[item.title] = set()
+
     async def deliver(self) -> None:
         """One step of a fan-out; whoever still subscribes since before the item gets a message."""
         found = await self.store.read(next_outstanding(None))
@@ -112,7 +128,7 @@ class History:
 
     async def retract(self) -> None:
         title, _, uuid = self.chosen.choice(self.due)
-        if title in self.retracted:
+        if title in self.retracted | self.replaced:
             return
         address = self.owner.account.address
         await self.store.write(retract(NameItem(NODE, self.owner.account.id, address, uuid, 0)))
@@ -124,7 +140,8 @@ class History:
             await self.deliver()
         assert await verify_nodes(self.store) == []
         rows = await self.store.read(node_items(NodeItems(self.node, 1000)))
-        for row, (title, forms, uuid) in zip(rows, reversed(self.due), strict=True):
+        last = [one for one in reversed(self.due) if one[0] not in self.replaced]
+        for row, (title, forms, uuid) in zip(rows, last, strict=True):
             assert row.uuid == uuid
             told = row.accounting
             assert told.pending == 0
@@ -139,7 +156,7 @@ class History:
         for reader, box in enumerate(self.boxes):
             shown = [title for title in await titles(self.store, box, pull=True) if not title.startswith("(")]
             since = self.due[self.joined[reader] :] if reader in self.forms else []
-            assert shown == [title for title, _, _ in since if title not in self.retracted]
+            assert shown == [title for title, _, _ in since if title not in self.retracted | self.replaced]
 
 
 @pytest.mark.parametrize("seed", range(12))

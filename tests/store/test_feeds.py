@@ -177,8 +177,51 @@ async def test_the_same_id_publishes_once(store: Store) -> None:
     first, again = await store.write(publish(item)), await store.write(publish(item))
     assert again == msgspec.structs.replace(first, new=False)
     with pytest.raises(IdReused):
-        await store.write(publish(msgspec.structs.replace(item, body=b"other")))
+        await store.write(publish(msgspec.structs.replace(item, body=b"other", renews=False)))
     assert len(await titles(store, alice)) == 1
+
+
+async def test_other_content_under_the_same_id_is_a_new_edition(store: Store) -> None:
+    owner, alice, bob = [await make_box(store, f"{name}@a.example") for name in ("news", "alice", "bob")]
+    node = await make_node(store, owner)
+    await join(store, alice)
+    await join(store, bob, form="message")
+    item = an_item(owner, title="Frist")
+    first = await store.write(publish(item))
+    while (await fan_out(store)).more:
+        pass
+    assert await mails(store, bob) == 1
+    await put_item(store, owner, title="Other")
+    mended = msgspec.structs.replace(item, title="First", body=b"mended")
+    second, again = await store.write(publish(mended)), await store.write(publish(mended))
+    assert (second.new, second.edition, second.seq) == (True, 2, first.seq + 2)
+    assert again == msgspec.structs.replace(second, new=False, mailed=False)
+    assert await titles(store, alice) == ["Other", "First"]
+    assert await titles(store, alice, second.seq - 1) == ["First"]
+    while await store.read(next_outstanding(None)) is not None:
+        await fan_out(store)
+    assert await mails(store, bob) == 3
+    shown = await store.read(node_items(NodeItems(node.id)))
+    assert [(one.title, one.accounting) for one in shown] == [
+        ("First", Accounting(accepted=2)),
+        ("Other", Accounting(accepted=2)),
+    ]
+    await store.write(retract(NameItem(NODE, owner.account.id, owner.account.address, item.uuid, NOW)))
+    assert await titles(store, alice) == ["Other", "(retracted)"]
+    with pytest.raises(NoItem):
+        await store.write(retract(NameItem(NODE, owner.account.id, owner.account.address, item.uuid, NOW)))
+
+
+async def test_an_id_belongs_to_who_used_it(store: Store) -> None:
+    owner, alice = await make_box(store, "news@a.example"), await make_box(store, "alice@a.example")
+    await make_node(store, owner)
+    await store.write(add_member(SetMember(NODE, owner.account.id, alice.account.address, True, NOW, 10)))
+    item = an_item(owner)
+    await store.write(publish(item))
+    with pytest.raises(IdReused):
+        await store.write(
+            publish(msgspec.structs.replace(item, account=alice.account.id, address=alice.account.address))
+        )
 
 
 async def test_who_may_publish(store: Store) -> None:

@@ -96,7 +96,8 @@ def _show(event: "Event") -> None:
         text = f"answer  {event.push}  {event.by}  {event.action}"
     elif event.event == "item":
         mark = "!  " if event.level == "high" else ""
-        text = f"item  {tail}  {event.node}  {mark}{event.title}"
+        edition = f"  (edition {event.edition})" if event.edition > 1 else ""
+        text = f"item  {tail}  {event.node}  {mark}{event.title}{edition}"
     elif event.node:
         text = "  ".join(filter(None, (event.event, tail, event.node, event.status)))
     elif event.was:

@@ -397,7 +397,7 @@ class Client:
         """Publish an item: PUBLISH. The reply comes when it is on disk, and says how many subscribers have it.
 
         ``type`` is a media type, by default ``text/plain``. ``id`` makes publishing again safe: the same item with
-        the same ID is published once; the reply's ``id`` is it.
+        the same ID is published once, another is a new edition of it; the reply's ``id`` is it.
         """
         return self._thread.run(self._client.publish(node, title, body, type=type, important=important, id=id))
 

@@ -64,6 +64,8 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True, rename="kebab"):
     at: str = ""
     node: str = ""
     """Of a feed: whose item or subscription it is."""
+    edition: int = 1
+    """Of an item: more than 1 where it takes the place of what was published before under its ID."""
     octets: bytes = b""
     """Of an item that ``items`` brought: all its octets."""
 

@@ -47,7 +47,7 @@ class Publishing(Caller):
         """Publish an item: PUBLISH. The reply comes when it is on disk, and says how many subscribers have it.
 
         ``type`` is a media type, by default ``text/plain``. ``id`` makes publishing again safe: the same item with
-        the same ID is published once; the reply's ``id`` is it.
+        the same ID is published once, another is a new edition of it; the reply's ``id`` is it.
         """
         octets = body.encode() if isinstance(body, str) else body
         request = c.Publish(

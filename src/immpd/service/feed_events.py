@@ -102,6 +102,8 @@ def item_event(item: Item) -> bytes:
             "type": item.type,
             "length": item.length,
         }
+        if item.edition > 1:
+            told["edition"] = item.edition
         body = inline_text(item)
         if body is not None:
             told["body"] = body

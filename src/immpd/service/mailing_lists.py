@@ -54,7 +54,7 @@ def publish_to_lists(
         imid = lists[at]
         item = PublishItem(
             imid, account.id, account.address, account.domain, uuid, keyed, envelope.subject, kind,
-            envelope.importance, body, services.clock.now(),
+            envelope.importance, body, services.clock.now(), renews=False,
         )  # fmt: skip
 
         def done(result: Published) -> Outcome:

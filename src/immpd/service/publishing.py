@@ -1,7 +1,8 @@
 """PUBLISH: an item, on disk before anybody hears of it.
 
 Rules: one unit of work decides and stores, whatever the number of subscribers; 273 follows its commit, and so
-do the events of those who watch; the same ID publishes once (docs/protocol.md, "Feeds").
+do the events of those who watch; the same ID publishes once, with other content a new edition
+(docs/protocol.md, "Feeds").
 """
 
 from typing import Any
@@ -116,8 +117,9 @@ def _published(session: Session, draft: Draft, body: bytes, address: str, accoun
         if result.new and result.seq:
             inline = body if len(body) <= INLINE else None
             row = Item(
-                result.seq, "item", uuid, imid, result.title, kind, item.level, address, item.now, len(body), inline
-            )
+                result.seq, "item", uuid, imid, result.title, kind, item.level, address, item.now, len(body), inline,
+                result.edition,
+            )  # fmt: skip
             announce(session, result, row)
         return outcome_of(imid, uuid, result)
 
@@ -142,7 +144,8 @@ def item_outcome(imid: str, result: Published) -> replies.ItemOutcome:
     """What became of an item, with its accounting."""
     told: Accounting = result.accounting
     if result.seq:
-        outcome, text = "delivered", "Published" if result.new else "Published before"
+        said = "Published before" if not result.new else "Published" if result.edition == 1 else "Updated"
+        outcome, text = "delivered", said
     elif result.new:
         outcome, text = "queued", "Waits for the node's owner"
     else:

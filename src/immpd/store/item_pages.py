@@ -78,7 +78,7 @@ def node_items(tx: Tx, args: NodeItems) -> list[NodeItem]:
         NodeItem(uuid, title, type_, length, level, publisher, created, _STATES[retracted], Accounting(*rest))
         for uuid, title, type_, length, level, publisher, created, retracted, *rest in tx.rows(
             f"SELECT uuid, title, type, length, level, publisher, created, retracted, {ACCOUNTING}"  # noqa: S608
-            " FROM item WHERE node = :node AND kind = 'item' ORDER BY seq DESC LIMIT :limit",
+            " FROM item WHERE node = :node AND kind = 'item' AND retracted < 2 ORDER BY seq DESC LIMIT :limit",
             key,
         )
     ]
@@ -91,7 +91,8 @@ _NODES_BEHIND = (
     " WHERE s.mailbox = :mailbox AND s.state = 'active' AND n.last_item > :since"
 )
 _ITEM_COLUMNS = (
-    f"seq, kind, uuid, title, type, level, publisher, created, length, CASE WHEN length <= {INLINE} THEN body END"
+    "seq, kind, uuid, title, type, level, publisher, created, length,"
+    f" CASE WHEN length <= {INLINE} THEN body END, edition"
 )
 
 
@@ -130,9 +131,9 @@ def items_since(tx: Tx, args: ItemsSince) -> Items:
 
 
 def _item(row: Row, node: str) -> Item:
-    seq, kind, uuid, title, type_, level, publisher, created, length, body = row
+    seq, kind, uuid, title, type_, level, publisher, created, length, body, edition = row
     # A node that is removed has lost its name: its last row keeps it.
-    return Item(seq, kind, uuid, node or title, title, type_, level, publisher, created, length, body)
+    return Item(seq, kind, uuid, node or title, title, type_, level, publisher, created, length, body, edition)
 
 
 @read_unit

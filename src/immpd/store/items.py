@@ -1,8 +1,8 @@
 """Items: what was published, once, for all who subscribed.
 
 Rules: an item's number is taken in the transaction that stores it, so numbers rise in the order of commits;
-publishing writes one row whatever the number of subscribers; the same ID publishes once; everything that
-happens to a node's items is a row of the same sequence (docs/protocol.md, "Feeds").
+publishing writes one row whatever the number of subscribers; the same ID publishes once, with other content a
+new edition; everything that happens to a node's items is a row of the same sequence (docs/protocol.md, "Feeds").
 """
 
 import hashlib
@@ -34,12 +34,14 @@ class PublishItem(msgspec.Struct, frozen=True):
     """The domain that vouches for it."""
     uuid: bytes
     keyed: bool
-    """The publisher gave the ID: the same again is the same item."""
+    """The publisher gave the ID: the same again is the same item, or a new edition of it."""
     title: str
     type: str
     level: Level
     body: bytes
     now: int
+    renews: bool = True
+    """Other content under the same ID is a new edition; else it is refused."""
 
     @property
     def weight(self) -> int:
@@ -67,6 +69,7 @@ class Published(msgspec.Struct, frozen=True):
     mailed: bool
     """Somebody is to get it as a message."""
     accounting: Accounting
+    edition: int = 1
 
 
 class NameItem(msgspec.Struct, frozen=True):
@@ -102,6 +105,7 @@ class Item(msgspec.Struct, frozen=True):
     length: int
     body: bytes | None
     """None where it is larger than INLINE."""
+    edition: int = 1
 
 
 class ForgetItems(msgspec.Struct, frozen=True):
@@ -119,15 +123,15 @@ _ACCOUNTING = "accepted, pending, left_before, blocked, over_quota"
 def publish(tx: Tx, args: PublishItem) -> Published:
     """Store an item. Raises NoNode, NotPublisher, IdReused, FeedsFull."""
     node, trusted = _checked(tx, args)
-    if args.keyed and not _remember(tx, args):
+    if args.keyed and not _remember(tx, node, args):
         row = tx.one(
-            f"SELECT seq, prev, title, {_ACCOUNTING} FROM item WHERE uuid = :uuid AND node = :node"  # noqa: S608
-            " AND kind = 'item'",
+            f"SELECT seq, prev, title, edition, {_ACCOUNTING} FROM item"  # noqa: S608
+            " WHERE uuid = :uuid AND node = :node AND kind = 'item' ORDER BY seq DESC LIMIT 1",
             {"uuid": args.uuid, "node": node.id},
         )
         if row is None:
             return Published(node.id, args.title, 0, 0, False, False, Accounting())
-        return Published(node.id, row[2], row[0], row[1], False, False, Accounting(*row[3:]))
+        return Published(node.id, row[2], row[0], row[1], False, False, Accounting(*row[4:]), row[3])
     if not trusted and node.moderated:
         _wait(tx, node, args)
         return Published(node.id, args.title, 0, 0, True, False, Accounting())
@@ -157,18 +161,25 @@ _SUBSCRIBED = (
 )
 
 
-def _remember(tx: Tx, args: PublishItem) -> bool:
-    """Keep the ID; False where the same item came before. Raises IdReused."""
+def _remember(tx: Tx, node: Node, args: PublishItem) -> bool:
+    """Keep the ID; False where the same item came before. Raises IdReused where somebody else used it."""
     said = "\0".join((args.title, args.type, args.level)).encode()
     digest = hashlib.sha256(said + b"\0" + args.body).digest()
+    others = "SELECT publisher FROM {} WHERE uuid = :uuid AND node = :node AND publisher <> :address LIMIT 1"
+    who = {"uuid": args.uuid, "node": node.id, "address": args.address}
+    if any(tx.one(others.format(table), who) is not None for table in ("item", "waiting_item")):
+        raise IdReused
     key = retry_key(args.origin, args.address, args.imid, uuid_text(args.uuid))
     insert = "INSERT INTO retry (key, digest, day) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
     if tx.executemany(insert, [(key, digest, args.now // DAY)]):
         return True
-    known = tx.one("SELECT digest FROM retry WHERE key = ?", (key,))
-    if known is None or known[0] != digest:
-        raise IdReused
-    return False
+    if not args.renews:
+        known = tx.one("SELECT digest FROM retry WHERE key = ?", (key,))
+        if known is None or known[0] != digest:
+            raise IdReused
+        return False
+    change = "UPDATE retry SET digest = ?, day = ? WHERE key = ? AND digest <> ?"
+    return bool(tx.executemany(change, [(digest, args.now // DAY, key, digest)]))
 
 
 def _wait(tx: Tx, node: Node, args: PublishItem) -> None:
@@ -177,7 +188,8 @@ def _wait(tx: Tx, node: Node, args: PublishItem) -> None:
         raise FeedsFull
     tx.execute(
         "INSERT INTO waiting_item (node, uuid, publisher, created, level, title, type, body)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET created = excluded.created,"
+        " level = excluded.level, title = excluded.title, type = excluded.type, body = excluded.body",
         (node.id, args.uuid, args.address, args.now, args.level, args.title, args.type, args.body),
     )
 
@@ -185,21 +197,36 @@ def _wait(tx: Tx, node: Node, args: PublishItem) -> None:
 def _store(
     tx: Tx, node: Node, uuid: bytes, publisher: str, level: Level, title: str, type_: str, body: bytes, now: int
 ) -> Published:
+    edition = _replace(tx, node, uuid)
     seq = tx.take_ids("item", 1)
     title = title or node.title
     accounting = Accounting(accepted=node.subscribers - node.by_mail, pending=node.by_mail)
     tx.execute(
-        "INSERT INTO item (seq, node, kind, uuid, prev, publisher, created, level, accepted, pending, title, type,"
-        " length, body) VALUES (?, ?, 'item', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO item (seq, node, kind, uuid, prev, publisher, created, level, edition, accepted, pending, title,"
+        " type, length, body) VALUES (?, ?, 'item', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
-            *(seq, node.id, uuid, node.last_item, publisher, now, level, accounting.accepted, accounting.pending),
-            *(title, type_, len(body), body),
+            *(seq, node.id, uuid, node.last_item, publisher, now, level, edition),
+            *(accounting.accepted, accounting.pending, title, type_, len(body), body),
         ),
     )
     if node.by_mail:
         tx.execute("INSERT INTO fan_out (item, node, cursor) VALUES (?, ?, 0)", (seq, node.id))
     _count(tx, node, seq)
-    return Published(node.id, title, seq, node.last_item, True, bool(node.by_mail), accounting)
+    return Published(node.id, title, seq, node.last_item, True, bool(node.by_mail), accounting, edition)
+
+
+def _replace(tx: Tx, node: Node, uuid: bytes) -> int:
+    """Take the place of the item's last edition, where there is one; the number of this one."""
+    key = {"node": node.id, "uuid": uuid}
+    row = tx.one("SELECT max(edition) FROM item WHERE uuid = :uuid AND node = :node AND kind = 'item'", key)
+    if row is None or row[0] is None:
+        return 1
+    tx.execute(
+        "UPDATE item SET retracted = 2, title = '', length = 0, body = :none"
+        " WHERE uuid = :uuid AND node = :node AND kind = 'item' AND retracted < 2",
+        {**key, "none": b""},
+    )
+    return int(row[0]) + 1
 
 
 def _count(tx: Tx, node: Node, seq: int) -> None:
@@ -229,8 +256,9 @@ def accept_item(tx: Tx, args: NameItem) -> tuple[Published, Item]:
     done = _store(tx, node, args.uuid, publisher, level, title, type_, body, args.now)
     inline = body if len(body) <= INLINE else None
     item = Item(
-        done.seq, "item", args.uuid, args.imid, done.title, type_, level, publisher, args.now, len(body), inline
-    )
+        done.seq, "item", args.uuid, args.imid, done.title, type_, level, publisher, args.now, len(body), inline,
+        done.edition,
+    )  # fmt: skip
     return done, item
 
 
@@ -245,7 +273,9 @@ def retract(tx: Tx, args: NameItem) -> Retracted:
     key = {"node": node.id, "uuid": args.uuid}
     waiting = tx.one("SELECT publisher FROM waiting_item WHERE node = :node AND uuid = :uuid", key)
     row = tx.one(
-        "SELECT publisher, seq, retracted FROM item WHERE uuid = :uuid AND node = :node AND kind = 'item'", key
+        "SELECT publisher, seq, retracted FROM item WHERE uuid = :uuid AND node = :node AND kind = 'item'"
+        " ORDER BY seq DESC LIMIT 1",
+        key,
     )
     if not trusted and args.address not in {found[0] for found in (waiting, row) if found is not None}:
         raise NotPublisher(args.imid)

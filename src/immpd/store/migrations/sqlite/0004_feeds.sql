@@ -48,7 +48,8 @@ CREATE TABLE item (
   publisher TEXT NOT NULL,
   created INTEGER NOT NULL,
   level TEXT NOT NULL,                   -- high, normal, low
-  retracted INTEGER NOT NULL DEFAULT 0,
+  edition INTEGER NOT NULL DEFAULT 1,    -- published so many times under its ID, each time with other content
+  retracted INTEGER NOT NULL DEFAULT 0,  -- 1: taken back, 2: a later edition took its place
   accepted INTEGER NOT NULL DEFAULT 0,   -- subscribers that have it; together with the four below: all of that instant
   pending INTEGER NOT NULL DEFAULT 0,    -- who are still to get it as a message
   left_before INTEGER NOT NULL DEFAULT 0, -- who left before it came to them
