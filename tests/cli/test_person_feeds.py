@@ -58,6 +58,10 @@ async def test_a_feed_from_its_making_to_its_end(alice: Account, bob: Account, i
     stats = await immp("feed", "stats", node, *mine)
     assert stats.out.splitlines()[0] == f"{node}  News: 1 subscriber, 2 items kept"
     assert stats.cells[1][2:] == ["1 have it", "Two"]
+    assert (await immp("subscribe", node, "--seen", *his)).code == 0
+    assert (await immp("items", "--dismiss", f"{node}#{item}", *his)).out == "Dismissed\n"
+    stats = await immp("feed", "stats", node, *mine)
+    assert stats.cells[1][2:] == ["1 have it, 1 saw it", "Two"]
     done = await immp("feed", "retract", f"{node}#{item}", *mine)
     assert done.out == "Retracted\n"
     states = [one["state"] for one in (await immp("feed", "stats", node, "--json", *mine)).rows]

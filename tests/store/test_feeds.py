@@ -10,8 +10,10 @@ from tests.store.making import NOW, Box, a_delivery, make_box, new_account, new_
 
 from immpd.model.feed import Accounting, Node, NodeOptions
 from immpd.store.accounts import SetDisabled, add_account, set_disabled
+from immpd.store.changes import ChangesSince, changes_since
 from immpd.store.contract import Store
 from immpd.store.digests import DueDigests, SendDigest, due_digests, send_digest
+from immpd.store.dismissals import DismissItem, dismiss_item
 from immpd.store.errors import (
     AccountExists,
     FanOutRunning,
@@ -210,6 +212,33 @@ async def test_other_content_under_the_same_id_is_a_new_edition(store: Store) ->
     assert await titles(store, alice) == ["Other", "(retracted)"]
     with pytest.raises(NoItem):
         await store.write(retract(NameItem(NODE, owner.account.id, owner.account.address, item.uuid, NOW)))
+
+
+async def test_what_is_dismissed_is_shown_no_more(store: Store) -> None:
+    owner, alice, bob = [await make_box(store, f"{name}@a.example") for name in ("news", "alice", "bob")]
+    node = await make_node(store, owner, keep=2)
+    item = an_item(owner, title="One")
+    await store.write(publish(item))
+    for box in (alice, bob):
+        await join(store, box)
+    with pytest.raises(NoItem):  # published before they subscribed
+        await store.write(dismiss_item(DismissItem(alice.id, NODE, item.uuid)))
+    item = an_item(owner, title="Two")
+    await store.write(publish(item))
+    await store.write(set_subscription(SetSubscription(named(bob), None, None, None, tells=True)))
+    for box in (alice, bob):
+        change = await store.write(dismiss_item(DismissItem(box.id, NODE, item.uuid)))
+        assert change is not None
+        assert (change.kind, change.id, change.path) == ("dismissed", item.uuid, NODE)
+        assert (await store.read(changes_since(ChangesSince(box.id, change.state - 1, 9)))).changes == [change]
+        assert await store.write(dismiss_item(DismissItem(box.id, NODE, item.uuid))) is None
+        assert await titles(store, box) == []
+        assert await titles(store, box, pull=True) == ["Two"]
+    assert [one.seen for one in await store.read(node_items(NodeItems(node.id)))] == [1, 0]
+    await store.write(publish(msgspec.structs.replace(item, title="Two, mended")))
+    assert await titles(store, alice) == ["Two, mended"]
+    with pytest.raises(NoSubscription):
+        await store.write(dismiss_item(DismissItem(owner.id, NODE, item.uuid)))
 
 
 async def test_an_id_belongs_to_who_used_it(store: Store) -> None:

@@ -37,7 +37,7 @@ COMMANDS = {
         "List your subscriptions: where each comes from, since when, how much it brings.",
     ),
     "unsubscribe": ("person_subscribe:unsubscribe", "Leave a feed, by its name or the subscription's id."),
-    "items": ("person_subscribe:items", "Read what your feeds published."),
+    "items": ("person_subscribe:items", "Read what your feeds published, or clear an item on every device."),
     "watch": ("person_watch:watch", "Show what happens in the mailbox, as it happens, until Ctrl-C."),
     "whoami": ("person_login:whoami", "Ask the server who you are."),
     "passwd": ("person_login:passwd", "Change the password."),

@@ -33,6 +33,14 @@ def folder_path(text: str) -> Imid:
     return parse_imid(written if head.startswith("/") or "@" in head else f"/{written}")
 
 
+def item_name(text: str) -> tuple[Imid, UUID]:
+    """The feed and the item's id of FEED#ID. Raises ImidError, UsageError."""
+    named = parse_imid(text).as_node()
+    if len(named.ids) != 1:
+        raise UsageError("Name one item: FEED#ID, with the whole id, as --json shows it")
+    return named.bare(), named.ids[0]
+
+
 def split_name(text: str, folder: str) -> tuple[str, list[str]]:
     """(folder, ids or pieces of ids) of ID, FOLDER#ID or FOLDER#ID,ID."""
     head, mark, tail = text.rpartition("#")

@@ -9,7 +9,6 @@ from cyclopts import Parameter
 from .person_common import Common, UsageError, run, session
 
 if TYPE_CHECKING:
-    from immpd.model.imid import Imid
     from immpd.protocol.replies import Published
 
 _SWITCH = Parameter(negative=())
@@ -254,6 +253,7 @@ def stats(
         for row in shown.rows:
             told = f"{row.accepted} have it"
             told += f", {row.pending} to come" if row.pending else ""
+            told += f", {row.seen} saw it" if row.seen else ""
             missed = row.no_subscription + row.blocked + row.over_quota
             told += f", {missed} missed it" if missed else ""
             cells.append([row.id[-8:], row.created, row.state if row.state != "published" else told, clean(row.text)])
@@ -316,7 +316,9 @@ def accept(item: str, /, *, common: Common | None = None) -> int:
     """Publish an item that waits for you: immp feed accept FEED#ID."""
 
     async def work() -> None:
-        node, name = _split(item)
+        from .person_naming import item_name
+
+        node, name = item_name(item)
         async with session(common) as me:
             _tell(await me.accept_item(node, name), common)
 
@@ -327,21 +329,13 @@ def retract(item: str, /, *, common: Common | None = None) -> int:
     """Take an item back, or decline one that waits: immp feed retract FEED#ID."""
 
     async def work() -> None:
-        node, name = _split(item)
+        from .person_naming import item_name
+
+        node, name = item_name(item)
         async with session(common) as me:
             _done((await me.retract_item(node, name)).text, common)
 
     return run(work())
-
-
-def _split(item: str) -> "tuple[Imid, UUID]":
-    """The feed and the item's id; raises ImidError, UsageError."""
-    from immpd.model.imid import parse_imid
-
-    named = parse_imid(item).as_node()
-    if len(named.ids) != 1:
-        raise UsageError("Name one item: FEED#ID, with the whole id, as --json shows it")
-    return named.bare(), named.ids[0]
 
 
 def _done(text: str, common: Common | None) -> None:

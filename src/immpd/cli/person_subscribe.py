@@ -21,6 +21,7 @@ def subscribe(
     digest: Literal["hourly", "daily"] | None = None,
     folder: Annotated[str | None, Parameter(name=("--folder", "-f"))] = None,
     mute: bool | None = None,
+    seen: bool | None = None,
     common: Common | None = None,
 ) -> int:
     """Subscribe to a feed, or change how you get it.
@@ -39,6 +40,8 @@ def subscribe(
         Where its messages go; by default INBOX.
     mute
         Show nothing as it happens; immp items has it all the same. --no-mute takes it back.
+    seen
+        The publisher may count you among those who saw an item (immp items --dismiss). --no-seen takes it back.
     """
     if push + mail + (digest is not None) > 1:
         raise UsageError("--push, --mail and --digest exclude each other")
@@ -56,8 +59,8 @@ def subscribe(
             before = {f"{row.node}@{row.origin}" for row in await me.subscriptions()}
             done = await me.subscribe(name, form=form, digest=digest, folder=path)
             there = name.address in before
-            if mute is not None or (there and (form or digest or path)):
-                await me.set_subscription(name, form=form, digest=digest, folder=path, muted=mute)
+            if mute is not None or seen is not None or (there and (form or digest or path)):
+                await me.set_subscription(name, form=form, digest=digest, folder=path, muted=mute, seen=seen)
         if common is not None and common.json:
             print_json({"id": done.id, "node": name.address, "title": done.text, "state": done.state or "active"})
         elif done.state:
@@ -122,9 +125,10 @@ def items(
     *,
     since: str | None = None,
     limit: Annotated[int | None, Parameter(name=("--limit", "-n"))] = None,
+    dismiss: str | None = None,
     common: Common | None = None,
 ) -> int:
-    """Read what your feeds published.
+    """Read what your feeds published, or clear an item on every device.
 
     Parameters
     ----------
@@ -134,12 +138,23 @@ def items(
         Only what lies behind this cursor.
     limit
         At most so many.
+    dismiss
+        An item that you are done with: FEED#ID, with the whole id, as --json shows it.
     """
 
     async def work() -> None:
-        from .person_output import print_json
+        from .person_naming import item_name
+        from .person_output import print_json, print_text
 
         async with session(common) as me:
+            if dismiss is not None:
+                feed, id = item_name(dismiss)
+                done = await me.dismiss_item(feed, id)
+                if common is not None and common.json:
+                    print_json({"id": str(id), "node": feed.address})
+                else:
+                    print_text(done.text)
+                return
             async for event in me.items(since, node=node, limit=limit):
                 if common is not None and common.json:
                     print_json(event)

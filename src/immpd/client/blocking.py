@@ -531,11 +531,16 @@ class Client:
         digest: Digest | None = None,
         folder: str | Imid | None = None,
         muted: bool | None = None,
+        seen: bool | None = None,
     ) -> r.Ok:
-        """Change a subscription: SUBSCRIBE SET."""
+        """Change a subscription; ``seen``: the publisher may count what was seen: SUBSCRIBE SET."""
         return self._thread.run(
-            self._client.set_subscription(name, form=form, digest=digest, folder=folder, muted=muted)
+            self._client.set_subscription(name, form=form, digest=digest, folder=folder, muted=muted, seen=seen)
         )
+
+    def dismiss_item(self, node: NodeLike, id: UUID | str) -> r.Ok:
+        """Clear an item on every device: SUBSCRIBE DISMISS."""
+        return self._thread.run(self._client.dismiss_item(node, id))
 
     def unsubscribe(self, name: NodeLike | UUID) -> r.Unsubscribed:
         """Leave a node, at once: UNSUBSCRIBE."""

@@ -14,8 +14,8 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True, rename="kebab"):
     """Something that happened in the mailbox or a feed; ``cursor`` is what ACK confirms.
 
     ``event`` is watching, mail, copied, flags, moved, gone, folder-created, folder-renamed,
-    folder-removed, notification, notification-cleared, answer, item, item-retracted, subscription, resync, alive,
-    or one of a later version.
+    folder-removed, notification, notification-cleared, answer, item, item-retracted, item-cleared, subscription,
+    resync, alive, or one of a later version.
     """
 
     cursor: str
@@ -66,6 +66,8 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True, rename="kebab"):
     """Of a feed: whose item or subscription it is."""
     edition: int = 1
     """Of an item: more than 1 where it takes the place of what was published before under its ID."""
+    dismissed: bool = False
+    """Of an item that ``items`` brought: somebody was done with it."""
     octets: bytes = b""
     """Of an item that ``items`` brought: all its octets."""
 

@@ -195,8 +195,9 @@ class Publishing(Caller):
         digest: Digest | None = None,
         folder: str | Imid | None = None,
         muted: bool | None = None,
+        seen: bool | None = None,
     ) -> r.Ok:
-        """Change a subscription: SUBSCRIBE SET."""
+        """Change a subscription; ``seen``: the publisher may count what was seen: SUBSCRIBE SET."""
         request = c.SubscribeSet(
             name=_name(name),
             folder=None if folder is None else _node(folder),
@@ -204,8 +205,13 @@ class Publishing(Caller):
             push=form == "notification",
             mail=form == "message",
             muted=muted,
+            seen=seen,
         )
         return await self.call(request)
+
+    async def dismiss_item(self, node: NodeLike, id: UUID | str) -> r.Ok:
+        """Clear an item on every device: SUBSCRIBE DISMISS."""
+        return await self.call(c.SubscribeDismiss(item=_item(node, id)))
 
     async def unsubscribe(self, name: NodeLike | UUID) -> r.Unsubscribed:
         """Leave a node, at once: UNSUBSCRIBE."""

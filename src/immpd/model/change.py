@@ -22,6 +22,7 @@ ChangeKind = Literal[
     "cleared",
     "answered",
     "subscription",
+    "dismissed",
 ]
 NOTICES = frozenset({"notified", "cleared", "answered"})
 """Those about notifications: they lie in no folder."""
@@ -36,7 +37,8 @@ class Change(msgspec.Struct, frozen=True):
     ``created``, ``renamed``, ``removed``: the folder ``path`` itself (renamed: it was ``old_path``);
     ``notified``, ``cleared``: a notification of the mailbox is shown, or has ended; ``answered``: one
     that the mailbox's person sent was answered.
-    ``subscription``: the subscription ``id`` to the node ``path`` now is as ``keywords`` says.
+    ``subscription``: the subscription ``id`` to the node ``path`` now is as ``keywords`` says;
+    ``dismissed``: the person is done with the item ``id`` of the node ``path``.
     """
 
     kind: ChangeKind

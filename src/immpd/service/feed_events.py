@@ -104,6 +104,8 @@ def item_event(item: Item) -> bytes:
         }
         if item.edition > 1:
             told["edition"] = item.edition
+        if item.dismissed:
+            told["dismissed"] = True
         body = inline_text(item)
         if body is not None:
             told["body"] = body

@@ -199,6 +199,7 @@ def _item_row(item: NodeItem) -> replies.ItemRow:
         no_subscription=told.left,
         blocked=told.blocked,
         over_quota=told.over_quota,
+        seen=item.seen,
         text=item.title,
     )
 

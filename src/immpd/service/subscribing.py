@@ -15,6 +15,7 @@ from immpd.protocol import replies
 from immpd.protocol.codes import Code
 from immpd.protocol.commands import (
     Subscribe,
+    SubscribeDismiss,
     SubscribeList,
     SubscribeSet,
     SubscribeShow,
@@ -23,6 +24,7 @@ from immpd.protocol.commands import (
 )
 from immpd.protocol.errors import Refused
 from immpd.store import subscriptions as store
+from immpd.store.dismissals import DismissItem, dismiss_item
 from immpd.store.ids import uuid_text
 from immpd.store.item_pages import Items, ItemsSince, OneItem, item_body, items_since
 from immpd.store.items import Item
@@ -30,7 +32,7 @@ from immpd.store.mailboxes import ByMailbox, mailbox_row
 from immpd.store.subscriptions import ListSubscriptions, NameSubscription, SetSubscription, Subscription
 
 from .access import cursor_text, read_cursor, with_folder
-from .feed_events import ROW, inline_text, item_event, node_name, noted
+from .feed_events import ROW, inline_text, item_event, item_name, node_name, noted
 from .ids import time_text
 from .nodes import account_of
 from .outcome import Outcome, Page, Step
@@ -106,12 +108,12 @@ def unsubscribe(session: Session, request: Unsubscribe, _: Any) -> Outcome:
 
 @handles(SubscribeSet)
 def change_subscription(session: Session, request: SubscribeSet, _: Any) -> Outcome:
-    """Change form, folder or muting."""
+    """Change form, folder, muting, or whether the publisher may count what was seen."""
     name = _named(session, request.name)
     form = _form(request.push, request.mail, request.digest)
 
     def begin(folder: int | None) -> Step:
-        return Step(store.set_subscription(SetSubscription(name, form, folder, request.muted)), changed)
+        return Step(store.set_subscription(SetSubscription(name, form, folder, request.muted, request.seen)), changed)
 
     def changed(done: tuple[Subscription, Change]) -> Outcome:
         one, change = done
@@ -156,6 +158,7 @@ def _row(one: Subscription, *, whole: bool = False) -> replies.SubscriptionRow:
         state=one.state,
         form=one.form,
         muted=one.muted,
+        seen=one.tells,
         origin=domain,
         since=time_text(one.since),
         items=one.recent,
@@ -165,6 +168,19 @@ def _row(one: Subscription, *, whole: bool = False) -> replies.SubscriptionRow:
         icon=one.icon if whole else "",
         description=one.description if whole else "",
     )
+
+
+@handles(SubscribeDismiss)
+def dismiss(session: Session, request: SubscribeDismiss, _: Any) -> Outcome:
+    """Clear an item on every device."""
+    node, uuid = item_name(session, request.item)
+
+    def done(change: Change | None) -> Outcome:
+        if change is not None:
+            session.services.bus.publish((change,))
+        return replies.Ok(text="Dismissed")
+
+    return Step(dismiss_item(DismissItem(session.mailbox, node, uuid)), done)
 
 
 # --- catching up

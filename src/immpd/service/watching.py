@@ -47,6 +47,7 @@ _EVENTS = {
     "cleared": "notification-cleared",
     "answered": "answer",
     "subscription": "subscription",
+    "dismissed": "item-cleared",
 }
 
 
@@ -236,8 +237,10 @@ class Watcher:
         details: dict[str, Any] = {}
         if change.id:
             details["id"] = uuid_text(change.id)
-        if change.kind == "subscription":
-            details |= {"node": change.path, "status": change.keywords[0]}
+        if change.kind in ("subscription", "dismissed"):
+            details["node"] = change.path
+            if change.keywords:
+                details["status"] = change.keywords[0]
         elif change.path:
             details["folder"] = change.path
             if change.old_path:

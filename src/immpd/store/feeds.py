@@ -5,7 +5,7 @@ Rules: a node and an account never have the same name; only the owner changes a 
 loses its name at once, and what is left of it is swept in steps (docs/protocol.md, "Feeds").
 """
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -324,16 +324,24 @@ def count_subscribers(tx: Tx, node: int, active: int, by_mail: int) -> None:
 
 def subscription_change(tx: Tx, mailbox: int, uuid: bytes, imid: str, said: str) -> Change:
     """Note in the mailbox what became of a subscription."""
+    return node_change(tx, "subscription", mailbox, uuid, imid, said)
+
+
+def node_change(
+    tx: Tx, kind: Literal["subscription", "dismissed"], mailbox: int, uuid: bytes, imid: str, *said: str
+) -> Change:
+    """Note in the mailbox what happened between it and a node."""
     state = take_states(tx, {mailbox: 1})[mailbox] + 1
-    change = Change("subscription", mailbox, state, 0, uuid, path=imid, keywords=(said,))
+    change = Change(kind, mailbox, state, 0, uuid, path=imid, keywords=said)
     tx.execute(
         "INSERT INTO change (mailbox, state, kind, folder, id, origin, data)"
-        " VALUES (:mailbox, :state, 'subscription', 0, :uuid, NULL, :data)",
+        " VALUES (:mailbox, :state, :kind, 0, :uuid, NULL, :data)",
         {
             "mailbox": mailbox,
             "state": state,
+            "kind": kind,
             "uuid": uuid,
-            "data": msgspec.json.encode({"path": imid, "keywords": [said]}),
+            "data": msgspec.json.encode({"path": imid, "keywords": said}),
         },
     )
     return change

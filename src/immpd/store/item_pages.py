@@ -33,12 +33,14 @@ class NodeItem(msgspec.Struct, frozen=True):
     state: str
     """published, retracted or waiting."""
     accounting: Accounting
+    seen: int = 0
+    """Who dismissed it, of those who let the publisher know."""
 
 
 class ItemsSince(msgspec.Struct, frozen=True):
     """Arguments of ``items_since``: of all nodes of a mailbox (or one), after ``since``, at most ``limit``.
 
-    ``pull``: also what came, or comes, as a message or is muted.
+    ``pull``: also what came, or comes, as a message, is muted or was dismissed.
     """
 
     mailbox: int
@@ -75,9 +77,9 @@ def node_items(tx: Tx, args: NodeItems) -> list[NodeItem]:
         )
     ]
     published = [
-        NodeItem(uuid, title, type_, length, level, publisher, created, _STATES[retracted], Accounting(*rest))
-        for uuid, title, type_, length, level, publisher, created, retracted, *rest in tx.rows(
-            f"SELECT uuid, title, type, length, level, publisher, created, retracted, {ACCOUNTING}"  # noqa: S608
+        NodeItem(uuid, title, type_, length, level, publisher, created, _STATES[retracted], Accounting(*rest), seen)
+        for uuid, title, type_, length, level, publisher, created, retracted, seen, *rest in tx.rows(
+            f"SELECT uuid, title, type, length, level, publisher, created, retracted, seen, {ACCOUNTING}"  # noqa: S608
             " FROM item WHERE node = :node AND kind = 'item' AND retracted < 2 ORDER BY seq DESC LIMIT :limit",
             key,
         )
@@ -90,9 +92,14 @@ _NODES_BEHIND = (
     "SELECT s.node, s.first, s.push_from, s.push_end, s.muted, n.imid FROM subscription s JOIN node n ON n.id = s.node"
     " WHERE s.mailbox = :mailbox AND s.state = 'active' AND n.last_item > :since"
 )
+_DISMISSED = "SELECT 1 FROM dismissal d WHERE d.item = item.seq AND d.mailbox = ?"
 _ITEM_COLUMNS = (
     "seq, kind, uuid, title, type, level, publisher, created, length,"
-    f" CASE WHEN length <= {INLINE} THEN body END, edition"
+    f" CASE WHEN length <= {INLINE} THEN body END, edition, EXISTS ({_DISMISSED})"
+)
+_NUMBERS_BEHIND = (
+    "SELECT seq FROM item WHERE node = ? AND seq > ? AND (seq < ? OR kind <> 'item') AND retracted = 0"  # noqa: S608
+    f" AND (? OR NOT EXISTS ({_DISMISSED})) ORDER BY seq LIMIT ?"
 )
 
 
@@ -114,9 +121,8 @@ def items_since(tx: Tx, args: ItemsSince) -> Items:
         numbers += [
             (row[0], node)
             for row in tx.rows(
-                "SELECT seq FROM item WHERE node = ? AND seq > ? AND (seq < ? OR kind <> 'item') AND retracted = 0"
-                " ORDER BY seq LIMIT ?",
-                (node, max(args.since, since - 1), end, args.limit + 1),
+                _NUMBERS_BEHIND,
+                (node, max(args.since, since - 1), end, args.pull, args.mailbox, args.limit + 1),
             )
         ]
     numbers.sort()
@@ -124,16 +130,18 @@ def items_since(tx: Tx, args: ItemsSince) -> Items:
     del numbers[args.limit :]
     rows = tx.rows_of_many(
         f"SELECT {_ITEM_COLUMNS} FROM item WHERE seq = ?",  # noqa: S608
-        [(seq,) for seq, _ in numbers],
+        [(args.mailbox, seq) for seq, _ in numbers],
     )
     items = [_item(row, names[node]) for row, (_, node) in zip(rows, numbers, strict=True)]
     return Items(items, items[-1].seq if more else max(newest, args.since), more)
 
 
 def _item(row: Row, node: str) -> Item:
-    seq, kind, uuid, title, type_, level, publisher, created, length, body, edition = row
+    seq, kind, uuid, title, type_, level, publisher, created, length, body, edition, dismissed = row
     # A node that is removed has lost its name: its last row keeps it.
-    return Item(seq, kind, uuid, node or title, title, type_, level, publisher, created, length, body, edition)
+    return Item(
+        seq, kind, uuid, node or title, title, type_, level, publisher, created, length, body, edition, bool(dismissed)
+    )
 
 
 @read_unit

@@ -106,6 +106,7 @@ class Item(msgspec.Struct, frozen=True):
     body: bytes | None
     """None where it is larger than INLINE."""
     edition: int = 1
+    dismissed: bool = False
 
 
 class ForgetItems(msgspec.Struct, frozen=True):

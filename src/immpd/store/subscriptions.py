@@ -57,6 +57,8 @@ class Subscription(msgspec.Struct, frozen=True):
     """When its newest item was published, 0: never."""
     recent: int
     """Items of the last 30 days."""
+    tells: bool = False
+    """The publisher may count what was seen."""
 
 
 class NameSubscription(msgspec.Struct, frozen=True):
@@ -75,6 +77,8 @@ class SetSubscription(msgspec.Struct, frozen=True):
     form: Form | None
     folder: int | None
     muted: bool | None
+    tells: bool | None = None
+    """The publisher may count what was seen."""
 
 
 class ListSubscriptions(msgspec.Struct, frozen=True):
@@ -122,7 +126,7 @@ _COLUMNS = (
     "s.id, s.uuid, s.node, n.imid, a.local, n.title, s.state, s.form, coalesce(f.path, ''), s.muted, s.since,"
     " n.description, n.language, n.icon, coalesce((SELECT created FROM item WHERE seq = n.last_item), 0),"
     " (SELECT count(*) FROM item i WHERE i.node = s.node AND i.kind = 'item' AND i.retracted = 0"
-    " AND i.created > :recent)"
+    " AND i.created > :recent), s.tells"
 )
 _FROM = (
     " FROM subscription s JOIN node n ON n.id = s.node JOIN account a ON a.id = n.owner"
@@ -132,7 +136,7 @@ _FROM = (
 
 def _subscription(row: Row) -> Subscription:
     values = list(row)
-    values[9] = bool(values[9])
+    values[9], values[-1] = bool(values[9]), bool(values[-1])
     return Subscription(*values)
 
 
@@ -183,7 +187,8 @@ def subscribe(tx: Tx, args: Subscribe) -> tuple[Subscription, Change | None]:
         " ON CONFLICT (mailbox, node) DO UPDATE SET uuid = excluded.uuid, state = excluded.state,"
         " form = excluded.form, form_from = excluded.form_from, push_from = excluded.push_from,"
         " push_end = excluded.push_end, first = excluded.first, folder = excluded.folder,"
-        " muted = 0, since = excluded.since, due = excluded.due, digested = excluded.digested, digest_end = 0"
+        " muted = 0, tells = 0, since = excluded.since, due = excluded.due, digested = excluded.digested,"
+        " digest_end = 0"
         " RETURNING id",
         {
             "uuid": args.uuid,
@@ -228,7 +233,7 @@ def unsubscribe(tx: Tx, args: NameSubscription) -> tuple[Subscription, Change]:
 
 @write_unit
 def set_subscription(tx: Tx, args: SetSubscription) -> tuple[Subscription, Change]:
-    """Change form, folder or muting. Raises NoSubscription, NoFolder, FanOutRunning (temporary)."""
+    """Change form, folder, muting, or whether it tells. Raises NoSubscription, NoFolder, FanOutRunning (temporary)."""
     name = args.name
     one = _named(tx, name)
     form = args.form or one.form
@@ -237,6 +242,8 @@ def set_subscription(tx: Tx, args: SetSubscription) -> tuple[Subscription, Chang
         tx.execute("UPDATE subscription SET folder = :folder WHERE id = :id", {"folder": args.folder, "id": one.id})
     if args.muted is not None:
         tx.execute("UPDATE subscription SET muted = :muted WHERE id = :id", {"muted": int(args.muted), "id": one.id})
+    if args.tells is not None:
+        tx.execute("UPDATE subscription SET tells = :tells WHERE id = :id", {"tells": int(args.tells), "id": one.id})
     if form != one.form:
         key = {"node": one.node, "id": one.id}
         of_messages = "message" in (form, one.form)

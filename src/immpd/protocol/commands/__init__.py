@@ -64,6 +64,7 @@ from .feeds import (
     SubscribeList,
     SubscribeShow,
     SubscribeSet,
+    SubscribeDismiss,
     SubscribeSince,
     Unsubscribe,
 )
@@ -137,6 +138,7 @@ __all__ = [
     "SetGlobal",
     "StoreCheck",
     "Subscribe",
+    "SubscribeDismiss",
     "SubscribeList",
     "SubscribeSet",
     "SubscribeShow",

@@ -240,6 +240,20 @@ class SubscribeSet(Request[r.Ok], frozen=True, kw_only=True):
     push: bool = False
     mail: bool = False
     muted: bool | None = None
+    seen: bool | None = None
+
+
+@command(
+    "SUBSCRIBE DISMISS",
+    states=MEMBER,
+    shape=Shape.UNIT,
+    codes=(Code.OK, *NODE_CODES),
+    summary="Clear an item on every device",
+)
+class SubscribeDismiss(Request[r.Ok], frozen=True, kw_only=True):
+    """No watch shows it any more; a new edition of it is shown again."""
+
+    item: ItemName
 
 
 @command(

@@ -86,6 +86,8 @@ class ItemRow(Words, frozen=True, kw_only=True):
     no_subscription: int
     blocked: int
     over_quota: int
+    seen: int = 0
+    """Who dismissed it, of those who let the publisher know."""
     text: str = ""
 
 
@@ -155,6 +157,8 @@ class SubscriptionRow(Words, frozen=True, kw_only=True):
     state: str
     form: str
     muted: bool
+    seen: bool
+    """The publisher may count what was seen."""
     origin: str
     since: str
     items: int

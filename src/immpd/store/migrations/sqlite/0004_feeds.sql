@@ -55,6 +55,7 @@ CREATE TABLE item (
   left_before INTEGER NOT NULL DEFAULT 0, -- who left before it came to them
   blocked INTEGER NOT NULL DEFAULT 0,    -- whose account takes nothing
   over_quota INTEGER NOT NULL DEFAULT 0,
+  seen INTEGER NOT NULL DEFAULT 0,       -- who dismissed it, of those who let the publisher know
   title TEXT NOT NULL,
   type TEXT NOT NULL,
   length INTEGER NOT NULL,
@@ -90,6 +91,7 @@ CREATE TABLE subscription (
   first INTEGER NOT NULL,                -- since which sequence number at all
   folder INTEGER NOT NULL,               -- of its messages, 0: INBOX
   muted INTEGER NOT NULL,
+  tells INTEGER NOT NULL DEFAULT 0,      -- the publisher may count what was seen
   since INTEGER NOT NULL,
   due INTEGER,                           -- when the next digest is sent
   digested INTEGER NOT NULL DEFAULT 0,   -- items up to it were in a digest
@@ -99,6 +101,16 @@ CREATE TABLE subscription (
 CREATE INDEX subscription_by_due ON subscription (due) WHERE due IS NOT NULL;
 CREATE INDEX subscription_by_node ON subscription (node, id);
 CREATE INDEX subscription_by_mail ON subscription (node, id) WHERE state = 'active' AND form = 'message';
+
+-- Who is done with an item.
+CREATE TABLE dismissal (
+  item INTEGER NOT NULL,
+  mailbox INTEGER NOT NULL,
+  PRIMARY KEY (item, mailbox)
+) WITHOUT ROWID;
+CREATE TRIGGER item_forgotten AFTER DELETE ON item BEGIN
+  DELETE FROM dismissal WHERE item = OLD.seq;
+END;
 
 -- Items on their way to those who get messages: everybody up to the cursor has it.
 CREATE TABLE fan_out (
