@@ -1,4 +1,4 @@
-"""One fixture for every backend: the contract suite runs on each."""
+"""Fixtures for every backend: the contract suite runs on each."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,12 +11,37 @@ from immpd.store.sqlite.engine import open_sqlite
 from immpd.store.verify import verify
 
 
+class Kept:
+    """A store that can be closed and opened again, as by a process that ends and the next."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.store: Store
+
+    async def open(self) -> Store:
+        """Open it; there is nothing in it the first time."""
+        self.store = await open_sqlite(self.folder)
+        return self.store
+
+    async def reopen(self) -> Store:
+        """Close it and open it again."""
+        await self.store.close()
+        return await self.open()
+
+
 @pytest.fixture(params=["sqlite"])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    """An empty store of each backend; after the test it must still be sound."""
-    made = await open_sqlite(tmp_path)
+async def kept(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Kept]:
+    """A store of each backend with its place; after the test it must still be sound."""
+    made = Kept(tmp_path)
+    await made.open()
     yield made
     files = BodyFiles(tmp_path / "bodies")
-    assert await verify(made, files) == []
+    assert await verify(made.store, files) == []
     files.close()
-    await made.close()
+    await made.store.close()
+
+
+@pytest.fixture
+def store(kept: Kept) -> Store:
+    """An empty store of each backend."""
+    return kept.store

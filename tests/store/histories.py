@@ -336,7 +336,9 @@ class Histories(RuleBasedStateMachine):
                     watched[folder][change.id] = state
 
 
-def run_histories(kind: type[Histories], store: Store, runner: asyncio.Runner, *, examples: int, steps: int) -> None:
+def run_histories(
+    kind: type[RuleBasedStateMachine], store: Store, runner: asyncio.Runner, *, examples: int, steps: int
+) -> None:
     """So many histories of so many steps in one store; raises what does not agree."""
 
     class InThisStore(kind):  # type: ignore[misc, valid-type]

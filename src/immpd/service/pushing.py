@@ -46,7 +46,7 @@ TOKEN_PUBLIC = 9
 _TYPES = ("text/plain", MEDIA_TYPE)
 
 
-_Planned = Callable[[Asking, int | None], Outcome]
+_Planned = Callable[[Asking, bytes | None], Outcome]
 
 
 class _Plan(msgspec.Struct):
@@ -57,7 +57,7 @@ class _Plan(msgspec.Struct):
     level: int
     due: int
     expires: int
-    token: int | None = None
+    token: bytes | None = None
 
 
 @on_arrival(Push)
@@ -96,7 +96,7 @@ def _begin(session: Session, request: Push, draft: Draft) -> Outcome:
     if len(wanted) > limit:
         raise Refused(Code.LIMIT, "TOO-MANY-RECIPIENTS", f"A notification has at most {limit} recipients here")
 
-    def planned(asking: Asking, token: int | None) -> Outcome:
+    def planned(asking: Asking, token: bytes | None) -> Outcome:
         draft.found = _Plan(asking, wanted, level, due, expires, token)
         return replies.Opened() if request.length is None else finish(session, draft)
 
@@ -126,7 +126,7 @@ def _with_token(session: Session, request: Push, draft: Draft, planned: _Planned
                 raise Refused(Code.DENIED, "TOKEN-OWNER", "A token notifies the one who made it, and nobody else")
             _pace(session, f"token {token.id}", session.services.limits.token_pushes_per_minute)
             sender = f"{owner}/{token.name}{at}{domain}"
-            return planned(Asking(domain, sender, token.mailbox, token.mailbox, token.cap), token.id)
+            return planned(Asking(domain, sender, token.mailbox, token.mailbox, token.cap), token.public)
         except Refused as error:
             draft.refuse(error)
             raise
@@ -278,7 +278,7 @@ def send_push(session: Session, draft: Draft) -> Outcome:
     )
 
     def pushed(results: tuple[Pushed, ...]) -> replies.Delivered:
-        services.bus.publish([one.change for one in results if one.change is not None])
+        services.bus.publish([change for one in results for change in one.changes])
         now = services.clock.now()
         services.alarm.sooner(min(plan.expires, plan.due if plan.due > now else now + SHORTEST_TIMER))
         for part in draft.parts:

@@ -72,11 +72,11 @@ async def _promote(services: Services, one: Notification) -> None:
             received_date=time_text(now),
             verified=True,
         )
-        key = retry_key(one.origin, one.sender, address, identity)
+        key = retry_key(one.origin, one.sender, f"{address}/{one.replaced}", identity)
         target = Target(found.mailbox, found.inbox, found.inbox, services.ids.octets(), key=key)
         parts = [Part(1, "notification", "text/plain", len(octets))]
         digest = hashlib.sha256(octets).digest()
         delivery = delivery_of(envelope, parts, len(octets), octets, [digest], (target,), now)
         results = await services.store.write(deliver(delivery))
         services.bus.publish([result.change for result in results if result.change is not None])
-    services.bus.publish(await services.store.write(promoted(Promoted(one.id, services.clock.now()))))
+    services.bus.publish(await services.store.write(promoted(Promoted(one.id, one.replaced, services.clock.now()))))

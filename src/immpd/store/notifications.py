@@ -5,6 +5,7 @@ answer by a change of the sender's own mailbox; nothing that ended before a devi
 was taken back nothing is left but that it was (docs/protocol.md, "Notifications").
 """
 
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
@@ -247,17 +248,22 @@ def retract(tx: Tx, args: Retract) -> Retracted:
         if one.status == "shown":
             wanted[one.mailbox] = wanted.get(one.mailbox, 0) + 1
     numbers = take_states(tx, wanted) if wanted else {}
+    return Retracted(tuple(take_back(tx, found, numbers, args.now)), len(found) == MAX_STEP)
+
+
+def take_back(tx: Tx, found: Sequence[Notification], numbers: dict[int, int], now: int) -> list[Change]:
+    """End these and remove what they said; ``numbers``: of each mailbox, the last number before theirs."""
     changes = []
     for one in found:
         if one.status == "shown":
             numbers[one.mailbox] += 1
-            changes.append(end(tx, one, "retracted", numbers[one.mailbox], args.now))
+            changes.append(end(tx, one, "retracted", numbers[one.mailbox], now))
         else:
-            close(tx, one, "retracted", 0, args.now)
+            close(tx, one, "retracted", 0, now)
     tx.executemany(
         "UPDATE notification SET title = '', type = 'text/plain', body = x'' WHERE id = ?", [(one.id,) for one in found]
     )
-    return Retracted(tuple(changes), len(found) == MAX_STEP)
+    return changes
 
 
 def end(tx: Tx, found: Notification, status: Status, number: int, now: int, answered: str | None = None) -> Change:

@@ -255,6 +255,8 @@ class Token(msgspec.Struct, frozen=True):
     address: str
     """Whose it is."""
     disabled: bool
+    public: bytes
+    """The half that names it."""
 
 
 class FindToken(msgspec.Struct, frozen=True):
@@ -264,7 +266,8 @@ class FindToken(msgspec.Struct, frozen=True):
 
 
 _COLUMNS = (
-    "SELECT t.id, t.mailbox, t.name, t.hash, t.cap, t.every, t.created, t.used, a.address, a.disabled"
+    "SELECT t.id, t.mailbox, t.name, t.hash, t.cap, t.every, t.created, t.used, a.address, a.disabled,"
+    " t.public"
     " FROM push_token t JOIN account a ON a.mailbox = t.mailbox"
 )
 

@@ -1,8 +1,9 @@
 """A push to its recipients: what lets it in, what it replaces, and when it is shown.
 
 Rules: one row a recipient, in one transaction with what allowed it and with its place in the timeline; the same ID
-with other content, or the same TAG, replaces what is there; of what a stranger or a grant got through no more comes
-of it than that (docs/protocol.md, "PUSH" and "Who may push").
+with other content, or the same TAG, replaces what is there, and what was replaced does not come back when it is sent
+again; of what a stranger or a grant got through no more comes of it than that
+(docs/protocol.md, "PUSH" and "Who may push").
 """
 
 from typing import Literal
@@ -11,8 +12,9 @@ import msgspec
 
 from immpd.model.change import Change
 from immpd.model.notification import Level
+from immpd.store.deliver import DAY
 from immpd.store.due import drop_timers, set_timer, set_timers_of_shown, shown_at
-from immpd.store.notifications import COLUMNS, Notification, note
+from immpd.store.notifications import COLUMNS, Notification, note, take_back
 from immpd.store.permissions import Asked, Asking, Permit, Refusal, ask, settings_of, standing_permit, use_grant
 from immpd.store.states import take_states
 from immpd.store.units import Tx, write_unit
@@ -22,6 +24,8 @@ MAX_OPEN = 1000
 MAX_CHANGES = 10
 """How often a stranger, or who used a grant, may change the notification that got through."""
 _OPEN = "status IN ('waiting', 'shown')"
+_PUSH = b"push"
+"""Ends the key of a push where those of messages are remembered."""
 _WAITS = b'{"why":"waiting"}'
 
 Outcome = Literal["delivered", "updated", "duplicate", "no-mailbox", "full"] | Refusal
@@ -41,7 +45,7 @@ class PushTo(msgspec.Struct, frozen=True):
 
 
 class NewPush(msgspec.Struct, frozen=True):
-    """Arguments of ``push``. Times are milliseconds UTC; ``token``: the row of the token that was shown."""
+    """Arguments of ``push``. Times are milliseconds UTC; ``token``: the public half of the token that was shown."""
 
     push: bytes
     asking: Asking
@@ -54,7 +58,7 @@ class NewPush(msgspec.Struct, frozen=True):
     now: int
     due: int
     expires: int
-    token: int | None = None
+    token: bytes | None = None
 
     @property
     def weight(self) -> int:
@@ -66,7 +70,7 @@ class Pushed(msgspec.Struct, frozen=True):
     """What became of one recipient, and what to tell its watchers."""
 
     outcome: Outcome
-    change: Change | None = None
+    changes: tuple[Change, ...] = ()
 
 
 @write_unit
@@ -77,29 +81,31 @@ def push(tx: Tx, args: NewPush) -> tuple[Pushed, ...]:
     mailboxes = _mailboxes(tx, args.to)
     tx.lock(mailboxes.values())
     decided = [_decide(tx, args, to, mailboxes.get(to.address)) for to in args.to]
-    wanted = {one.mailbox: 1 for one in decided if isinstance(one, _Coming) and (one.shows or one.hides)}
+    wanted = {one.mailbox: one.changes for one in decided if isinstance(one, _Coming) and one.changes}
     numbers = take_states(tx, wanted) if wanted else {}
     results = []
     for one in decided:
         if isinstance(one, _Coming):
-            number = numbers.get(one.mailbox, -1) + 1
+            number = numbers.get(one.mailbox, -1) + one.changes
+            changes = []
+            if one.other is not None:
+                changes += take_back(tx, [one.other], {one.mailbox: number - one.changes}, args.now)
             uuid = _keep(tx, args, one, number if one.shows else 0)
-            change = None
             if one.shows:
-                change = note(tx, one.mailbox, number, "notified", uuid)
+                changes.append(note(tx, one.mailbox, number, "notified", uuid))
             elif one.hides:
-                change = note(tx, one.mailbox, number, "cleared", uuid, _WAITS)
-            results.append(Pushed("delivered" if one.old is None else "updated", change))
+                changes.append(note(tx, one.mailbox, number, "cleared", uuid, _WAITS))
+            results.append(Pushed("delivered" if one.old is None else "updated", tuple(changes)))
         else:
             results.append(Pushed(one))
     return tuple(results)
 
 
-def _sign_of_life(tx: Tx, token: int, now: int) -> bool:
+def _sign_of_life(tx: Tx, token: bytes, now: int) -> bool:
     """Note that a token was used; False where it was removed while its octets came."""
-    used = tx.one("UPDATE push_token SET used = ?, silent = 0 WHERE id = ? RETURNING every", (now, token))
-    if used is not None and used[0]:
-        set_timer(tx, now + used[0] * 1000, "silence", token)
+    used = tx.one("UPDATE push_token SET used = ?, silent = 0 WHERE public = ? RETURNING id, every", (now, token))
+    if used is not None and used[1]:
+        set_timer(tx, now + used[1] * 1000, "silence", used[0])
     return used is not None
 
 
@@ -113,6 +119,8 @@ class _Coming(msgspec.Struct, frozen=True):
     due: int
     settings: dict[str, str]
     old: Notification | None
+    other: Notification | None
+    """It is open under the same tag, too, and is not what this one replaces by its ID."""
     shows: bool
     """It is shown now."""
 
@@ -120,6 +128,11 @@ class _Coming(msgspec.Struct, frozen=True):
     def hides(self) -> bool:
         """What it replaces is on the screens, and it is not to be there yet."""
         return not self.shows and self.old is not None and self.old.status == "shown"
+
+    @property
+    def changes(self) -> int:
+        """What there is to tell."""
+        return (self.other is not None and self.other.status == "shown") + (self.shows or self.hides)
 
 
 def _mailboxes(tx: Tx, to: tuple[PushTo, ...]) -> dict[str, int]:
@@ -135,7 +148,11 @@ def _mailboxes(tx: Tx, to: tuple[PushTo, ...]) -> dict[str, int]:
 def _decide(tx: Tx, args: NewPush, to: PushTo, mailbox: int | None) -> _Coming | Outcome:
     if mailbox is None:
         return "no-mailbox"
-    old = _known(tx, mailbox, to)
+    named, tagged = _by_key(tx, mailbox, to), _by_tag(tx, mailbox, to)
+    if named is None and _was_replaced(tx, to, args.digest):
+        return "duplicate"
+    old = named or tagged
+    other = None if tagged is None or old is None or tagged.id == old.id else tagged
     if old is not None and (old.push, old.digest) == (args.push, args.digest) and old.status != "retracted":
         return "duplicate"
     allowed = _permitted(tx, args, to, mailbox, old)
@@ -148,7 +165,7 @@ def _decide(tx: Tx, args: NewPush, to: PushTo, mailbox: int | None) -> _Coming |
     settings = settings_of(tx, mailbox)
     level = min(args.level, allowed.cap)
     due = shown_at(settings, level, max(args.due, args.now))
-    return _Coming(to, mailbox, allowed, level, due, settings, old, due <= args.now)
+    return _Coming(to, mailbox, allowed, level, due, settings, old, other, due <= args.now)
 
 
 def _permitted(tx: Tx, args: NewPush, to: PushTo, mailbox: int, old: Notification | None) -> Permit | Refusal:
@@ -163,12 +180,33 @@ def _permitted(tx: Tx, args: NewPush, to: PushTo, mailbox: int, old: Notificatio
     return ask(tx, mailbox, args.asking, Asked(to.request, args.title, args.now))
 
 
-def _known(tx: Tx, mailbox: int, to: PushTo) -> Notification | None:
-    """The notification that this one replaces: of the same ID, or still open under the same tag."""
+def _by_key(tx: Tx, mailbox: int, to: PushTo) -> Notification | None:
     row = tx.one(COLUMNS + " WHERE mailbox = ? AND key = ?", (mailbox, to.key))
-    if row is None and to.tag is not None:
+    return None if row is None else Notification(*row)
+
+
+def _by_tag(tx: Tx, mailbox: int, to: PushTo) -> Notification | None:
+    """What is still open under the same tag."""
+    row = None
+    if to.tag is not None:
         row = tx.one(COLUMNS + f" WHERE mailbox = ? AND tag = ? AND {_OPEN}", (mailbox, to.tag))
     return None if row is None else Notification(*row)
+
+
+def _was_replaced(tx: Tx, to: PushTo, digest: bytes) -> bool:
+    """Whether this very push was there and gave way to another of its tag."""
+    return tx.one("SELECT 1 FROM retry WHERE key = ? AND digest = ?", (to.key + _PUSH, digest)) is not None
+
+
+def _remember(tx: Tx, old: Notification, key: bytes, now: int) -> None:
+    """It gives way to another of its tag, under another key: sent again it is known."""
+    before = tx.one("SELECT key FROM notification WHERE id = ?", (old.id,))
+    if before is not None and before[0] != key:
+        tx.execute(
+            "INSERT INTO retry (key, digest, day) VALUES (?, ?, ?)"
+            " ON CONFLICT (key) DO UPDATE SET digest = excluded.digest, day = excluded.day",
+            (before[0] + _PUSH, old.digest, now // DAY),
+        )
 
 
 def _keep(tx: Tx, args: NewPush, one: _Coming, state: int) -> bytes:
@@ -189,6 +227,7 @@ def _keep(tx: Tx, args: NewPush, one: _Coming, state: int) -> bytes:
         )
     else:
         number, uuid = one.old.id, one.old.uuid
+        _remember(tx, one.old, one.to.key, args.now)
         tx.execute(
             "UPDATE notification SET push = ?, key = ?, tag = ?, digest = ?, level = ?, title = ?, type = ?, body = ?,"
             " due = ?, expires = ?, status = ?, why = ?, author = ?,"

@@ -38,9 +38,10 @@ class Fired(msgspec.Struct, frozen=True):
 
 
 class Promoted(msgspec.Struct, frozen=True):
-    """Arguments of ``promoted``."""
+    """Arguments of ``promoted``. ``replaced``: of what was delivered, so that a later change of it stands."""
 
     id: int
+    replaced: int
     now: int
 
 
@@ -177,10 +178,12 @@ def _span(milliseconds: int) -> str:
 
 @write_unit
 def promoted(tx: Tx, args: Promoted) -> tuple[Change, ...]:
-    """It was delivered as mail and ends here, unless it ended meanwhile."""
+    """It was delivered as mail and ends here, unless it ended or was changed meanwhile."""
     row = tx.one(COLUMNS + " WHERE id = ?", (args.id,))
-    if row is None or row[17] != "shown":
+    if row is None:
         return ()
     found = Notification(*row)
+    if (found.status, found.replaced) != ("shown", args.replaced):
+        return ()
     number = take_states(tx, {found.mailbox: 1})[found.mailbox] + 1
     return (end(tx, found, "promoted", number, args.now),)
