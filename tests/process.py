@@ -22,13 +22,20 @@ class ServerProcess:
     """A server process over ``folder/data`` that can be stopped or killed, and started again and again.
 
     ``data`` is the data folder where it lies elsewhere, ``prefix`` words before each command, such as those
-    that enter another view of the file system.
+    that enter another view of the file system, ``serve`` the words that serve.
     """
 
-    def __init__(self, folder: Path, data: Path | None = None, prefix: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        data: Path | None = None,
+        prefix: tuple[str, ...] = (),
+        serve: tuple[str, ...] = (str(BIN / "immpd"), "serve"),
+    ) -> None:
         self.folder = folder
         self.data = data or folder / "data"
         self.prefix = prefix
+        self.serve = serve
         self.log = folder / "log"
         self.process: subprocess.Popen[bytes] | None = None
         self.listen = ""
@@ -56,7 +63,7 @@ class ServerProcess:
     async def launch(self) -> None:
         """Begin to start."""
         (self.folder / "ready").unlink(missing_ok=True)
-        words = [*self.prefix, BIN / "immpd", "serve", "--data", self.data, "--ready-file", self.folder / "ready"]
+        words = [*self.prefix, *self.serve, "--data", self.data, "--ready-file", self.folder / "ready"]
         for option in ("--listen", "--listen-tls"):
             words += [option, "127.0.0.1:0"]
         with self.log.open("ab") as log:

@@ -1,4 +1,4 @@
-"""Random histories of notifications, beside a simple model: for the tests of every store, and for fuzz/store.py.
+"""Random histories of notifications, beside a simple model: for the tests of every store.
 
 The model is what a person sees: a list of notifications, each with what became of it. After every step the store
 must show the same; what a step reported must be what catching up tells; at the end a watcher that was away the

@@ -19,7 +19,7 @@ from immpd import __version__
 from immpd.net.certificates import CertificateError
 from immpd.net.private_file import write_private_file
 from immpd.server.server import Address
-from immpd.service.ports import Log
+from immpd.service.ports import Clock, Log
 
 from . import compose
 from .configuration import Configuration
@@ -51,7 +51,9 @@ def run(work: Coroutine[Any, Any, None]) -> None:
         runner.run(work)
 
 
-async def serve(folder: Path, configuration: Configuration, ready_file: Path | None = None) -> None:
+async def serve(
+    folder: Path, configuration: Configuration, ready_file: Path | None = None, clock: Clock | None = None
+) -> None:
     """Serve until a signal; raises what compose.start raises."""
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
@@ -59,7 +61,7 @@ async def serve(folder: Path, configuration: Configuration, ready_file: Path | N
         loop.add_signal_handler(number, _stop_once, loop, number, stopping)
     log = open_log(configuration.log)
     loop.set_exception_handler(lambda _, context: _log_loop_error(log, context))
-    running = await compose.start(folder, configuration, log)
+    running = await compose.start(folder, configuration, log, clock)
     try:
         loop.add_signal_handler(signal.SIGHUP, _reload, running, log)
         ready = Ready(
