@@ -18,7 +18,7 @@ async def test_no_item_is_lost_or_comes_twice(tmp_path: Path) -> None:
     try:
         _, acknowledged = await kill_while_publishing(server, range(1, KILLS + 1), seed)
     except Exception as error:
-        error.add_note(f"python -m fuzz feeds --count {KILLS} --seed {seed}")
+        error.add_note(f"python -m fuzz kill-feeds --count {KILLS} --seed {seed}")
         raise
     finally:
         if server.running:

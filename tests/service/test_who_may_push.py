@@ -126,6 +126,59 @@ async def test_a_grant_is_used_up_and_bound(two, talk):
     assert (await sender.ask(pushed(f"TO {brief}"))).word == "BAD-GRANT"
 
 
+@pytest.mark.parametrize("how", ["DELIVER", "BCC", "PUSH"])
+async def test_writing_to_somebody_grants_their_answer(two, talk, how):
+    server, watch, sender = two
+    other = await talk(await server.add_account("other@site.test"), on=server)
+    assert (await sender.ask(pushed("TO alice@a.test", b"a stranger's first"))).code == 273
+    assert (await sender.ask(pushed("TO alice@a.test"))).word == "REQUEST-PENDING"
+    assert (await event(watch))["why"] == "request"
+    if how == "PUSH":
+        assert (await watch.ask(pushed("TO noreply@site.test"))).code == 273
+    else:
+        to = "TO alice@a.test BCC Noreply+list@SITE.test" if how == "BCC" else "TO noreply@site.test"
+        watch.send(f"DELIVER {to}; DATA body LENGTH 2 +CONTENT; DONE\n".encode() + b"Hi")
+        assert [answer.code for answer in await watch.replies(3)] == [270, 272, 273]
+        while (await event(watch))["event"] != "mail":
+            pass
+        if how == "BCC":
+            assert (await event(watch))["event"] == "mail"
+    # Only the very address that was written to, only once, and no louder than normal.
+    assert (await other.ask(pushed("TO alice@a.test"))).word == "REQUEST-PENDING"
+    assert (await sender.ask(pushed("TO alice@a.test LEVEL critical TAG re", b"Re: Hi"))).code == 273
+    seen = await event(watch)
+    assert (seen["why"], seen["level"], seen["body"]) == ("answer", "normal", "Re: Hi")
+    assert (await sender.ask(pushed("TO alice@a.test"))).word == "REQUEST-PENDING"
+    assert "Updated" in (await sender.ask(pushed("TO alice@a.test TAG re", b"Re: Hi!"))).rows[0]
+    assert (await watch.ask("REQUEST LIST")).rows != ()  # which is not answered by it
+
+
+async def test_each_answer_is_for_one_that_was_written_and_for_30_days(two):
+    server, watch, sender = two
+    await sender.ask(pushed("TO alice@a.test", b"a stranger's first"))
+    identity = "ID 0197a2b4-7c3e-7d4a-8f00-1b2c3d4e5f60"
+    for _ in range(3):  # the same once more is not another
+        await watch.ask(pushed(f"TO noreply@site.test {identity}"))
+    await watch.deliver("noreply@site.test")
+    await watch.deliver("nobody@site.test")  # who is not there has nothing to answer
+    codes = [(await sender.ask(pushed("TO alice@a.test", b"%d" % n))).code for n in range(3)]
+    assert codes == [273, 273, 450]
+    for _ in range(12):
+        await watch.deliver("noreply@site.test")
+    codes = [(await sender.ask(pushed("TO alice@a.test", b"%d" % n))).code for n in range(12)]
+    assert codes == [273] * 10 + [450] * 2
+    await watch.deliver("noreply@site.test")
+    server.clock.advance(30 * DAY)
+    assert (await sender.ask(pushed("TO alice@a.test"))).word == "REQUEST-PENDING"
+
+
+async def test_who_was_declined_is_not_let_in_by_being_written_to(two):
+    _, watch, sender = two
+    await watch.ask("PUSH DENY site.test")
+    await watch.deliver("noreply@site.test")
+    assert (await sender.ask(pushed("TO alice@a.test"))).word == "DECLINED"
+
+
 async def test_an_approval_caps_the_level(two):
     _, watch, sender = two
     await watch.ask("PUSH ALLOW site.test LEVEL low")

@@ -12,6 +12,7 @@ import msgspec
 from immpd.service.digests import send_digests
 from immpd.service.session import Services
 from immpd.store.accounts import ListAccounts, list_accounts
+from immpd.store.answers import ForgetAnswers, forget_answers
 from immpd.store.bodies import unlink_doomed
 from immpd.store.changes import ForgetChanges, ForgetRetryKeys, forget_changes, forget_retry_keys
 from immpd.store.feeds import SweepNodes, sweep_nodes
@@ -75,9 +76,11 @@ async def drop_changes(services: Services) -> None:
 
 
 async def drop_notifications(services: Services) -> None:
-    """Forget notifications that ended 30 days ago."""
-    before = services.clock.now() - NOTIFICATION_DAYS * DAY * 1000
-    while await services.store.write(forget_notifications(ForgetNotifications(before))):
+    """Forget notifications that ended 30 days ago, and answers that nobody gave in time."""
+    now = services.clock.now()
+    while await services.store.write(forget_notifications(ForgetNotifications(now - NOTIFICATION_DAYS * DAY * 1000))):
+        pass
+    while await services.store.write(forget_answers(ForgetAnswers(now))):
         pass
 
 

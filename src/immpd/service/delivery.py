@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import msgspec
 
 from immpd.model.flags import Flag, split_flags
-from immpd.model.imid import Imid, folder_key, is_reserved_folder, path_text
+from immpd.model.imid import Imid, folder_key, is_reserved_folder, parse_imid, path_text
 from immpd.model.message import Envelope
 from immpd.protocol import replies
 from immpd.protocol.codes import Code
@@ -169,6 +169,7 @@ def deliver_message(session: Session, draft: Draft) -> Outcome:
     assert account is not None
     octets = session.services.ids.octets
     rows: list[Refused | MailingList | int] = []
+    own = f"@{account.domain}"  # whose people may notify the sender at any time
 
     def targets_of(envelope: Envelope) -> tuple[Target, ...]:
         important = _important(envelope)
@@ -187,7 +188,9 @@ def deliver_message(session: Session, draft: Draft) -> Outcome:
             key = None
             if request.id is not None:
                 key = retry_key(account.domain, account.address, imid, envelope.id)
-            targets.append(Target(mailbox, outcome.folder or outcome.inbox, outcome.inbox, octets(), important, key))
+            folder = outcome.folder or outcome.inbox
+            opens = None if imid.endswith(own) else _opened_by(account, imid)
+            targets.append(Target(mailbox, folder, outcome.inbox, octets(), important, key, opens=opens))
         if draft.sent is not None:
             flags = important | _READ
             targets.append(Target(account.mailbox, draft.sent, draft.sent, octets(), flags, None, _private(request)))
@@ -230,6 +233,12 @@ def deliver_message(session: Session, draft: Draft) -> Outcome:
         return Step(deliver(content), lambda results: delivered(results, listed))
 
     return publish_to_lists(session, lists, envelope, content, request.id is not None, published)
+
+
+def _opened_by(account: Account, recipient: str) -> tuple[int, str] | None:
+    """Who is written to may answer with a notification, where people of its domain may not anyway."""
+    imid = parse_imid(recipient)
+    return None if imid.domain == account.domain else (account.mailbox, imid.address)
 
 
 def _settle(session: Session, draft: Draft, results: tuple[Delivered, ...]) -> None:

@@ -14,6 +14,7 @@ import msgspec
 
 from immpd.model.change import Change
 from immpd.model.flags import Flag
+from immpd.store.answers import Opened, open_answers
 from immpd.store.errors import NoFolder, StoreError
 from immpd.store.messages import keyword_text
 from immpd.store.states import take_states
@@ -49,6 +50,8 @@ class Target(msgspec.Struct, frozen=True):
     private: bytes | None = None
     """JSON that only this mailbox may see, such as the sender's bcc."""
     keywords: tuple[str, ...] = ()
+    opens: Opened | None = None
+    """Whom it lets answer the sender, where it is delivered."""
 
 
 class Delivery(msgspec.Struct, frozen=True):
@@ -208,6 +211,9 @@ def _store(tx: Tx, many: Sequence[Delivery], targets: Sequence[Sequence[Target]]
         raise NoFolder
     if shared:
         tx.executemany("INSERT INTO shared (content, refs) VALUES (?, ?)", shared)
+    opened = [target.opens for some in targets for target in some if target.opens is not None]
+    if opened:
+        open_answers(tx, opened, max(args.now for args in many))
     if files:
         tx.executemany("INSERT INTO body_file (name, content, part, length) VALUES (?, ?, ?, ?)", files)
     return changes

@@ -20,7 +20,7 @@ MAX_TOKENS = 100
 MAX_GRANTS = 1000
 MAX_ORIGINS = 1000
 
-Why = Literal["own", "approved", "token", "grant", "domain", "request"]
+Why = Literal["own", "approved", "token", "grant", "domain", "answer", "request"]
 Refusal = Literal["declined", "pending", "bad-grant", "too-many-requests"]
 
 

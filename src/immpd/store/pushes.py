@@ -12,6 +12,7 @@ import msgspec
 
 from immpd.model.change import Change
 from immpd.model.notification import Level
+from immpd.store.answers import open_answers, use_answer
 from immpd.store.deliver import DAY
 from immpd.store.due import drop_timers, set_timer, set_timers_of_shown, shown_at
 from immpd.store.notifications import COLUMNS, Notification, note, take_back
@@ -98,6 +99,10 @@ def push(tx: Tx, args: NewPush) -> tuple[Pushed, ...]:
             results.append(Pushed("delivered" if one.old is None else "updated", tuple(changes)))
         else:
             results.append(Pushed(one))
+    if args.asking.author is not None and args.asking.token_of is None:
+        news = [one.to for one in decided if isinstance(one, _Coming) and one.old is None]
+        author, origin = args.asking.author, args.asking.origin
+        open_answers(tx, [(author, to.address) for to in news if to.domain != origin], args.now)
     return tuple(results)
 
 
@@ -173,10 +178,12 @@ def _permitted(tx: Tx, args: NewPush, to: PushTo, mailbox: int, old: Notificatio
     allowed = standing_permit(tx, mailbox, to.domain, args.asking)
     if allowed is not None:
         return allowed
-    if old is not None and old.is_open and old.why in ("grant", "request") and old.replaced < MAX_CHANGES:
+    if old is not None and old.is_open and old.why in ("grant", "answer", "request") and old.replaced < MAX_CHANGES:
         return Permit(old.why, Level.HIGH if old.why == "grant" else Level.NORMAL)
     if to.grant:
         return use_grant(tx, mailbox, args.asking.origin, to.grant, args.now)
+    if use_answer(tx, mailbox, args.asking.sender, args.now):
+        return Permit("answer", Level.NORMAL)
     return ask(tx, mailbox, args.asking, Asked(to.request, args.title, args.now))
 
 
