@@ -224,11 +224,15 @@ async def answer(session: Session, request: AuthResponse, _: Any) -> Outcome:
 
 
 def failed_attempt(session: Session, name: str) -> Refused:
-    """Count the failure; what is said of it is the same whatever was wrong."""
-    services = session.services
+    """Count the failure and tell the operator; what is said of it is the same whatever was wrong."""
+    session.services.log.warning("login refused", account=name, peer=session.peer)
+    return counted_failure(session)
+
+
+def counted_failure(session: Session) -> Refused:
+    """Count a failed attempt, of which the operator was told; how it is refused."""
     session.failures += 1
-    services.log.warning("login refused", account=name, peer=session.peer)
-    if session.failures >= services.authentication.attempts:
+    if session.failures >= session.services.authentication.attempts:
         return Refused(Code.ATTEMPTS, "TOO-MANY-ATTEMPTS", "Too many failed attempts; good-bye")
     return Refused(Code.AUTH_FAILED, "AUTH-FAILED", "The account or the password is wrong")
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from datetime import datetime
 from hmac import compare_digest
 from math import ceil
+from typing import Any
 
 import msgspec
 
@@ -26,7 +27,7 @@ from immpd.store.deliver import retry_key
 from immpd.store.permissions import Asking, FindToken, Token, find_token
 from immpd.store.pushes import NewPush, Pushed, PushTo, push
 
-from .auth import failed_attempt
+from .auth import counted_failure
 from .delivery import check_lengths
 from .drafts import CountedDraft, Draft, drafts_of
 from .outcome import Outcome, Step
@@ -108,8 +109,9 @@ def _begin(session: Session, request: Push, draft: Draft) -> Outcome:
     sender = request.from_
     if sender is not None and (sender.address != account.address or sender.path or sender.ids):
         raise Refused(Code.DENIED, "NOT-YOURS", f"{account.address} has no right to send as {sender}")
-    _pace(session, account.address, session.services.limits.pushes_per_minute)
-    return planned(Asking(account.domain, account.address, account.mailbox, None, Level.CRITICAL), None)
+    asking = Asking(account.domain, account.address, account.mailbox, None, Level.CRITICAL)
+    _pace(session, asking, session.services.limits.pushes_per_minute)
+    return planned(asking, None)
 
 
 def _with_token(session: Session, request: Push, draft: Draft, planned: _Planned) -> Outcome:
@@ -120,13 +122,15 @@ def _with_token(session: Session, request: Push, draft: Draft, planned: _Planned
         good = compare_digest(hashlib.sha256(secret).digest(), token.hash if token is not None else bytes(32))
         try:
             if token is None or not good or token.disabled:
-                raise failed_attempt(session, "a push token")
+                _tell(session, "push token refused", session.peer.rpartition(":")[0])
+                raise counted_failure(session)
             owner, at, domain = token.address.partition("@")
             if [imid.address for imid in request.to] != [token.address]:
                 raise Refused(Code.DENIED, "TOKEN-OWNER", "A token notifies the one who made it, and nobody else")
-            _pace(session, f"token {token.id}", session.services.limits.token_pushes_per_minute)
             sender = f"{owner}/{token.name}{at}{domain}"
-            return planned(Asking(domain, sender, token.mailbox, token.mailbox, token.cap), token.public)
+            asking = Asking(domain, sender, token.mailbox, token.mailbox, token.cap)
+            _pace(session, asking, session.services.limits.token_pushes_per_minute)
+            return planned(asking, token.public)
         except Refused as error:
             draft.refuse(error)
             raise
@@ -142,13 +146,24 @@ def _halves(text: str) -> tuple[bytes, bytes]:
         return b"", b""
 
 
-def _pace(session: Session, name: str, per_minute: int) -> None:
-    services = session.services
-    wait, news = services.pace.wait(name, per_minute, max(10, per_minute // 3))
-    if news:  # once until it has kept its pace again: a flood of pushes is no flood of the log
-        services.log.warning("pushes too fast", sender=name, peer=session.peer)
+def _pace(session: Session, asking: Asking, per_minute: int) -> None:
+    wait = session.services.pace.wait(asking.sender, per_minute, max(10, per_minute // 3))
     if wait:
+        _tell_of(session, "pushes too fast", asking)
         raise Refused(Code.TEMPORARY, "TOO-FAST", f"At most {per_minute} notifications a minute", ceil(wait))
+
+
+def _tell_of(session: Session, event: str, asking: Asking) -> None:
+    """Tell the operator who floods."""
+    by_token = asking.token_of is not None
+    _tell(session, event, asking.sender, sender=asking.sender, origin=asking.origin, token=by_token)
+
+
+def _tell(session: Session, event: str, who: str, **fields: Any) -> None:
+    """Tell the operator, once a period of each: a flood of pushes is no flood of the log."""
+    refused = session.services.pace.news(f"{event} {who}")
+    if refused:
+        session.services.log.warning(event, refused=refused, peer=session.peer, **fields)
 
 
 # --- what the line says
@@ -284,6 +299,8 @@ def send_push(session: Session, draft: Draft) -> Outcome:
         for part in draft.parts:
             part.discard()
         outcomes = iter(results)
+        if any(one.outcome == "too-many" for one in results):
+            _tell_of(session, "too many notifications of one sender", asking)
         lines = [_outcome(imid, reason or next(outcomes)) for imid, reason in zip(plan.to, rows, strict=True)]
         first = lines[0]
         if all(isinstance(line, Refused) for line in lines):
@@ -347,4 +364,6 @@ def _outcome(imid: Imid, what: Refused | Pushed) -> Refused | str:
         return Refused(Code.TEMPORARY, "REQUEST-PENDING", text, 86_400)
     if what.outcome == "too-many-requests":
         return Refused(Code.TEMPORARY, "TOO-MANY-REQUESTS", f"Too many strangers wait for an answer of {who}", 86_400)
-    return Refused(Code.TEMPORARY, "TOO-MANY-NOTIFICATIONS", f"{who} has too many unanswered notifications", 3600)
+    yours = " of yours" if what.outcome == "too-many" else ""
+    text = f"{who} has too many unanswered notifications{yours}"
+    return Refused(Code.TEMPORARY, "TOO-MANY-NOTIFICATIONS", text, 3600)

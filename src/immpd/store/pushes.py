@@ -22,6 +22,8 @@ from immpd.store.units import Tx, write_unit
 
 MAX_OPEN = 1000
 """Notifications of a mailbox that are neither answered nor ended."""
+MAX_OPEN_OF_ONE = 200
+"""Of these, those of one sender of the mailbox's own domain, or of all of another domain."""
 MAX_CHANGES = 10
 """How often a stranger, or who used a grant, may change the notification that got through."""
 _OPEN = "status IN ('waiting', 'shown')"
@@ -29,7 +31,7 @@ _PUSH = b"push"
 """Ends the key of a push where those of messages are remembered."""
 _WAITS = b'{"why":"waiting"}'
 
-Outcome = Literal["delivered", "updated", "duplicate", "no-mailbox", "full"] | Refusal
+Outcome = Literal["delivered", "updated", "duplicate", "no-mailbox", "full", "too-many"] | Refusal
 
 
 class PushTo(msgspec.Struct, frozen=True):
@@ -163,14 +165,24 @@ def _decide(tx: Tx, args: NewPush, to: PushTo, mailbox: int | None) -> _Coming |
     allowed = _permitted(tx, args, to, mailbox, old)
     if not isinstance(allowed, Permit):
         return allowed
-    if old is None or not old.is_open:
-        count = tx.one(f"SELECT count(*) FROM notification WHERE mailbox = ? AND {_OPEN}", (mailbox,))  # noqa: S608
-        if count is not None and count[0] >= MAX_OPEN:
-            return "full"
+    if (old is None or not old.is_open) and (full := _is_full(tx, args.asking, to, mailbox)):
+        return full
     settings = settings_of(tx, mailbox)
     level = min(args.level, allowed.cap)
     due = shown_at(settings, level, max(args.due, args.now))
     return _Coming(to, mailbox, allowed, level, due, settings, old, other, due <= args.now)
+
+
+def _is_full(tx: Tx, asking: Asking, to: PushTo, mailbox: int) -> Literal["full", "too-many"] | None:
+    """Whether there is no room for another, or none for another of this sender."""
+    whose, who = ("sender", asking.sender) if asking.origin == to.domain else ("origin", asking.origin)
+    of_mailbox = f"SELECT count(*) FROM notification WHERE mailbox = ? AND {_OPEN}"  # noqa: S608
+    (count,) = tx.rows(of_mailbox, (mailbox,))
+    if count[0] >= MAX_OPEN_OF_ONE:
+        (of_one,) = tx.rows(f"{of_mailbox} AND {whose} = ?", (mailbox, who))
+        if of_one[0] >= MAX_OPEN_OF_ONE:
+            return "too-many"
+    return "full" if count[0] >= MAX_OPEN else None
 
 
 def _permitted(tx: Tx, args: NewPush, to: PushTo, mailbox: int, old: Notification | None) -> Permit | Refusal:
