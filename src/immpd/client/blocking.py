@@ -285,8 +285,10 @@ class Client:
         tag: str | None = None,
         id: Id | None = None,
         token: str | None = None,
+        sender: str | Imid | None = None,
     ) -> r.Delivered:
         """Notify people: PUSH. ``ttl`` in seconds; ``at``: not before; ``tag`` replaces what has the same tag.
+        ``sender``: a node that one may publish on; then it reaches its subscribers and nobody else.
 
         With ``actions`` or ``icon`` it is a card, and an answer comes back as an ``answer`` event of ``watch`` and
         in ``push_status``. The reply's ``id`` is the push; the same ``id`` again replaces it. Refused is raised
@@ -294,7 +296,18 @@ class Client:
         """
         return self._thread.run(
             self._client.push(
-                to, title, text, actions=actions, icon=icon, level=level, ttl=ttl, at=at, tag=tag, id=id, token=token
+                to,
+                title,
+                text,
+                actions=actions,
+                icon=icon,
+                level=level,
+                ttl=ttl,
+                at=at,
+                tag=tag,
+                id=id,
+                token=token,
+                sender=sender,
             )
         )
 

@@ -36,8 +36,10 @@ class Notifying(Caller):
         tag: str | None = None,
         id: Id | None = None,
         token: str | None = None,
+        sender: str | Imid | None = None,
     ) -> r.Delivered:
         """Notify people: PUSH. ``ttl`` in seconds; ``at``: not before; ``tag`` replaces what has the same tag.
+        ``sender``: a node that one may publish on; then it reaches its subscribers and nobody else.
 
         With ``actions`` or ``icon`` it is a card, and an answer comes back as an ``answer`` event of ``watch`` and
         in ``push_status``. The reply's ``id`` is the push; the same ``id`` again replaces it. Refused is raised
@@ -57,6 +59,7 @@ class Notifying(Caller):
             tag=tag,
             level=level,
             token=token,
+            from_=parse_imid(sender) if isinstance(sender, str) else sender,
         )
         return await self.call(request, body)
 

@@ -261,10 +261,17 @@ def _seconds(text: str) -> str:
     return str(int(text[:9]))
 
 
+def _yes(text: str) -> str:
+    if text.lower() not in ("yes", "no"):
+        raise ValueError("yes or no is wanted")
+    return "yes" if text.lower() == "yes" else ""
+
+
 SETTINGS: dict[str, tuple[Callable[[str], str], str]] = {
     "push.quiet": (_quiet, "When notifications wait: 22:00-07:00 Europe/Berlin. The silent and the critical do not"),
     "push.repeat": (_seconds, "Seconds after which an urgent one that nobody answered is shown again, up to 20 times"),
     "push.promote": (_seconds, "Seconds after which one that nobody answered becomes a message in INBOX"),
+    "push.seen": (_yes, "yes: senders may know that you dismissed what they sent"),
 }
 """How the value is read and written down (ValueError says what is wrong), and what it means."""
 

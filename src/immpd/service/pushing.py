@@ -24,12 +24,15 @@ from immpd.protocol.commands import Push
 from immpd.protocol.errors import Refused
 from immpd.protocol.states import State
 from immpd.store.deliver import retry_key
+from immpd.store.items import CheckPublisher, check_publisher
 from immpd.store.permissions import Asking, FindToken, Token, find_token
 from immpd.store.pushes import NewPush, Pushed, PushTo, push
 
 from .auth import counted_failure
 from .delivery import check_lengths
 from .drafts import CountedDraft, Draft, drafts_of
+from .feed_events import node_name, noted
+from .nodes import account_of
 from .outcome import Outcome, Step
 from .sending import finish, finishes
 from .session import Session, handles, on_arrival
@@ -106,12 +109,39 @@ def _begin(session: Session, request: Push, draft: Draft) -> Outcome:
     account = session.account
     if account is None:
         raise Refused(Code.DENIED, "LOG-IN", "Log in first, or show a TOKEN")
+    limit = session.services.limits.pushes_per_minute
     sender = request.from_
+    if sender is not None and sender.domain and ("/" in sender.local or sender.path):
+        return _from_node(session, draft, node_name(session, sender).address, planned)
     if sender is not None and (sender.address != account.address or sender.path or sender.ids):
         raise Refused(Code.DENIED, "NOT-YOURS", f"{account.address} has no right to send as {sender}")
     asking = Asking(account.domain, account.address, account.mailbox, None, Level.CRITICAL)
     _pace(session, asking, session.services.limits.pushes_per_minute)
     return planned(asking, None)
+
+
+def _from_node(session: Session, draft: Draft, node: str, planned: _Planned) -> Outcome:
+    """A publisher notifies subscribers of the node, in its name."""
+    account = account_of(session)
+    asking = Asking(node.partition("@")[2], node, account.mailbox, None, Level.CRITICAL, node=True)
+    refused = noted(session, "push refused", node)
+
+    def failed(error: BaseException) -> Outcome:
+        try:
+            return refused(error)
+        except Refused as refusal:
+            draft.refuse(refusal)
+            raise
+
+    def checked(_: None) -> Outcome:
+        try:
+            _pace(session, asking, session.services.limits.pushes_per_minute)
+            return planned(asking, None)
+        except Refused as refusal:
+            draft.refuse(refusal)
+            raise
+
+    return Step(check_publisher(CheckPublisher(node, account.id, account.address, named=True)), checked, failed)
 
 
 def _with_token(session: Session, request: Push, draft: Draft, planned: _Planned) -> Outcome:
@@ -299,6 +329,8 @@ def send_push(session: Session, draft: Draft) -> Outcome:
         for part in draft.parts:
             part.discard()
         outcomes = iter(results)
+        if any(one.outcome == "no-subscription" for one in results):
+            _tell_of(session, "pushes without a subscription", asking)
         if any(one.outcome == "too-many" for one in results):
             _tell_of(session, "too many notifications of one sender", asking)
         lines = [_outcome(imid, reason or next(outcomes)) for imid, reason in zip(plan.to, rows, strict=True)]
@@ -357,6 +389,8 @@ def _outcome(imid: Imid, what: Refused | Pushed) -> Refused | str:
         return Refused(Code.NOT_FOUND, "NO-RECIPIENT", f"There is no mailbox {who} here")
     if what.outcome == "declined":
         return Refused(Code.DENIED, "DECLINED", f"{who} does not want notifications from you")
+    if what.outcome == "no-subscription":
+        return Refused(Code.NOT_FOUND, "NO-SUBSCRIPTION", f"{who} does not subscribe to this node, or has left it")
     if what.outcome == "bad-grant":
         return Refused(Code.DENIED, "BAD-GRANT", f"{imid} is used up, over, or not for your domain")
     if what.outcome == "pending":

@@ -55,6 +55,8 @@ class CheckPublisher(msgspec.Struct, frozen=True):
     imid: str
     account: int
     address: str
+    named: bool = False
+    """Only the owner and whom the owner named count, not every subscriber of a mailing list."""
 
 
 class Published(msgspec.Struct, frozen=True):
@@ -142,7 +144,9 @@ def publish(tx: Tx, args: PublishItem) -> Published:
 @read_unit
 def check_publisher(tx: Tx, args: CheckPublisher) -> None:
     """Raise NoNode or NotPublisher where ``publish`` would."""
-    _checked(tx, args)
+    _, trusted = _checked(tx, args)
+    if args.named and not trusted:
+        raise NotPublisher(args.imid)
 
 
 def _checked(tx: Tx, args: PublishItem | CheckPublisher) -> tuple[Node, bool]:

@@ -146,6 +146,22 @@ def sent(tx: Tx, args: ByPush) -> list[Notification]:
     return [Notification(*row) for row in rows]
 
 
+class WhoTells(msgspec.Struct, frozen=True):
+    """Arguments of ``who_tells``."""
+
+    mailboxes: tuple[int, ...]
+
+
+@read_unit
+def who_tells(tx: Tx, args: WhoTells) -> frozenset[int]:
+    """Of these mailboxes those whose senders may know what was seen."""
+    rows = tx.rows_of_many(
+        "SELECT mailbox FROM setting WHERE mailbox = ? AND name = 'push.seen' AND value = 'yes'",
+        [(mailbox,) for mailbox in args.mailboxes],
+    )
+    return frozenset([row[0] for row in rows])
+
+
 # --- the end
 
 

@@ -20,8 +20,8 @@ MAX_TOKENS = 100
 MAX_GRANTS = 1000
 MAX_ORIGINS = 1000
 
-Why = Literal["own", "approved", "token", "grant", "domain", "answer", "request"]
-Refusal = Literal["declined", "pending", "bad-grant", "too-many-requests"]
+Why = Literal["own", "subscribed", "approved", "token", "grant", "domain", "answer", "request"]
+Refusal = Literal["declined", "no-subscription", "pending", "bad-grant", "too-many-requests"]
 
 
 class TooMany(Conflict):
@@ -54,6 +54,8 @@ class Asking(msgspec.Struct, frozen=True):
     """The mailbox whose token it showed."""
     cap: int
     """Of its token."""
+    node: bool = False
+    """The sender is a node of the origin's, and its publisher notifies subscribers."""
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -76,11 +78,27 @@ def standing_permit(tx: Tx, mailbox: int, domain: str, asking: Asking) -> Permit
     decided = said.get(asking.sender) or said.get(asking.origin)
     if asking.token_of is not None:
         return Permit("token", asking.cap) if asking.token_of == mailbox else "declined"
+    if asking.node:
+        return _subscribed(tx, mailbox, asking.sender, decided)
     if asking.author == mailbox:
         return Permit("own", Level.CRITICAL)
     if decided is not None:
         return Permit("approved", decided[1]) if decided[0] else "declined"
     return Permit("domain", Level.HIGH) if asking.origin == domain else None
+
+
+def _subscribed(tx: Tx, mailbox: int, node: str, decided: tuple[int, int] | None) -> Permit | Refusal:
+    """A node reaches who subscribes to it and nobody else; who wants no notifications of it is not disturbed."""
+    if decided is not None and not decided[0]:
+        return "declined"
+    row = tx.one(
+        "SELECT s.muted OR s.form <> 'notification' FROM node n JOIN subscription s ON s.node = n.id"
+        " WHERE n.imid = ? AND s.mailbox = ? AND s.state = 'active'",
+        (node, mailbox),
+    )
+    if row is None:
+        return "no-subscription"
+    return Permit("subscribed", Level.SILENT if row[0] else Level.HIGH if decided is None else decided[1])
 
 
 def use_grant(tx: Tx, mailbox: int, origin: str, code: str, now: int) -> Permit | Refusal:

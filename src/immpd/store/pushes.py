@@ -101,7 +101,7 @@ def push(tx: Tx, args: NewPush) -> tuple[Pushed, ...]:
             results.append(Pushed("delivered" if one.old is None else "updated", tuple(changes)))
         else:
             results.append(Pushed(one))
-    if args.asking.author is not None and args.asking.token_of is None:
+    if args.asking.author is not None and args.asking.token_of is None and not args.asking.node:
         news = [one.to for one in decided if isinstance(one, _Coming) and one.old is None]
         author, origin = args.asking.author, args.asking.origin
         open_answers(tx, [(author, to.address) for to in news if to.domain != origin], args.now)

@@ -24,7 +24,7 @@ class PushStatusRow(Words, frozen=True, kw_only=True):
     WORDS = ("imid", "status")
     imid: str
     status: str
-    """waiting, delivered, answered, cleared, expired or retracted."""
+    """waiting, delivered, seen, answered, expired or retracted."""
     answer: str = ""
     at: str = ""
 
