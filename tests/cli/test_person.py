@@ -1,92 +1,26 @@
 """``immp`` as a person and a script use it, against a real server."""
 
 import asyncio
-import io
 import json
 import os
 import re
 import stat
 import sys
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
-import msgspec
 import pytest
+from tests.cli.running import Immp, profile_of
 from tests.serving import ITERATIONS, Account, H, Serving
 
 from immpd.cli import person
-from immpd.cli.person_profile import Profile, Profiles
+from immpd.cli.person_groups import GROUPS
+from immpd.cli.person_profile import Profiles
 from immpd.net.fingerprints import KnownPeers
 from immpd.protocol import scram
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-class Result(msgspec.Struct, frozen=True):
-    """How a command ended and what it said."""
-
-    code: int
-    out: str
-    err: str
-    octets: bytes
-    """Standard output, octet for octet."""
-
-    @property
-    def rows(self) -> list[dict]:
-        """The JSON objects of its lines."""
-        return [json.loads(line) for line in self.out.splitlines()]
-
-    @property
-    def cells(self) -> list[list[str]]:
-        """Lines with tabs, as a table has them outside a terminal."""
-        return [line.split("\t") for line in self.out.splitlines()]
-
-
-Immp = Callable[..., Awaitable[Result]]
-
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("IMMP_HOME", str(tmp_path / "home"))
-    monkeypatch.delenv("IMMP_PROFILE", raising=False)
-    return tmp_path / "home"
-
-
-@pytest.fixture
-def immp(home: Path, monkeypatch: pytest.MonkeyPatch) -> Immp:
-    """``await immp("ls", "--json", stdin=b"…")``: run a command beside the server's loop."""
-
-    async def run(*words: object, stdin: bytes = b"") -> Result:
-        streams = [io.TextIOWrapper(io.BytesIO(octets), encoding="utf-8") for octets in (stdin, b"", b"")]
-        with monkeypatch.context() as patch:
-            for name, stream in zip(("stdin", "stdout", "stderr"), streams, strict=True):
-                patch.setattr(sys, name, stream)
-            code = await asyncio.wait_for(asyncio.to_thread(person.main, [str(word) for word in words]), 30)
-        said = []
-        for stream in streams[1:]:
-            stream.flush()
-            said.append(stream.buffer.getvalue())
-        assert b"Traceback" not in said[1]
-        return Result(code, said[0].decode(errors="replace"), said[1].decode(), said[0])
-
-    return run
-
-
-def _profile(serving: Serving, account: Account, **changes) -> Profile:
-    host, port = serving.listen
-    salt = serving.services.desk.salt(account.address)
-    settings = {"server": f"{host}:{port}", "device": "laptop", "h": account.h, "salt": salt, **changes}
-    return Profile(address=account.address, iterations=ITERATIONS, **settings)
-
-
-@pytest.fixture
-async def alice(server: Serving, account, home: Path) -> Account:
-    """An account that is logged in."""
-    made = await account()
-    Profiles(home).save(made.address, _profile(server, made))
-    return made
 
 
 # --- log-in
@@ -122,7 +56,7 @@ async def test_without_log_in_there_is_one_clear_line(immp: Immp) -> None:
 
 async def test_several_log_ins(server: Serving, account, alice: Account, home: Path, immp: Immp) -> None:
     bob = await account("bob")
-    Profiles(home).save("work", _profile(server, bob), make_current=False)
+    Profiles(home).save("work", profile_of(server, bob), make_current=False)
     assert (await immp("whoami")).out.startswith(alice.address)
     for name in ("work", bob.address):
         assert (await immp("whoami", "--profile", name)).out.startswith(bob.address)
@@ -169,7 +103,7 @@ async def test_a_server_that_is_not_there(server: Serving, alice: Account, home:
     port = listener.sockets[0].getsockname()[1]
     listener.close()
     await listener.wait_closed()
-    Profiles(home).save("gone", _profile(server, alice, server=f"127.0.0.1:{port}"))
+    Profiles(home).save("gone", profile_of(server, alice, server=f"127.0.0.1:{port}"))
     done = await immp("ls")
     assert (done.code, done.err.startswith("immp: Cannot reach the server 127.0.0.1")) == (4, True)
 
@@ -177,7 +111,7 @@ async def test_a_server_that_is_not_there(server: Serving, alice: Account, home:
 async def test_a_password_changed_elsewhere_asks_to_log_in(
     server: Serving, alice: Account, home: Path, immp: Immp
 ) -> None:
-    Profiles(home).save(alice.address, _profile(server, alice, salt=b"another salt...."))
+    Profiles(home).save(alice.address, profile_of(server, alice, salt=b"another salt...."))
     done = await immp("ls")
     assert (done.code, "log in again" in done.err) == (3, True)
 
@@ -417,7 +351,11 @@ async def test_as_a_process(alice: Account, home: Path) -> None:
 
 
 async def test_the_list_of_commands_says_what_their_own_help_says() -> None:
-    for place, words in (*person.COMMANDS.values(), *person.FOLDER_COMMANDS.values()):
+    for place, words in (
+        *person.COMMANDS.values(),
+        *person.FOLDER_COMMANDS.values(),
+        *(one for group in GROUPS.values() for one in group.commands.values()),
+    ):
         module, _, name = place.partition(":")
         function = getattr(__import__(f"immpd.cli.{module}", fromlist=[name]), name)
         assert function.__doc__.splitlines()[0].split(": immp do")[0] in (words, words.split(": immp do")[0])

@@ -4,7 +4,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from tests.cli.test_person import Immp, _profile, alice, home, immp  # noqa: F401
+from tests.cli.running import Immp, profile_of
 from tests.serving import Account, Serving
 
 from immpd.cli.person_profile import Profiles
@@ -13,10 +13,10 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest.fixture
-async def bob(server: Serving, account, home: Path) -> Account:  # noqa: F811
+async def bob(server: Serving, account, home: Path) -> Account:
     """Another account that is logged in."""
     made = await account("bob")
-    Profiles(home).save(made.address, _profile(server, made))
+    Profiles(home).save(made.address, profile_of(server, made))
     return made
 
 
@@ -25,7 +25,7 @@ def feed_of(owner: Account, name: str = "news") -> str:
     return f"{local}/{name}@{domain}"
 
 
-async def test_a_feed_from_its_making_to_its_end(alice: Account, bob: Account, immp: Immp, tmp_path: Path) -> None:  # noqa: F811
+async def test_a_feed_from_its_making_to_its_end(alice: Account, bob: Account, immp: Immp, tmp_path: Path) -> None:
     node, mine, his = feed_of(alice), ("--profile", alice.address), ("--profile", bob.address)
     done = await immp("feed", "create", node, "--title", "News", *mine)
     assert (done.code, done.out) == (0, f"Created {node}\n")
@@ -78,7 +78,7 @@ async def test_a_feed_from_its_making_to_its_end(alice: Account, bob: Account, i
     assert (await immp("feed", "ls", *mine)).out == ""
 
 
-async def test_a_moderated_list_and_its_members(alice: Account, bob: Account, immp: Immp) -> None:  # noqa: F811
+async def test_a_moderated_list_and_its_members(alice: Account, bob: Account, immp: Immp) -> None:
     node, mine, his = feed_of(alice, "club"), ("--profile", alice.address), ("--profile", bob.address)
     await immp("feed", "create", node, "--access", "members", "--list", "--moderated", *mine)
     done = await immp("subscribe", node, "--mail", *his)
@@ -104,7 +104,7 @@ async def test_a_moderated_list_and_its_members(alice: Account, bob: Account, im
 
 
 @pytest.mark.usefixtures("alice")
-async def test_what_is_wrong_on_the_line(immp: Immp) -> None:  # noqa: F811
+async def test_what_is_wrong_on_the_line(immp: Immp) -> None:
     for words, said in (
         (("publish", "x/y@a.test", "-m", "a", "-f", "b"), "--message and --file exclude each other"),
         (("subscribe", "x/y@a.test", "--push", "--mail"), "--push, --mail and --digest exclude each other"),

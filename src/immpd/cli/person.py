@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError
 
 from .person_common import INTERRUPTED, OK, USAGE, describe_error, exit_code, tell
+from .person_groups import GROUPS, completed
 
 HELP = """Mail and messages by IMMP, from the command line.
 
@@ -23,6 +24,7 @@ Exit codes: 0 done; 1 refused, or not there; 2 the command line, or a file that 
 COMMANDS = {
     "login": ("person_login:login", "Log in and keep the log-in for the other commands."),
     "send": ("person_send:send", "Send a message; its text is read from standard input."),
+    "push": ("person_push:push", "Notify people; the text is read from standard input unless --body gives it."),
     "ls": ("person_read:ls", "List a folder's messages, the newest first; / lists the folders."),
     "read": ("person_read:read", "Read messages."),
     "flag": ("person_change:flag", "Set and clear flags: immp flag 1a2b3c4d +FLAGGED -READ +todo."),
@@ -81,6 +83,11 @@ def make_app() -> App:
         folder.command(f"immpd.cli.{place}", name=name, help=words)
     for name, (place, words) in FEED_COMMANDS.items():
         feed.command(f"immpd.cli.{place}", name=name, help=words)
+    for group, (about, commands) in GROUPS.items():
+        inner = App(name=group, help=about, result_action="return_value")
+        app.command(inner)
+        for name, (place, words) in commands.items():
+            inner.command(f"immpd.cli.{place}", name=name, help=words)
     return app
 
 
@@ -90,7 +97,7 @@ def main(arguments: Sequence[str]) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     try:
-        code = make_app()(arguments, exit_on_error=False, print_error=False)
+        code = make_app()(completed(list(arguments)), exit_on_error=False, print_error=False)
         sys.stdout.flush()
     except CycloptsError as error:
         tell(f"{_usage(error)} (immp --help tells more)")

@@ -47,7 +47,7 @@ def login(
     common = common or Common()
     account = account_of(address).address
     label = device if device is not None else _host_name()
-    key = None if fingerprint is None else _fingerprint(fingerprint)
+    key = None if fingerprint is None else read_fingerprint(fingerprint)
     password = _password(f"Password of {account}: ", from_stdin=password_stdin)
     home = default_home()
 
@@ -169,7 +169,7 @@ def _host_name() -> str:
     return name if name.isprintable() and len(name.encode()) <= 64 else ""
 
 
-def _fingerprint(text: str) -> str:
+def read_fingerprint(text: str) -> str:
     """64 hexadecimal digits, also with colons, or SHA256: or sha-256 before them."""
     digits = text.lower().removeprefix("sha256:").removeprefix("sha-256").replace(":", "").replace(" ", "")
     if len(digits) != 64 or not set(digits) <= set("0123456789abcdef"):

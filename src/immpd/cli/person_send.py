@@ -83,7 +83,7 @@ def send(
                 # Whether it was delivered nobody knows; with the same ID, once more is safe.
                 if last:
                     raise
-        return _tell(delivered, common)
+        return tell_delivered(delivered, common)
 
     return run(work())
 
@@ -114,7 +114,8 @@ def _typed() -> str:
         raise UsageError("The text is not UTF-8; attach it with -a, or send a whole mail with --eml") from None
 
 
-def _tell(delivered: "Delivered", common: Common | None) -> int:
+def tell_delivered(delivered: "Delivered", common: Common | None) -> int:
+    """Print what became of each recipient; returns the exit code."""
     from immpd.protocol.codes import Code
 
     from .person_output import print_json, print_text

@@ -92,9 +92,9 @@ async def open_client(
     ``direct``, which speaks TLS from the first octet). Log in with ``password``, or with ``h``, which is
     what a password became; with neither the session stays unauthenticated. ``device`` is the label
     under which the server keeps a place in the timeline. ``fingerprint`` is the only key that is
-    accepted (64 hexadecimal digits, compared by a person); without it the key is compared with those
-    ``known`` of the domain (by default in the person's own folder); ``on_first_sight`` is told of a new
-    one, before anything is sent, and may raise to stop.
+    accepted (64 hexadecimal digits, compared by a person), and a log-in keeps it as known; without it the
+    key is compared with those ``known`` of the domain (by default in the person's own folder);
+    ``on_first_sight`` is told of a new one, before anything is sent, and may raise to stop.
 
     Raises CannotConnect, NotSecure, FingerprintMismatch, Refused, ServerNotProven, PasswordNeeded,
     ConnectionLost, ImidError, and ValueError for a bad ``server``.
@@ -112,10 +112,10 @@ async def open_client(
             async with asyncio.timeout(LOGIN_SECONDS):
                 secret = await _log_in(link, about, account, certificate, password, h, device)
             client.logged_in(account, device, secret)
-        if fingerprint is not None:
-            await asyncio.to_thread(known.remember, account.domain, seen, "administrator", datetime.now(UTC))
-        else:
+        if fingerprint is None:
             await asyncio.to_thread(_keep, known, account.domain, seen)
+        elif password is not None or h is not None:
+            await asyncio.to_thread(known.remember, account.domain, seen, "administrator", datetime.now(UTC))
     except TimeoutError:
         _hang_up(link)
         raise CannotConnect(f"The server {where} did not answer in time") from None

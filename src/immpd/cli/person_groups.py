@@ -1,0 +1,73 @@
+"""Commands of ``immp`` that have commands of their own, such as ``immp token add``.
+
+Rule: as in ``person``, they are named here and imported when they are called; a group alone lists.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+
+class Group(NamedTuple):
+    """What its help says, and for each command where it is and its line in the list."""
+
+    words: str
+    commands: Mapping[str, tuple[str, str]]
+
+
+_LISTED = "list"
+GROUPS = {
+    "notifications": Group(
+        "Notifications that wait for you: list, show, answer and dismiss them; and what became of yours.",
+        {
+            "list": ("person_notifications:list_all", "List the notifications that wait for you, the newest first."),
+            "show": ("person_notifications:show", "Show a notification with all that it says."),
+            "answer": ("person_notifications:answer", "Press a notification's button, once."),
+            "dismiss": ("person_notifications:dismiss", "Clear notifications on all your devices."),
+            "status": (
+                "person_notifications:status",
+                "What became of a notification that you sent.",
+            ),
+        },
+    ),
+    "token": Group(
+        "Push tokens: secrets for devices and scripts that may notify you, and nothing else.",
+        {
+            "add": ("person_tokens:add", "Make a token; it is shown, or written into a file, this once."),
+            "list": ("person_tokens:list_all", "List your tokens, without their secrets."),
+            "remove": ("person_tokens:remove", "Remove a token: it can do nothing from now on."),
+        },
+    ),
+    "grant": Group(
+        "Grants: addresses to hand to a site that shall notify you a few times.",
+        {
+            "add": ("person_senders:add_grant", "Make an address to hand out."),
+            "list": ("person_senders:list_grants", "List the grants that can still be used."),
+            "remove": ("person_senders:remove_grant", "Take a grant back."),
+        },
+    ),
+    "requests": Group(
+        "Strangers that ask to notify you.",
+        {
+            "list": ("person_senders:list_requests", "List the strangers that wait for your answer."),
+            "accept": ("person_senders:accept", "Let a stranger's domain notify you."),
+            "decline": ("person_senders:decline", "Refuse a stranger's domain."),
+        },
+    ),
+    "origins": Group(
+        "Who may notify you, and who may not.",
+        {
+            "list": ("person_senders:list_origins", "List whom you allowed or denied."),
+            "allow": ("person_senders:allow", "Let a domain or a sender notify you."),
+            "deny": ("person_senders:deny", "Refuse a domain or a sender."),
+            "forget": ("person_senders:forget", "Take such a decision back: it is a stranger again."),
+        },
+    ),
+}
+
+
+def completed(arguments: list[str]) -> list[str]:
+    """The arguments, with the ``list`` that a group alone stands for."""
+    alone = bool(arguments) and arguments[0] in GROUPS and (len(arguments) == 1 or arguments[1].startswith("--"))
+    if alone and not {"--help", "--version"} & set(arguments):
+        return [arguments[0], _LISTED, *arguments[1:]]
+    return arguments

@@ -1,0 +1,226 @@
+"""``immp push``: notify people, from a terminal, a script or a device."""
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+from uuid import UUID
+
+from cyclopts import Parameter
+
+from .person_common import Common, UsageError, run, session
+
+if TYPE_CHECKING:
+    from immpd.model.notification import Action
+
+    from .person_push_route import Card, Route
+
+_SWITCH = Parameter(negative=())
+_MANY = Parameter(negative=())
+MAX_READ = 1 << 20
+"""Octets taken from standard input; a server takes fewer and says so."""
+
+
+def push(
+    *to: str,
+    title: Annotated[str, Parameter(name=("--title", "-t"))] = "",
+    level: Annotated[str | None, Parameter(name=("--level", "-l"))] = None,
+    body: str | None = None,
+    action: Annotated[tuple[str, ...], _MANY] = (),
+    answer: Annotated[tuple[str, ...], _MANY] = (),
+    icon: str = "",
+    tag: str | None = None,
+    id: UUID | None = None,
+    ttl: str | None = None,
+    at: str | None = None,
+    retract: UUID | None = None,
+    token_file: Path | None = None,
+    server: str | None = None,
+    fingerprint: str | None = None,
+    direct: Annotated[bool, _SWITCH] = False,
+    common: Common | None = None,
+) -> int:
+    """Notify people; the text is read from standard input unless --body gives it.
+
+    Exit codes: 0 delivered; 1 refused; 2 the command line, or a file that it names, is wrong; 3 the log-in or
+    the token is not accepted; 4 the server cannot be reached; 5 it shows another key than the known one; 75 not
+    now: the recipient has not answered yet whether you may, or too much came at once.
+
+    Parameters
+    ----------
+    to
+        Whom: name@domain, or a grant's address.
+    title
+        What it is about, in a line.
+    level
+        How urgent: silent, low, normal, high or critical.
+    body
+        The text, instead of standard input; "" for none.
+    action
+        A button that opens a page: LABEL=URL; may be given several times.
+    answer
+        A button whose press comes back as an answer: LABEL, or ID=LABEL; may be given several times.
+    icon
+        URL of a picture, https.
+    tag
+        What is still open under the same tag is replaced by this.
+    id
+        Its UUID: the same again is delivered once; with other words it replaces what was sent.
+    ttl
+        How long it is kept: 90s, 15m, 7d; by default 7d. It counts from now, or from --at.
+    at
+        When it is shown: 2026-01-31T08:00, 2026-01-31T08:00:00Z or +2h.
+    retract
+        Take back what was sent under this ID, instead of sending anything.
+    token_file
+        A file with a push token: no log-in is needed, and there is one recipient, its owner.
+    server
+        HOST:PORT of the server, with --token-file; by default the recipient's domain, port 1025.
+    fingerprint
+        The SHA-256 of the server's key, with --token-file; then no other is accepted.
+    direct
+        TLS from the first octet (port 1026), with --token-file.
+    """
+    if retract is not None:
+        if to or title or body is not None:
+            raise UsageError("--retract takes back and sends nothing: immp push --retract ID")
+        return _retract(retract, common)
+    route = _route(to, token_file, server, fingerprint, direct, common)
+    card = _card(title, _text(body, title), _actions(action, answer), icon, level=level, tag=tag, id=id, ttl=ttl, at=at)
+
+    async def work() -> int:
+        from immpd.client import ConnectionLost
+
+        from .person_send import tell_delivered
+
+        token = route.token()
+        for last in (False, True):
+            try:
+                async with route.connect(to[0]) as me:
+                    return tell_delivered(await card.push(me, to, token), common)
+            except ConnectionLost:
+                # Whether it was delivered nobody knows; with the same ID, once more is safe.
+                if last:
+                    raise
+        raise AssertionError
+
+    return run(work())
+
+
+def _retract(id: UUID, common: Common | None) -> int:
+    async def work() -> None:
+        from .person_notifications import tell_done
+
+        async with session(common) as me:
+            tell_done((await me.retract(id)).text, common)
+
+    return run(work())
+
+
+def _route(
+    to: tuple[str, ...],
+    token_file: Path | None,
+    server: str | None,
+    fingerprint: str | None,
+    direct: bool,
+    common: Common | None,
+) -> "Route":
+    """What was said about the way; raises UsageError, ImidError."""
+    from immpd.client.composing import imids_of
+
+    from .person_login import read_fingerprint
+    from .person_push_route import Route
+
+    if not to:
+        raise UsageError("Say whom to notify: immp push ADDRESS… -t TITLE")
+    imids = imids_of(to)
+    if token_file is None:
+        if server is not None or fingerprint is not None or direct:
+            raise UsageError("--server, --fingerprint and --direct go with --token-file; a log-in knows its server")
+        return Route(profile=(common.profile or "") if common is not None else "")
+    if len(imids) != 1 or not imids[0].is_bare:
+        raise UsageError("A token notifies one recipient, its owner: name@domain")
+    return Route(
+        token_file=str(token_file.absolute()),
+        server=server or "",
+        fingerprint=read_fingerprint(fingerprint) if fingerprint is not None else "",
+        direct=direct,
+    )
+
+
+def _card(
+    title: str,
+    text: str,
+    actions: "tuple[Action, ...]",
+    icon: str,
+    *,
+    level: str | None,
+    tag: str | None,
+    id: UUID | None,
+    ttl: str | None,
+    at: str | None,
+) -> "Card":
+    """The notification, as far as it can be checked here; raises UsageError, NotificationError."""
+    import msgspec
+
+    from immpd.client import new_id
+    from immpd.model import notification as model
+
+    from .person_push_route import Card
+    from .person_time import moment_of, seconds_of
+
+    # Whatever reports in words of its own is heard: a title that is no line is made one.
+    title = "".join(one if one.isprintable() else "\ufffd" for one in " ".join(title.split()))
+    if len(title) > model.MAX_TITLE:
+        title = f"{title[: model.MAX_TITLE - 1]}…"
+    kind, body = "text/plain", text.encode()
+    if actions or icon:
+        kind, body = model.MEDIA_TYPE, msgspec.json.encode(model.Card("", text, icon, actions))
+        model.read_card(body)
+    return Card(
+        id=id or new_id(),
+        title=title,
+        type=kind,
+        body=body,
+        level=None if level is None else model.read_level(level).name.lower(),
+        ttl=None if ttl is None else seconds_of(ttl),
+        at=None if at is None else moment_of(at, datetime.now(UTC)).isoformat(timespec="seconds"),
+        tag=tag,
+    )
+
+
+def _actions(pages: tuple[str, ...], answers: tuple[str, ...]) -> "tuple[Action, ...]":
+    """Buttons, the answers first; each has an id of its own."""
+    from immpd.model.notification import Action, is_action_id
+
+    made: dict[str, Action] = {}
+    for word in answers:
+        id, equals, label = word.partition("=")
+        named = bool(equals) and is_action_id(id)
+        label = label if named else word
+        id = id if named else _slug(label, len(made))
+        made[id if id not in made else f"answer-{len(made) + 1}"] = Action(id, label)
+    for word in pages:
+        label, equals, url = word.partition("=")
+        if not equals:
+            raise UsageError(f"{word!r} is no button: write --action LABEL=URL")
+        id = _slug(label, len(made))
+        made[id if id not in made else f"answer-{len(made) + 1}"] = Action(id, label, url)
+    return tuple(Action(id, one.label, one.url) for id, one in made.items())
+
+
+def _slug(label: str, number: int) -> str:
+    """An id from what stands on a button: ``Not now`` is ``not-now``."""
+    words = "".join(one if one.isascii() and one.isalnum() else " " for one in label.lower()).split()
+    return "-".join(words)[:32].strip("-") or f"answer-{number + 1}"
+
+
+def _text(body: str | None, title: str) -> str:
+    """The text: given, or from standard input where that is no terminal that a title makes superfluous."""
+    if body is not None:
+        return body
+    if sys.stdin is None or (sys.stdin.isatty() and title):
+        return ""
+    octets = sys.stdin.buffer.read(MAX_READ)
+    # What a machine reports may be in any encoding; a report with a sign that nobody can read is still one.
+    return octets.decode(errors="replace").rstrip("\n")
