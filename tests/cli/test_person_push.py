@@ -126,7 +126,7 @@ async def test_a_token_is_shown_to_a_known_key_only(server: Serving, alice: Acco
     for path in tmp_path.glob("home/known-peers*"):
         path.unlink()
     done = await immp("push", alice, "--body", "x", *where)
-    assert (done.code, server.fingerprint in done.err) == (2, True)
+    assert (done.code, server.fingerprint in done.err) == (5, True)
     other = await immp("push", alice, "--body", "x", *where, "--fingerprint", "a" * 64)
     assert (other.code, other.out) == (5, "")
     assert [row["used"] != "" for row in (await immp("token", "list", "--json")).rows] == [True]

@@ -37,6 +37,10 @@ class NotLoggedIn(Exception):
     """There is no profile to work with."""
 
 
+class KeyNotKnown(Exception):
+    """The server's key was never seen here, and must be before this is sent to it."""
+
+
 class NotThere(Exception):
     """What was named does not exist, or is not the only one."""
 
@@ -104,12 +108,14 @@ def exit_code(error: BaseException) -> int | None:
     if isinstance(error, Refused):
         if error.retry is not None or error.code is Code.TEMPORARY:
             return TEMPORARY
+        if error.code in (Code.BOUND, Code.SHUTDOWN):
+            return NOT_REACHED
         return NOT_LOGGED_IN if error.code in (Code.AUTH_FAILED, Code.ATTEMPTS) else REFUSED
     if isinstance(error, NotThere):
         return REFUSED
     if isinstance(error, NotLoggedIn | PasswordNeeded | ServerNotProven):
         return NOT_LOGGED_IN
-    if isinstance(error, FingerprintMismatch | KnownPeersUnreadable):
+    if isinstance(error, FingerprintMismatch | KnownPeersUnreadable | KeyNotKnown):
         return OTHER_KEY
     if isinstance(error, ClientError):
         return NOT_REACHED

@@ -38,6 +38,8 @@ def push(
     server: str | None = None,
     fingerprint: str | None = None,
     direct: Annotated[bool, _SWITCH] = False,
+    spool: Path | None = None,
+    flush: Annotated[bool, _SWITCH] = False,
     common: Common | None = None,
 ) -> int:
     """Notify people; the text is read from standard input unless --body gives it.
@@ -80,13 +82,25 @@ def push(
         The SHA-256 of the server's key, with --token-file; then no other is accepted.
     direct
         TLS from the first octet (port 1026), with --token-file.
+    spool
+        A folder of yours where the notification is kept when the server cannot take it now (3, 4, 5 and 75 above).
+        The next immp push with this folder sends what waits there first; each is shown once. What is refused is
+        set aside in its folder refused, with the reason.
+    flush
+        Send what waits in the --spool folder and is due, nothing new.
     """
+    if flush:
+        if spool is None or to or title or body is not None or retract is not None:
+            raise UsageError("--flush sends what waits in a folder: immp push --spool DIR --flush")
+        return _flush(spool, common)
     if retract is not None:
         if to or title or body is not None:
             raise UsageError("--retract takes back and sends nothing: immp push --retract ID")
         return _retract(retract, common)
     route = _route(to, token_file, server, fingerprint, direct, common)
     card = _card(title, _text(body, title), _actions(action, answer), icon, level=level, tag=tag, id=id, ttl=ttl, at=at)
+    if spool is not None:
+        return _by_spool(spool, card, to, route, common)
 
     async def work() -> int:
         from immpd.client import ConnectionLost
@@ -103,6 +117,50 @@ def push(
                 if last:
                     raise
         raise AssertionError
+
+    return run(work())
+
+
+def _by_spool(folder: Path, card: "Card", to: tuple[str, ...], route: "Route", common: Common | None) -> int:
+    """Keep it, then send what waits and it."""
+    from immpd.client.composing import imids_of
+    from immpd.client.home import default_home
+
+    from .person_profile import Profiles
+    from .person_push_route import Route
+    from .person_spool import Spool, SpoolFull
+    from .person_spool_send import kept_now, send_kept
+
+    spool = Spool(folder.absolute())
+    if route.token() is None:
+        route = Route(profile=Profiles(default_home()).load(route.profile or None)[0])
+    several = [kept_now(card, str(one), route) for one in dict.fromkeys(imids_of(to))]
+
+    async def work() -> int:
+        from .person_spool_tell import tell_kept
+
+        try:
+            new = spool.add(several)
+        except SpoolFull:
+            # Perhaps the server is there again: then there is room, and otherwise the error stands.
+            await send_kept(spool, {})
+            new = spool.add(several)
+        told = await send_kept(spool, dict(zip(new, several, strict=True)))
+        return tell_kept([told[name] for name in new], [told[name] for name in told if name not in new], common)
+
+    return run(work())
+
+
+def _flush(folder: Path, common: Common | None) -> int:
+    from .person_spool import Spool
+    from .person_spool_send import send_kept
+
+    spool = Spool(folder.absolute())
+
+    async def work() -> int:
+        from .person_spool_tell import tell_kept
+
+        return tell_kept(list((await send_kept(spool, {})).values()), [], common)
 
     return run(work())
 

@@ -11,7 +11,7 @@ from uuid import UUID
 
 import msgspec
 
-from .person_common import Common, UsageError, session
+from .person_common import Common, KeyNotKnown, UsageError, session
 
 if TYPE_CHECKING:
     from immpd.client import Client
@@ -98,12 +98,8 @@ class Card(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return await me.call(request, self.body)
 
 
-class KeyNeverSeen(UsageError):
-    """The server's key is not known here, and a token must not be shown to it."""
-
-
 def _never_seen(trust: "FirstSight") -> None:
-    raise KeyNeverSeen(
+    raise KeyNotKnown(
         f"The key of {trust.domain} was never seen here, and a token goes to a known key only. If this is its "
         f"SHA-256, say so: --fingerprint {trust.fingerprint}"
     )
