@@ -97,6 +97,8 @@ async def test_a_device_needs_a_token_and_nothing_else(server: Serving, alice: A
     token = tmp_path / "nas.token"
     made = await immp("token", "add", "nas", "--level", "high", "--every", "1d", "--out", token)
     assert (made.code, made.out) == (0, f"nas is in {token}\n")
+    said = f"immp push {alice} --token-file FILE --server {host}:{port} --fingerprint {server.fingerprint}\n"
+    assert made.err.endswith(said)
     assert stat.S_IMODE(token.stat().st_mode) == 0o600
     assert (await immp("token", "add", "nas2", "--out", token)).code == 2
     assert [cells[:3] for cells in (await immp("token")).cells] == [["nas", "high", "every 86400 s"]]
@@ -203,6 +205,7 @@ async def test_nobody_there(alice: Account, immp: Immp):
         ["push", "a@a.test", "--body", "x" * 2001, "--answer", "OK"],
         ["push", "a@a.test", "--body", "x", *["--answer", "A"] * 5],
         ["push", "a@a.test", "--body", "x", "--level", "loud"],
+        ["push", "a@a.test", "--body", "x", "--tag", "x" * 65],
         ["push", "a@a.test", "--body", "x", "--ttl", "soon"],
         ["push", "a@a.test", "--body", "x", "--at", "tomorrow"],
         ["push", "a@a.test", "--body", "x", "--server", "a.test:1025"],

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _SWITCH = Parameter(negative=())
 _MANY = Parameter(negative=())
+MAX_TAG = 64
 MAX_READ = 1 << 20
 """Octets taken from standard input; a server takes fewer and says so."""
 
@@ -231,6 +232,8 @@ def _card(
     title = "".join(one if one.isprintable() else "\ufffd" for one in " ".join(title.split()))
     if len(title) > model.MAX_TITLE:
         title = f"{title[: model.MAX_TITLE - 1]}…"
+    if tag is not None and not (0 < len(tag) <= MAX_TAG and tag.isprintable()):
+        raise UsageError(f"A tag has 1 to {MAX_TAG} printable characters")
     kind, body = "text/plain", text.encode()
     if actions or icon:
         kind, body = model.MEDIA_TYPE, msgspec.json.encode(model.Card("", text, icon, actions))

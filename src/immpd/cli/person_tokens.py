@@ -51,12 +51,31 @@ def add(
                     except (ClientError, Refused):
                         tell(f"The token {name} stays behind; immp token remove {name} removes it")
                     raise
+        address, server, fingerprint = _way(common)
         if common is not None and common.json:
-            print_json({"name": name, "file": str(out)} if out is not None else {"name": name, "token": token})
-        else:
-            say(f"{name} is in {out}" if out is not None else token)
+            said = {"name": name, "file": str(out)} if out is not None else {"name": name, "token": token}
+            print_json({**said, "address": address, "server": server, "fingerprint": fingerprint})
+            return
+        say(f"{name} is in {out}" if out is not None else token)
+        words = f"push {address} --token-file FILE" + (f" --server {server}" if server else "")
+        tell(f"The device says: immp {words} --fingerprint {fingerprint}")
 
     return run(work())
+
+
+def _way(common: Common | None) -> tuple[str, str, str]:
+    """Whom a device notifies, at which server, and the server's key."""
+    from immpd.client.connecting import account_of
+    from immpd.client.home import default_home
+    from immpd.net.fingerprints import KnownPeers
+
+    from .person_profile import Profiles
+
+    home = default_home()
+    _, profile = Profiles(home).load((common or Common()).profile)
+    account = account_of(profile.address)
+    keys = KnownPeers(home).keys(account.domain)
+    return account.address, profile.server, keys[-1].fingerprint if keys else ""
 
 
 def list_all(*, common: Common | None = None) -> int:
