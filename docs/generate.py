@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from immpd.app.configuration import settings as described_settings
+from immpd.cli.person import make_app
 from immpd.protocol.codes import Code
 from immpd.protocol.commands import Noop
 from immpd.protocol.registry import BY_REQUEST, COMMANDS, COMMON_CODES, Command
@@ -18,7 +19,7 @@ from immpd.protocol.states import STATE_NAMES, TRANSITIONS
 from immpd.protocol.words import WORDS
 
 DOCS = Path(__file__).resolve().parent
-PAGES = ("protocol.md", "reference/commands.md", "reference/settings.md")
+PAGES = ("protocol.md", "reference/commands.md", "reference/immp.md", "reference/settings.md")
 _BLOCK = re.compile(r"(<!-- generated: ([\w -]+?) -->\n).*?(<!-- end -->)", re.DOTALL)
 assert Noop in BY_REQUEST
 
@@ -113,6 +114,12 @@ def settings() -> str:
     return "\n".join(rows)
 
 
+def immp() -> str:
+    """Every command of ``immp`` with its options."""
+    made = make_app().generate_docs(output_format="markdown", recursive=True)
+    return made[made.index("**Commands**") :].strip().replace("```console", "```")
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "codes": codes,
     "commands": commands,
@@ -121,6 +128,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "words": words,
     "common": common,
     "settings": settings,
+    "immp": immp,
     **{f"command {command.name}": partial(command_box, command) for command in COMMANDS},
 }
 

@@ -187,6 +187,20 @@ async def test_a_grant_opens_the_door_once(serve, home: Path, immp: Immp):
     assert (await immp("grant", "list", *as_alice)).out == ""
 
 
+async def test_help_documents_the_exit_codes(immp: Immp):
+    text = " ".join((await immp("push", "--help")).out.split())
+    for code in (
+        "0 delivered",
+        "1 refused",
+        "2 the command line",
+        "3 the log-in",
+        "4 the server is away",
+        "5 it",
+        "75 not",
+    ):
+        assert code in text
+
+
 async def test_nobody_there(alice: Account, immp: Immp):
     refused = await immp("push", "nobody@a.test", "--body", "x")
     assert (refused.code, "NO-RECIPIENT" in refused.err) == (1, True)

@@ -48,6 +48,13 @@ COMMANDS = {
     "raw": ("person_wire:raw", "Speak the protocol by hand: what you type is sent, what the server says is shown."),
 }
 """Name: where it is, and its line in the list; a test compares the line with the command's own words."""
+EPILOGUES = {
+    "push": "Exit codes: 0 delivered; 1 refused, which with --spool is set aside; 2 the command line, or a file that "
+    "it names, is wrong, or the spool is full. The others are kept with --spool, to be sent later: 3 the log-in or the "
+    "token is not accepted; 4 the server is away; 5 it shows another key than the known one, or an unknown one to a "
+    "token; 75 not now: the recipient has not answered yet whether you may, or too much came at once."
+}
+"""What stands below a command's options."""
 FOLDER_COMMANDS = {
     "add": ("person_change:add_folder", "Make a folder, and those above it where they are missing."),
     "rename": ("person_change:rename_folder", "Give a folder, with all below it, another name or place."),
@@ -74,7 +81,7 @@ def make_app() -> App:
     folder = App(name="folder", help="Make, rename, remove and list folders.", result_action="return_value")
     feed = App(name="feed", help="Make, change and look after feeds of your own.", result_action="return_value")
     for name, (place, words) in COMMANDS.items():
-        app.command(f"immpd.cli.{place}", name=name, help=words)
+        app.command(f"immpd.cli.{place}", name=name, help=words, help_epilogue=EPILOGUES.get(name))
         if name == "folders":
             app.command(folder)
         if name == "publish":

@@ -45,10 +45,6 @@ def push(
 ) -> int:
     """Notify people; the text is read from standard input unless --body gives it.
 
-    Exit codes: 0 delivered; 1 refused; 2 the command line, or a file that it names, is wrong; 3 the log-in or
-    the token is not accepted; 4 the server cannot be reached; 5 it shows another key than the known one; 75 not
-    now: the recipient has not answered yet whether you may, or too much came at once.
-
     Parameters
     ----------
     to
@@ -84,7 +80,7 @@ def push(
     direct
         TLS from the first octet (port 1026), with --token-file.
     spool
-        A folder of yours where the notification is kept when the server cannot take it now (3, 4, 5 and 75 above).
+        A folder of yours where the notification is kept when the server cannot take it now (exits 3 to 5, 75).
         The next immp push with this folder sends what waits there first; each is shown once. What is refused is
         set aside in its folder refused, with the reason.
     flush

@@ -30,9 +30,9 @@ def add(
     from .person_time import seconds_of
 
     seconds = None if every is None else seconds_of(every)
-    out = None if out is None else out.absolute()
-    if out is not None and (out.exists() or not out.parent.is_dir()):
-        raise UsageError(f"{out}: {'there is such a file already' if out.exists() else 'there is no such folder'}")
+    file = None if out is None else out.absolute()
+    if file is not None and (file.exists() or not file.parent.is_dir()):
+        raise UsageError(f"{out}: {'there is such a file already' if file.exists() else 'there is no such folder'}")
 
     async def work() -> None:
         from immpd.client import ClientError, Refused
@@ -42,9 +42,9 @@ def add(
 
         async with session(common) as me:
             token = await me.add_push_token(name, level=level, every=seconds)
-            if out is not None:
+            if file is not None:
                 try:
-                    write_private_file(out, f"{token}\n".encode(), replace=False)
+                    write_private_file(file, f"{token}\n".encode(), replace=False)
                 except OSError:
                     try:  # a secret that nobody has seen is of no use to anybody
                         await me.remove_push_token(name)
