@@ -1,4 +1,4 @@
-"""The main job, shown: a server, two people, real mail, and a live event, all through the installed commands.
+"""The main job, shown: a server, people, real mail, live events and notifications, through the installed commands.
 
 Every step is ticked, or the step that failed is named with the reason and the exit code is 1. Nothing is
 left behind unless KEEP=1.
@@ -18,11 +18,14 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
+
+from notifications import device_reports, site_asks
 
 HERE = Path(__file__).resolve().parent
 BIN = Path(sys.executable).parent
 CORPUS = HERE.parent.parent / "shared" / "corpus" / "mail"
-PASSWORDS = {"alice": "wonderland", "bob": "builder"}
+PASSWORDS = {"alice@demo.test": "wonderland", "bob@demo.test": "builder", "shop@shop.test": "cashier"}
 PATIENCE = 30.0
 
 
@@ -55,8 +58,8 @@ class Demo:
         return done.stdout.decode(errors="replace")
 
     def start(self) -> str:
-        """A server process for demo.test on the embedded store."""
-        self.run("immpd", "init", "--data", self.data, "--domain", "demo.test")
+        """A server process for two domains on the embedded store."""
+        self.run("immpd", "init", "--data", self.data, "--domain", "demo.test", "--domain", "shop.test")
         ready = self.folder / "ready.json"
         log = (self.folder / "server.log").open("wb")
         words = ["serve", "--data", self.data, "--listen", "127.0.0.1:0", "--listen-tls", "127.0.0.1:0"]
@@ -86,13 +89,12 @@ class Demo:
         return f"{version} at {self.ready['listen_tls']}: {greeting}"
 
     def accounts(self) -> str:
-        """Alice and Bob get accounts while it runs, and log in."""
-        for name, password in PASSWORDS.items():
-            address = f"{name}@demo.test"
+        """Alice, Bob and a shop get accounts while it runs, and log in."""
+        for address, password in PASSWORDS.items():
             self.run("immpd", "account", "add", address, "--data", self.data, "--password-stdin", given=password + "\n")
             login = ["login", address, "--server", self.ready["listen"], "--fingerprint", self.ready["fingerprint"]]
-            self.run("immp", *login, "--password-stdin", who=name, given=password + "\n")
-        return "alice and bob log in with SCRAM-SHA-256-PLUS over TLS"
+            self.run("immp", *login, "--password-stdin", who=address.partition("@")[0], given=password + "\n")
+        return "alice, bob and a shop log in with SCRAM-SHA-256-PLUS over TLS"
 
     def internet_mail(self) -> str:
         """Real Internet mail, octet for octet."""
@@ -134,32 +136,45 @@ class Demo:
 
     def watch(self) -> str:
         """A change as it happens."""
-        environment = {**os.environ, "IMMP_HOME": str(self.folder / "alice")}
+
+        def send() -> None:
+            self.run("immp", "send", "alice@demo.test", "-s", "Live", who="bob", given="now\n")
+
+        event = self.see("alice", send, lambda event: event["event"] == "mail" and event.get("subject") == "Live")
+        return "a live event at Alice's watch\n" + indented(json.dumps(event, separators=(",", ":"))[:300])
+
+    def see(self, who: str, act: Callable[[], None], wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """Watch as somebody, do something once the watch stands, and wait for an event."""
+        environment = {**os.environ, "IMMP_HOME": str(self.folder / who)}
         watcher = subprocess.Popen(
             [BIN / "immp", "watch", "--json"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment
         )
         assert watcher.stdout is not None
         alarm = threading.Timer(PATIENCE, watcher.kill)
         alarm.start()
-        seen = ""
-        sent = False
+        acted = False
         try:
             for line in watcher.stdout:
-                event = json.loads(line)
-                if event["event"] == "watching" and not sent:
-                    sent = True
-                    self.run("immp", "send", "alice@demo.test", "-s", "Live", who="bob", given="now\n")
-                elif event["event"] == "mail" and event.get("subject") == "Live":
-                    seen = line.decode().strip()
-                    break
+                event: dict[str, Any] = json.loads(line)
+                if event["event"] == "watching" and not acted:
+                    acted = True
+                    act()
+                elif wanted(event):
+                    return event
         finally:
             alarm.cancel()
             watcher.terminate()
             watcher.wait()
             watcher.stdout.close()
-        if not seen:
-            raise Failed("no event arrived")
-        return "a live event at Alice's watch\n" + indented(seen[:300])
+        raise Failed("no event arrived")
+
+    def site(self) -> str:
+        """A site asks, and hears the answer."""
+        return site_asks(self)
+
+    def device(self) -> str:
+        """A device reports."""
+        return device_reports(self)
 
     def sound(self) -> str:
         """The store verifies itself, the server stops gracefully."""
@@ -191,6 +206,8 @@ def main() -> int:
         demo.index,
         demo.one_message,
         demo.watch,
+        demo.site,
+        demo.device,
         demo.sound,
     ]
     keep = os.environ.get("KEEP") == "1"

@@ -21,6 +21,8 @@ def test_the_demo_ticks_every_step(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("✓") >= 8
+    assert done.stdout.count("✓") >= 11
+    for step in ("the site knows", "a device reports"):
+        assert step in done.stdout
     assert "✗" not in done.stdout
     assert list(tmp_path.iterdir()) == []
