@@ -29,6 +29,8 @@ class Way:
         self.port = 0
         self.cut: Callable[[], bool] = lambda: False
         """Asked before octets of the server go to the client."""
+        self.hold: Callable[[], bool] = lambda: False
+        """The same: then they never arrive, and the connection stays."""
 
     async def open(self) -> None:
         self._listener = await asyncio.start_server(self._relay, "127.0.0.1", self.port)
@@ -40,23 +42,23 @@ class Way:
             await self._listener.wait_closed()
             self._listener = None
 
-    def _cuts(self) -> bool:
-        return self.cut()
-
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         back, forth = await asyncio.open_connection(*self._server.listen)
 
-        async def pump(source, target, cut: Callable[[], bool]) -> None:
+        async def pump(source, target, back: bool) -> None:
             try:
-                while (octets := await source.read(65_536)) and not cut():
-                    target.write(octets)
+                while octets := await source.read(65_536):
+                    if back and self.cut():
+                        break
+                    if not (back and self.hold()):
+                        target.write(octets)
             except ConnectionError:
                 pass
             finally:
                 for one in (writer, forth):
                     one.close()
 
-        await asyncio.gather(pump(reader, forth, lambda: False), pump(back, writer, self._cuts))
+        await asyncio.gather(pump(reader, forth, False), pump(back, writer, True))
 
 
 @pytest.fixture
@@ -240,7 +242,44 @@ async def test_several_processes_send_each_once(
     assert (got[:12], sorted(got[12:])) == ([str(n) for n in range(12)], ["new 0", "new 1", "new 2"])
 
 
-async def test_a_full_spool_says_so(alice: Account, immp: Immp, nas, way: Way, tmp_path: Path):
+async def test_a_process_that_is_killed_loses_nothing(
+    server: Serving, alice: Account, immp: Immp, nas, way: Way, tmp_path: Path
+):
+    reached = asyncio.Event()
+    before = len(server.log.events("notification accepted"))
+
+    def silent() -> bool:
+        if len(server.log.events("notification accepted")) > before:
+            reached.set()
+        return reached.is_set()
+
+    way.hold = silent
+    command = [str(Path(sys.executable).parent / "immp"), *map(str, nas), "--body", "once"]
+    process = await asyncio.create_subprocess_exec(*command, env=os.environ, stderr=asyncio.subprocess.DEVNULL)
+    await asyncio.wait_for(reached.wait(), 30)
+    process.kill()
+    await process.wait()
+    way.hold = lambda: False
+    assert len(waiting(tmp_path / "spool")) == 1
+    done = await immp(*nas, "--body", "next")
+    assert (done.code, done.out) == (0, f"{alice}: Delivered\n")
+    assert (await bodies(immp), waiting(tmp_path / "spool")) == (["once", "next"], [])
+    assert len(server.log.events("notification accepted")) == before + 3
+
+
+async def test_a_server_that_falls_silent(server: Serving, alice: Account, immp: Immp, nas, way: Way, tmp_path: Path):
+    before = len(server.log.events("notification accepted"))
+    way.hold = lambda: len(server.log.events("notification accepted")) > before
+    done = await immp(*nas, "--body", "once", "--timeout", "1s")
+    assert (done.code, "did not answer within 1 s" in done.err) == (4, True)
+    way.hold = lambda: False
+    assert (await immp(*nas, "--body", "next", "--timeout", "1s")).code == 0
+    assert await bodies(immp) == ["once", "next"]
+
+
+async def test_what_cannot_be_kept_is_sent_all_the_same(
+    server: Serving, alice: Account, immp: Immp, nas, way: Way, tmp_path: Path
+):
     await way.close()
     await immp(*nas, "--body", "first")
     spool = Spool(tmp_path / "spool")
@@ -252,6 +291,16 @@ async def test_a_full_spool_says_so(alice: Account, immp: Immp, nas, way: Way, t
     full = await immp(*nas, "--body", "one more")
     assert (full.code, "is full" in full.err) == (2, True)
     assert len(spool.names()) == MOST
+    host, port = server.listen
+    sent = await immp(*[f"{host}:{port}" if one == f"127.0.0.1:{way.port}" else one for one in nas], "--body", "sent")
+    assert (sent.code, sent.out, "cannot be kept" in sent.err) == (0, f"{alice}: Delivered\n", True)
+    assert await bodies(immp) == ["sent"]
+    await way.open()
+    nowhere = [*nas[:-1], "/proc/no/such/folder"]  # as a disk that takes nothing
+    sent = await immp(*nowhere, "--body", "sent, too")
+    assert (sent.code, sent.out, "cannot be kept" in sent.err) == (0, f"{alice}: Delivered\n", True)
+    await way.close()
+    assert (await immp(*nowhere, "--body", "lost")).code == 2
 
 
 async def test_what_makes_no_spool(alice: Account, immp: Immp, nas, tmp_path: Path):

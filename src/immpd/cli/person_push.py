@@ -1,17 +1,19 @@
 """``immp push``: notify people, from a terminal, a script or a device."""
 
 import sys
+from collections.abc import Coroutine
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
 from cyclopts import Parameter
 
-from .person_common import Common, UsageError, run, session
+from .person_common import REFUSED, Common, UsageError, describe_error, exit_code, run, session, tell
 
 if TYPE_CHECKING:
     from immpd.model.notification import Action
+    from immpd.protocol.replies import Delivered
 
     from .person_push_route import Card, Route
 
@@ -41,6 +43,7 @@ def push(
     direct: Annotated[bool, _SWITCH] = False,
     spool: Path | None = None,
     flush: Annotated[bool, _SWITCH] = False,
+    timeout: str = "60s",
     common: Common | None = None,
 ) -> int:
     """Notify people; the text is read from standard input unless --body gives it.
@@ -85,11 +88,16 @@ def push(
         set aside in its folder refused, with the reason.
     flush
         Send what waits in the --spool folder and is due, nothing new.
+    timeout
+        How long the server may be silent.
     """
+    from .person_time import seconds_of
+
+    patience = seconds_of(timeout)
     if flush:
         if spool is None or to or title or body is not None or retract is not None:
             raise UsageError("--flush sends what waits in a folder: immp push --spool DIR --flush")
-        return _flush(spool, common)
+        return _flush(spool, patience, common)
     if retract is not None:
         if to or title or body is not None:
             raise UsageError("--retract takes back and sends nothing: immp push --retract ID")
@@ -97,28 +105,35 @@ def push(
     route = _route(to, token_file, server, fingerprint, direct, common)
     card = _card(title, _text(body, title), _actions(action, answer), icon, level=level, tag=tag, id=id, ttl=ttl, at=at)
     if spool is not None:
-        return _by_spool(spool, card, to, route, common)
+        return _by_spool(spool, card, to, route, patience, common)
 
-    async def work() -> int:
-        from immpd.client import ConnectionLost
-
-        from .person_send import tell_delivered
-
-        token = route.token()
-        for last in (False, True):
-            try:
-                async with route.connect(to[0]) as me:
-                    return tell_delivered(await card.push(me, to, token), common)
-            except ConnectionLost:
-                # Whether it was delivered nobody knows; with the same ID, once more is safe.
-                if last:
-                    raise
-        raise AssertionError
-
-    return run(work())
+    return run(_at_once(card, to, route, patience, common))
 
 
-def _by_spool(folder: Path, card: "Card", to: tuple[str, ...], route: "Route", common: Common | None) -> int:
+async def _at_once(card: "Card", to: tuple[str, ...], route: "Route", patience: int, common: Common | None) -> int:
+    """Send it to all recipients, and tell what became of it."""
+    from immpd.client import ConnectionLost
+
+    from .person_push_route import in_time
+    from .person_send import tell_delivered
+
+    token = route.token()
+
+    async def once() -> "Delivered":
+        async with route.connect(to[0]) as me:
+            return await in_time(card.push(me, to, token), patience)
+
+    try:
+        delivered = await once()
+    except ConnectionLost:
+        # Whether it was delivered nobody knows; with the same ID, once more is safe.
+        delivered = await once()
+    return tell_delivered(delivered, common)
+
+
+def _by_spool(
+    folder: Path, card: "Card", to: tuple[str, ...], route: "Route", patience: int, common: Common | None
+) -> int:
     """Keep it, then send what waits and it."""
     from immpd.client.composing import imids_of
     from immpd.client.home import default_home
@@ -128,7 +143,7 @@ def _by_spool(folder: Path, card: "Card", to: tuple[str, ...], route: "Route", c
     from .person_spool import Spool, SpoolFull
     from .person_spool_send import kept_now, send_kept
 
-    spool = Spool(folder.absolute())
+    folder = folder.absolute()
     if route.token() is None:
         route = Route(profile=Profiles(default_home()).load(route.profile or None)[0])
     several = [kept_now(card, str(one), route) for one in dict.fromkeys(imids_of(to))]
@@ -137,18 +152,35 @@ def _by_spool(folder: Path, card: "Card", to: tuple[str, ...], route: "Route", c
         from .person_spool_tell import tell_kept
 
         try:
-            new = spool.add(several)
-        except SpoolFull:
-            # Perhaps the server is there again: then there is room, and otherwise the error stands.
-            await send_kept(spool, {})
-            new = spool.add(several)
-        told = await send_kept(spool, dict(zip(new, several, strict=True)))
+            spool = Spool(folder)
+            try:
+                new = spool.add(several)
+            except SpoolFull:
+                await send_kept(spool, {}, patience)  # perhaps the server is there again: then there is room
+                new = spool.add(several)
+        except (OSError, SpoolFull) as error:
+            return await _unkept(error, _at_once(card, to, route, patience, common))
+        told = await send_kept(spool, dict(zip(new, several, strict=True)), patience)
         return tell_kept([told[name] for name in new], [told[name] for name in told if name not in new], common)
 
     return run(work())
 
 
-def _flush(folder: Path, common: Common | None) -> int:
+async def _unkept(error: OSError | UsageError, sending: Coroutine[Any, Any, int]) -> int:
+    """What cannot be kept, for the disk may be full, can still be sent: else nobody would hear of the disk."""
+    from immpd.client import ClientError, Refused
+
+    tell(f"It cannot be kept: {describe_error(error)}")
+    try:
+        return await sending
+    except (ClientError, Refused, OSError) as problem:
+        if exit_code(problem) == REFUSED:
+            raise
+        tell(describe_error(problem))
+        raise error from None
+
+
+def _flush(folder: Path, patience: int, common: Common | None) -> int:
     from .person_spool import Spool
     from .person_spool_send import send_kept
 
@@ -157,7 +189,7 @@ def _flush(folder: Path, common: Common | None) -> int:
     async def work() -> int:
         from .person_spool_tell import tell_kept
 
-        return tell_kept(list((await send_kept(spool, {})).values()), [], common)
+        return tell_kept(list((await send_kept(spool, {}, patience)).values()), [], common)
 
     return run(work())
 

@@ -4,9 +4,10 @@ Rules: a token shows itself to whoever answers, unlike a password, so it goes on
 given with --fingerprint; with both, nothing is written on this machine.
 """
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -18,8 +19,20 @@ if TYPE_CHECKING:
     from immpd.net.fingerprints import FirstSight
     from immpd.protocol.replies import Delivered
 
+T = TypeVar("T")
 MAX_TOKEN = 1_000
 """Octets of a file with a token."""
+
+
+async def in_time(work: Awaitable[T], seconds: int) -> T:
+    """What it brings; ConnectionLost where that takes longer: a network may fall silent without a word."""
+    from immpd.client import ConnectionLost
+
+    try:
+        async with asyncio.timeout(seconds):
+            return await work
+    except TimeoutError:
+        raise ConnectionLost(f"The server did not answer within {seconds} s") from None
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

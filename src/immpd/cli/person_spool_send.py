@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from .person_common import NOT_LOGGED_IN, OK, REFUSED, TEMPORARY, NotLoggedIn, describe_error, exit_code
-from .person_push_route import Card, Route
+from .person_common import NOT_LOGGED_IN, NOT_REACHED, OK, REFUSED, TEMPORARY, NotLoggedIn, describe_error, exit_code
+from .person_push_route import Card, Route, in_time
 from .person_spool import Kept, Spool, SpoolBusy
 
 if TYPE_CHECKING:
@@ -59,14 +59,16 @@ def kept_now(card: Card, to: str, route: Route) -> Kept:
     return Kept(to=to, card=msgspec.structs.replace(card, ttl=ttl), route=route, made=now, ttl=ttl, shown=shown)
 
 
-async def send_kept(spool: Spool, new: Mapping[str, Kept]) -> dict[str, Told]:
+async def send_kept(spool: Spool, new: Mapping[str, Kept], patience: int) -> dict[str, Told]:
     """Send what waits; ``new`` are those just made, by name, which are tried at once. What became of each.
+
+    ``patience`` is for how many seconds a server may be silent.
 
     Where another process has sent new ones meanwhile, it is told what that one learnt.
     """
     try:
         async with spool.sending(), AsyncExitStack() as stack:
-            told = await _Sending(spool, new, stack).send()
+            told = await _Sending(spool, new, patience, stack).send()
     except SpoolBusy as error:
         told = {name: _told(kept, "kept", str(error), TEMPORARY) for name in new if (kept := spool.read(name))}
     for name, kept in new.items():
@@ -83,9 +85,10 @@ async def send_kept(spool: Spool, new: Mapping[str, Kept]) -> dict[str, Told]:
 class _Sending:
     """One pass over the spool."""
 
-    def __init__(self, spool: Spool, new: Mapping[str, Kept], stack: AsyncExitStack) -> None:
+    def __init__(self, spool: Spool, new: Mapping[str, Kept], patience: int, stack: AsyncExitStack) -> None:
         self._spool = spool
         self._new = new
+        self._patience = patience
         self._stack = stack
         self._sessions: dict[tuple[Route, str], Client] = {}
         self._ways: dict[tuple[Route, str], _Trouble] = {}
@@ -128,10 +131,11 @@ class _Sending:
         if not kept.unsure:
             # It is known not to have arrived: what is left of its time may be said.
             card = msgspec.structs.replace(kept.card, ttl=kept.left(_now()))
-            kept = msgspec.structs.replace(kept, card=card, unsure=True)
-            self._spool.change(name, kept)
+            said = msgspec.structs.replace(kept, card=card, unsure=True)
+            if self._note(name, said):  # else it goes in the words that are on disk, in which it may go again
+                kept = said
         try:
-            delivered = await kept.card.push(me, (kept.to,), token)
+            delivered = await in_time(kept.card.push(me, (kept.to,), token), self._patience)
         except Exception as error:
             trouble = _trouble(error, connecting=False)
             if trouble is None:
@@ -144,7 +148,8 @@ class _Sending:
     async def _session(self, kept: Kept) -> "Client":
         way = _way(kept)
         if way not in self._sessions:
-            self._sessions[way] = await self._stack.enter_async_context(kept.route.connect(kept.to))
+            opening = self._stack.enter_async_context(kept.route.connect(kept.to))
+            self._sessions[way] = await in_time(opening, self._patience)
         return self._sessions[way]
 
     def _keep(self, name: str, kept: Kept, trouble: _Trouble, unsure: bool) -> Told:
@@ -162,11 +167,22 @@ class _Sending:
             code=trouble.code,
         )
         if trouble.reach == "none":
-            self._spool.set_aside(name, kept)
+            try:
+                self._spool.set_aside(name, kept)
+            except OSError:
+                pass  # as long as the disk takes nothing it stays, and is refused again
             return _told(kept, "refused", trouble.text, trouble.code)
-        self._spool.change(name, kept)
+        self._note(name, kept)
         self._hold_up(kept, trouble)
         return _told(kept, "kept", trouble.text, trouble.code)
+
+    def _note(self, name: str, kept: Kept) -> bool:
+        """Note what is known of it now; a disk that is full keeps nothing from being sent."""
+        try:
+            self._spool.change(name, kept)
+        except OSError:
+            return False
+        return True
 
     def _hold_up(self, kept: Kept, trouble: _Trouble) -> None:
         if trouble.reach == "way":
@@ -204,11 +220,11 @@ def _refusal(error: "Refused", connecting: bool) -> _Trouble:
     text = describe_error(error)
     code = exit_code(error) or REFUSED
     if error.code is Code.INTERNAL:
-        return _Trouble(text, TEMPORARY, "one")
+        return _Trouble(text, TEMPORARY, "one", unsure=True)
     if code == TEMPORARY and error.word in _ONE_RECIPIENT:
         return _Trouble(text, code, "recipient", error.retry or 0)
     if code != REFUSED or connecting:
-        return _Trouble(text, code, "way", error.retry or 0)
+        return _Trouble(text, code, "way", error.retry or 0, unsure=code == NOT_REACHED and not connecting)
     return _Trouble(text, code, "none")
 
 
