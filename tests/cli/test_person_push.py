@@ -8,6 +8,7 @@ import pytest
 from tests.cli.running import Immp, profile_of
 from tests.serving import Account, Serving
 
+from immpd.cli.person_groups import GROUPS
 from immpd.cli.person_profile import Profiles
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -185,6 +186,16 @@ async def test_a_grant_opens_the_door_once(serve, home: Path, immp: Immp):
     assert [row["uses"] for row in (await immp("grant", "list", "--json", *as_alice)).rows] == [3]
     assert (await immp("grant", "remove", other["address"], *as_alice)).code == 0
     assert (await immp("grant", "list", *as_alice)).out == ""
+
+
+async def test_a_group_alone_lists(alice: Account, immp: Immp):
+    for number in "12":
+        assert (await immp("push", alice, "--body", number)).code == 0
+    assert len((await immp("notifications")).cells) == 2
+    assert [cells[4] for cells in (await immp("notifications", "-n", 1)).cells] == ["2"]
+    for group, words in GROUPS.items():
+        told = await immp(group, "--help")
+        assert (told.code, all(name in told.out for name in words.commands)) == (0, True)
 
 
 async def test_help_documents_the_exit_codes(immp: Immp):

@@ -67,7 +67,7 @@ GROUPS = {
 
 def completed(arguments: list[str]) -> list[str]:
     """The arguments, with the ``list`` that a group alone stands for."""
-    alone = bool(arguments) and arguments[0] in GROUPS and (len(arguments) == 1 or arguments[1].startswith("--"))
-    if alone and not {"--help", "--version"} & set(arguments):
+    alone = bool(arguments) and arguments[0] in GROUPS and (len(arguments) == 1 or arguments[1].startswith("-"))
+    if alone and not {"--help", "-h", "--version"} & set(arguments):
         return [arguments[0], _LISTED, *arguments[1:]]
     return arguments
