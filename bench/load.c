@@ -21,6 +21,9 @@
  *     idle      logs in, then does nothing; args=WATCH: watches. Says READY, and ends with its standard input
  *     publish   PUBLISH args (a node) with the time in its title; with paced=N the next when all have the N-th last
  *     watch     subscribes to args (a node) and watches; operations are items that came, timed from their publishing
+ *     push      PUSH of size octets to u0, with the time in its title; depth: how many of them stand and are not dismissed yet
+ *     notified  watches and dismisses each notification, in depth pipelines; operations are those that came, timed from
+ *               their PUSH
  *     big       one message to itself, then the same message back; items are octets
  *
  * --bare: the peer is bench/yardstick.py: no greeting, no log-in. Result: one JSON object on standard output.
@@ -47,8 +50,8 @@
 #include <unistd.h>
 
 enum { POOL = 1 << 20, READ = 256 << 10, CHUNK = 128 << 10, LINE = 32 << 10, MAX_DEPTH = 4096, READS = 16, BUCKETS = 64 * 40 };
-enum role { DELIVER, NOOP, FETCH, RANGE, UNREAD, INDEX, LOGIN, IDLE, PUBLISH, WATCH, BIG };
-static const char *const ROLES[] = {"deliver", "noop", "fetch", "range", "unread", "index", "login", "idle", "publish", "watch", "big"};
+enum role { DELIVER, NOOP, FETCH, RANGE, UNREAD, INDEX, LOGIN, IDLE, PUBLISH, WATCH, PUSH, NOTIFIED, BIG };
+static const char *const ROLES[] = {"deliver", "noop", "fetch", "range", "unread", "index", "login", "idle", "publish", "watch", "push", "notified", "big"};
 enum phase { WAITING, SHAKING, GREETED, CHALLENGED, COLLECTING, SETTLING, READY, RUNNING, CLOSED };
 
 struct group {
@@ -95,6 +98,7 @@ static struct conn **again; /* with octets that OpenSSL has and epoll does not k
 static int n_again;
 static int started, measuring, stopping;
 static long owed, delivered, watchers; /* items to those who watch */
+static long standing; /* pushed and not dismissed yet */
 static uint64_t seed_a, seed_b;
 
 static _Noreturn void die(const char *format, ...) {
@@ -242,6 +246,15 @@ static void issue_publish(struct conn *c, int slot) {
     owed += watchers;
 }
 
+static void issue_push(struct conn *c, int slot) {
+    struct group *g = c->group;
+    char as[16] = "";
+    if (g->depth > 1) snprintf(as, sizeof as, "AS p%d ", slot);
+    say(c, "%sPUSH TO u0@%s TITLE t%lld LENGTH %ld\n", as, domain, (long long)now_us(), g->size);
+    say_octets(c, pool + rnd() % POOL, (size_t)g->size);
+    standing++;
+}
+
 static void issue(struct conn *c, int slot) {
     struct group *g = c->group;
     if (stopping || (g->count && g->issued >= g->count)) return;
@@ -250,6 +263,7 @@ static void issue(struct conn *c, int slot) {
     c->began[slot] = now_us();
     switch (g->role) {
     case DELIVER: issue_deliver(c, slot); break;
+    case PUSH: issue_push(c, slot); break;
     case NOOP: say_octets(c, "NOOP\n", 5); break;
     case PUBLISH: issue_publish(c, slot); break;
     case FETCH: say(c, "FETCH /INBOX#%s %s\n", g->ids[rnd() % (uint64_t)g->n_ids], g->args); break;
@@ -267,6 +281,8 @@ static void issue(struct conn *c, int slot) {
 static void fill(struct conn *c) { /* the first operations of a connection */
     c->phase = RUNNING;
     if (c->group->role == IDLE || c->group->role == LOGIN || c->group->role == WATCH) return;
+    if (c->group->role == PUSH) c->began[0] = 0; /* each slot is free */
+    if (c->group->role == IDLE || c->group->role == LOGIN || c->group->role == PUSH || c->group->role == NOTIFIED) return;
     for (int slot = 0; slot < c->group->depth; slot++) issue(c, slot);
     flush(c);
 }
@@ -286,7 +302,16 @@ static void answered(struct conn *c, int slot) { /* one operation is done: the n
         g->busy_us += us;
         took(g, us);
     }
-    if (!g->paced) issue(c, slot);
+    if (g->role == PUSH) c->began[slot] = 0;
+    else if (!g->paced) issue(c, slot);
+}
+
+static void push_more(struct conn *c) { /* as many as may stand */
+    struct group *g = c->group;
+    if (g->role != PUSH || c->phase != RUNNING) return;
+    for (int slot = 0; slot < g->depth && standing < g->depth; slot++)
+        if (!c->began[slot]) issue(c, slot);
+    flush(c);
 }
 
 static void came(struct group *g, const char *line, size_t length) { /* an item, to one who watches */
@@ -297,6 +322,18 @@ static void came(struct group *g, const char *line, size_t length) { /* an item,
         g->ops++;
         took(g, now_us() - atoll(at + 10));
     }
+}
+
+static void notified(struct conn *c, const char *line, size_t length) { /* time it, and make room */
+    struct group *g = c->group;
+    const char *at = memmem(line, length, "\"title\":\"t", 10), *id = memmem(line, length, "\"id\":\"", 6);
+    if (!at || !id) return;
+    if (measuring) {
+        g->ops++;
+        took(g, now_us() - atoll(at + 10));
+    }
+    if (g->depth > 1) say(c, "AS p%ld ", g->issued++ % g->depth);
+    say(c, "PUSH DISMISS %.36s\n", id + 6);
 }
 
 /* --- log-in: RFC 5802, RFC 7677, tls-server-end-point */
@@ -407,7 +444,8 @@ static void logged_in(struct conn *c) {
         c->phase = SETTLING;
         return;
     }
-    if (g->role == IDLE && *g->args) {
+    if (g->role == NOTIFIED) snprintf(g->args, sizeof g->args, "WATCH");
+    if ((g->role == IDLE || g->role == NOTIFIED) && *g->args) {
         say(c, "AS w %s\n", g->args);
         c->phase = SETTLING;
         return;
@@ -550,6 +588,13 @@ static void heard(struct conn *c, const char *line, size_t length) {
         break;
     case NOOP:
         if (code == 200) answered(c, -1);
+        break;
+    case PUSH:
+        if (code == 273 && !dash) answered(c, slot);
+        break;
+    case NOTIFIED:
+        if (code == 260) notified(c, line, length);
+        if (code == 200) standing--;
         break;
     case FETCH:
     case RANGE:
@@ -706,6 +751,7 @@ static void step(int timeout) {
         if (!c->group->paced) continue;
         if (c->phase == RUNNING && !c->outstanding && delivered + (c->group->paced - 1) * watchers >= owed) issue(c, 0), flush(c);
     }
+    for (int i = 0; started && i < n_conns; i++) push_more(&conns[i]);
     memmove(again, again + old, (size_t)(n_again - old) * sizeof *again);
     n_again -= old;
 }

@@ -155,6 +155,26 @@ def unit(settings: Settings, report: Report) -> None:
             uvloop.run(run(made, count))
 
 
+# --- notifications
+
+
+def push(settings: Settings, report: Report) -> None:
+    """200 octets from one sender to one recipient who watches and dismisses each: alone, and 32 at once."""
+    size, depth = 200, 32
+    watch = "notified,user=u0"
+    with data_folder(1, 1) as folder, serving(folder) as server:
+        run = measured(server, settings, f"push,size={size}", watch)
+        acknowledged, shown = run["groups"]
+        for name, group in (("watch", shown), ("acknowledgement", acknowledged)):
+            for field, goal in (("p50_ms", 3), ("p99_ms", 10)):
+                title = f"PUSH {size} B until its {name}, {field[:3]}"
+                report(line(title, {**run, "first": group}, field, "ms", goal=goal, most=True))
+        alone = store_alone(folder.parent, size, depth, settings.seconds / 2)
+        run = measured(server, settings, f"push,size={size},depth={depth}", f"{watch},depth={depth}")
+        note = "each dismissed by its recipient"
+        report(line(f"PUSH {size} B, {depth} outstanding", run, "per_second", "push/s", yardstick=alone, note=note))
+
+
 # --- reading and talking
 
 
@@ -395,6 +415,7 @@ ALL: dict[str, Callable[[Settings, Report], None]] = {
     "deliver50": deliver50,
     "beside": beside,
     "unit": unit,
+    "push": push,
     "range": range_,
     "single": single,
     "index": index,
