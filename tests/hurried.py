@@ -23,12 +23,14 @@ SPEED = 60
 SETTINGS = {
     "IMMPD_BOUNDS__HANDSHAKE": "3600",
     "IMMPD_BOUNDS__BEFORE_LOGIN": "3600",
+    "IMMPD_BOUNDS__BEFORE_LOGIN_OCTETS": "100000000",
+    "IMMPD_BOUNDS__BEFORE_LOGIN_PIPELINES": "64",
     "IMMPD_BOUNDS__IDLE": "86400",
     "IMMPD_BOUNDS__QUIT": "600",
     "IMMPD_LIMITS__PUSHES_PER_MINUTE": "1000000",
     "IMMPD_LIMITS__TOKEN_PUSHES_PER_MINUTE": "1000000",
 }
-"""Bounds in seconds that would be over before anybody on this machine could keep them."""
+"""Bounds that would be over before anybody here could keep them, and room for a device that never logs in."""
 
 
 def hurried_now(begin: int) -> int:

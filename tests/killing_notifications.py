@@ -83,6 +83,8 @@ class Ledger:
         self.chosen = chosen
         self.now = now
         self.tokens: dict[str, str] = {}
+        self.devices: dict[str, Client] = {}
+        """Who push with these tokens, without log-in."""
         self.pushes: dict[UUID, Push] = {}
         self.cursors: dict[str, str] = {}
         self.shown: set[tuple[str, str, int]] = set()
@@ -196,7 +198,8 @@ class Ledger:
         if push.token == self.tokens[CLEO]:
             self.uses.append((began, 1 << 62))  # until more is known it may act at any later time
             use = len(self.uses) - 1
-        done = await me.push(
+        via = self.devices[push.sender] if push.token else me
+        done = await via.push(
             tuple(push.copies), push.title, "text", id=push.id, level=push.level, ttl=push.ttl, at=push.at,
             token=push.token or None, actions=(Action("yes", "Yes"),),
         )  # fmt: skip
@@ -375,6 +378,7 @@ async def kill_often(
             me = of[address] = await stack.enter_async_context(server.client(address, h=secrets.get(address)))
             assert me.secret is not None
             secrets[address] = me.secret
+            ledger.devices[address] = await stack.enter_async_context(server.device(address))
         return of
 
     async def watched(group: asyncio.TaskGroup, of: dict[str, Client]) -> list["asyncio.Task[None]"]:

@@ -60,6 +60,10 @@ class ServerProcess:
         password = PASSWORD if h is None else None
         return connect(address, server=self.listen, password=password, h=h, device=device, known=known)
 
+    def device(self, address: str) -> AbstractAsyncContextManager[Client]:
+        """A client of a device that does not log in and has nothing but a push token of this account."""
+        return connect(address, server=self.listen, known=KnownPeers(self.folder))
+
     async def launch(self) -> None:
         """Begin to start."""
         (self.folder / "ready").unlink(missing_ok=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tests.killing_notifications import hurried_server, kill_often
 
-KILLS = 8
+KILLS = 6
 
 
 @pytest.mark.timeout(120)
