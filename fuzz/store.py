@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import random
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ from hypothesis import seed as seeded
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 from tests.store.histories import Histories, run_histories
+from tests.store.notification_histories import NotificationHistories
 from tests.store.unsynced_vfs import Disk, UnsyncedVFS, develop
 
 from immpd.store.bodies import BodyFiles
 from immpd.store.changes import ChangesSince, changes_since
+from immpd.store.contract import Store
 from immpd.store.sqlite.engine import Limits, open_sqlite
 from immpd.store.verify import verify
 
@@ -26,11 +29,14 @@ EXAMPLES, STEPS = 8, 40
 _folders = itertools.count()
 
 
-class Failing(Histories):
-    """Histories in which power fails between any two writes to the disk, and after any step."""
+class PowerFails:
+    """Of histories: power fails after any step."""
 
     disk: Disk
     folder: Path
+    store: Store
+    run: Callable[..., Any]
+    the_store_shows_the_model: Callable[[], None]
 
     def recovered(self, files: dict[str, bytes], look: Any) -> None:
         """Open a store on what the platter had; it must be sound, and ``look`` at it."""
@@ -51,6 +57,14 @@ class Failing(Histories):
         """Everything was answered: the store must show the model."""
         files = self.disk.photograph(random.Random(chance) if torn else None)
         self.recovered(files, self.the_store_shows_the_model)
+
+
+class FailingNotifications(PowerFails, NotificationHistories):
+    """Of notifications, after any step."""
+
+
+class Failing(PowerFails, Histories):
+    """Of mail, also between any two writes to the disk."""
 
     @rule(data=st.data(), nth=st.integers(1, 12), torn=st.booleans(), chance=st.integers(0, 1 << 30))
     def power_fails_during_a_delivery(self, data: Any, nth: int, torn: bool, chance: int) -> None:
@@ -91,7 +105,9 @@ def _run(run: Run) -> str:
             made = runner.run(open_sqlite(Path(folder) / "disk", vfs=vfs.name, limits=SMALL))
             bodies = BodyFiles(Path(folder) / "bodies")
 
-            class OnThisDisk(Failing):
+            kind: type[Any] = FailingNotifications if number % 2 == 0 else Failing
+
+            class OnThisDisk(kind):  # type: ignore[misc, valid-type]
                 pass
 
             OnThisDisk.disk, OnThisDisk.folder = vfs.disk, Path(folder)
