@@ -39,8 +39,8 @@ AT_START = 0.4
 """Seconds after which the server is killed at the latest, under load and while it starts."""
 PATIENCE = 30.0
 """Seconds of real time after which what is due has not come."""
-_ENDED_AS = {"answered": "answered", "dismissed": "cleared"}
-_FINAL = ("answered", "cleared", "expired", "retracted")
+_ENDED_AS = {"answered": "answered", "dismissed": "seen"}
+_FINAL = ("answered", "seen", "expired", "retracted")
 
 
 class Copy(msgspec.Struct):
@@ -402,6 +402,7 @@ async def kill_often(
                 await of[ANN].set_setting("push.repeat", "60")
                 await of[BEN].set_setting("push.promote", "60")
                 for address, me in of.items():
+                    await me.set_setting("push.seen", "yes")
                     ledger.tokens[address] = await me.add_push_token("pulse", every=60 if address == CLEO else None)
             await watched(group, of)
             await ledger.settle(of)
