@@ -1,4 +1,4 @@
-"""The main job, shown: a server, people, real mail, live events and notifications, through the installed commands.
+"""The main job, shown with the installed commands: a server, people, real mail, live events, notifications, a feed.
 
 Every step is ticked, or the step that failed is named with the reason and the exit code is 1. Nothing is
 left behind unless KEEP=1.
@@ -20,6 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from feeds import newsletter
 from notifications import device_reports, site_asks
 
 HERE = Path(__file__).resolve().parent
@@ -56,6 +57,14 @@ class Demo:
             said = (done.stderr or done.stdout).decode(errors="replace").strip()
             raise Failed(f"{' '.join(map(str, words))} ended with {done.returncode}: {said}")
         return done.stdout.decode(errors="replace")
+
+    def refused(self, *words: str | Path, who: str) -> str:
+        """What an installed command says that must not succeed."""
+        try:
+            said = self.run(*words, who=who)
+        except Failed as error:
+            return str(error).partition(": ")[2]
+        raise Failed(f"{' '.join(map(str, words))} was not refused: {said}")
 
     def start(self) -> str:
         """A server process for two domains on the embedded store."""
@@ -176,6 +185,10 @@ class Demo:
         """A device reports."""
         return device_reports(self)
 
+    def feed(self) -> str:
+        """A newsletter."""
+        return newsletter(self)
+
     def sound(self) -> str:
         """The store verifies itself, the server stops gracefully."""
         self.run("immpd", "check", "--data", self.data)
@@ -208,6 +221,7 @@ def main() -> int:
         demo.watch,
         demo.site,
         demo.device,
+        demo.feed,
         demo.sound,
     ]
     keep = os.environ.get("KEEP") == "1"

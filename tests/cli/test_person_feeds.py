@@ -58,6 +58,10 @@ async def test_a_feed_from_its_making_to_its_end(alice: Account, bob: Account, i
     stats = await immp("feed", "stats", node, *mine)
     assert stats.out.splitlines()[0] == f"{node}  News: 1 subscriber, 2 items kept"
     assert stats.cells[1][2:] == ["1 have it", "Two"]
+    done = await immp("push", bob.address, "-t", "Now", "--body", "", "--from", node, *mine)
+    assert done.code == 0
+    (row,) = (await immp("notifications", "--json", *his)).rows
+    assert (row["from"], row["why"]) == (node, "subscribed")
     assert (await immp("subscribe", node, "--seen", *his)).code == 0
     assert (await immp("items", "--dismiss", f"{node}#{item}", *his)).out == "Dismissed\n"
     stats = await immp("feed", "stats", node, *mine)
@@ -74,6 +78,9 @@ async def test_a_feed_from_its_making_to_its_end(alice: Account, bob: Account, i
     assert (done.code, done.out) == (0, "News: left\n")
     done = await immp("unsubscribe", node, *his)
     assert (done.code, done.err) == (1, "immp: There is no such subscription [NO-SUBSCRIPTION]\n")
+    done = await immp("push", bob.address, "-t", "Now", "--body", "", "--from", node, *mine)
+    assert done.code == 1
+    assert "has left it [NO-SUBSCRIPTION]" in done.err
     assert (await immp("feed", "remove", node, *mine)).out == f"Removed {node}\n"
     assert (await immp("feed", "ls", *mine)).out == ""
 

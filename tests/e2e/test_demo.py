@@ -22,7 +22,7 @@ def test_the_demo_ticks_every_step(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("✓") >= 11
-    for step in ("the site knows", "a device reports"):
+    for step in ("the site knows", "a device reports", "left for good"):
         assert step in done.stdout
     assert "✗" not in done.stdout
     assert list(tmp_path.iterdir()) == []

@@ -36,6 +36,7 @@ def push(
     id: UUID | None = None,
     ttl: str | None = None,
     at: str | None = None,
+    feed: Annotated[str | None, Parameter(name="--from")] = None,
     retract: UUID | None = None,
     token_file: Path | None = None,
     server: str | None = None,
@@ -72,6 +73,8 @@ def push(
         How long it is kept: 90s, 15m, 7d; by default 7d. It counts from now, or from --at.
     at
         When it is shown: 2026-01-31T08:00, 2026-01-31T08:00:00Z or +2h.
+    feed
+        A feed of yours, in whose name it is sent: it reaches subscribers of the feed, and nobody else.
     retract
         Take back what was sent under this ID, instead of sending anything.
     token_file
@@ -103,7 +106,18 @@ def push(
             raise UsageError("--retract takes back and sends nothing: immp push --retract ID")
         return _retract(retract, common)
     route = _route(to, token_file, server, fingerprint, direct, common)
-    card = _card(title, _text(body, title), _actions(action, answer), icon, level=level, tag=tag, id=id, ttl=ttl, at=at)
+    card = _card(
+        title,
+        _text(body, title),
+        _actions(action, answer),
+        icon,
+        level=level,
+        tag=tag,
+        id=id,
+        ttl=ttl,
+        at=at,
+        feed=feed,
+    )
     if spool is not None:
         return _by_spool(spool, card, to, route, patience, common)
 
@@ -246,12 +260,14 @@ def _card(
     id: UUID | None,
     ttl: str | None,
     at: str | None,
+    feed: str | None,
 ) -> "Card":
     """The notification, as far as it can be checked here; raises UsageError, NotificationError."""
     import msgspec
 
     from immpd.client import new_id
     from immpd.model import notification as model
+    from immpd.model.imid import parse_imid
 
     from .person_push_route import Card
     from .person_time import moment_of, seconds_of
@@ -275,6 +291,7 @@ def _card(
         ttl=None if ttl is None else seconds_of(ttl),
         at=None if at is None else moment_of(at, datetime.now(UTC)).isoformat(timespec="seconds"),
         tag=tag,
+        node="" if feed is None else str(parse_imid(feed).as_node()),
     )
 
 

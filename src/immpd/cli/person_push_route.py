@@ -91,10 +91,13 @@ class Card(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Seconds."""
     at: str | None = None
     tag: str | None = None
+    node: str = ""
+    """The feed in whose name it is sent."""
 
     async def push(self, me: "Client", to: tuple[str, ...], token: str | None) -> "Delivered":
         """Send it; raises what every call does."""
         from immpd.client.composing import imids_of
+        from immpd.model.imid import parse_imid
         from immpd.protocol.commands import Push
 
         request = Push(
@@ -107,6 +110,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             tag=self.tag,
             level=self.level,
             token=token,
+            from_=parse_imid(self.node) if self.node else None,
         )
         return await me.call(request, self.body)
 
