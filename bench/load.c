@@ -19,11 +19,11 @@
  *     index     MBOX INDEX of the whole INBOX; items are rows
  *     login     a fresh TLS session, SCRAM-SHA-256-PLUS, close, over and over
  *     idle      logs in, then does nothing; args=WATCH: watches. Says READY, and ends with its standard input
- *     publish   PUBLISH args (a node) with the time in its title; with paced=N the next when all have the N-th last
- *     watch     subscribes to args (a node) and watches; operations are items that came, timed from their publishing
  *     push      PUSH of size octets to u0, with the time in its title; depth: how many of them stand and are not dismissed yet
  *     notified  watches and dismisses each notification, in depth pipelines; operations are those that came, timed from
  *               their PUSH
+ *     publish   PUBLISH args (a node) with the time in its title; with paced=N the next when all have the N-th last
+ *     watch     subscribes to args (a node) and watches; operations are items that came, timed from their publishing
  *     big       one message to itself, then the same message back; items are octets
  *
  * --bare: the peer is bench/yardstick.py: no greeting, no log-in. Result: one JSON object on standard output.
@@ -51,7 +51,8 @@
 
 enum { POOL = 1 << 20, READ = 256 << 10, CHUNK = 128 << 10, LINE = 32 << 10, MAX_DEPTH = 4096, READS = 16, BUCKETS = 64 * 40 };
 enum role { DELIVER, NOOP, FETCH, RANGE, UNREAD, INDEX, LOGIN, IDLE, PUBLISH, WATCH, PUSH, NOTIFIED, BIG };
-static const char *const ROLES[] = {"deliver", "noop", "fetch", "range", "unread", "index", "login", "idle", "publish", "watch", "push", "notified", "big"};
+static const char *const ROLES[] = {"deliver", "noop", "fetch", "range", "unread", "index", "login", "idle", "publish", "watch",
+                                    "push", "notified", "big"};
 enum phase { WAITING, SHAKING, GREETED, CHALLENGED, COLLECTING, SETTLING, READY, RUNNING, CLOSED };
 
 struct group {
@@ -97,8 +98,8 @@ static int n_conns, n_ready, next_waiting;
 static struct conn **again; /* with octets that OpenSSL has and epoll does not know of */
 static int n_again;
 static int started, measuring, stopping;
-static long owed, delivered, watchers; /* items to those who watch */
 static long standing; /* pushed and not dismissed yet */
+static long owed, delivered, watchers; /* items to those who watch */
 static uint64_t seed_a, seed_b;
 
 static _Noreturn void die(const char *format, ...) {
@@ -237,15 +238,6 @@ static void issue_deliver(struct conn *c, int slot) {
     say(c, "%sDONE\n", as);
 }
 
-static void issue_publish(struct conn *c, int slot) {
-    struct group *g = c->group;
-    char as[16] = "";
-    if (g->depth > 1) snprintf(as, sizeof as, "AS p%d ", slot);
-    say(c, "%sPUBLISH %s TITLE t%lld LENGTH %ld\n", as, g->args, (long long)now_us(), g->size);
-    say_octets(c, pool + rnd() % POOL, (size_t)g->size);
-    owed += watchers;
-}
-
 static void issue_push(struct conn *c, int slot) {
     struct group *g = c->group;
     char as[16] = "";
@@ -253,6 +245,15 @@ static void issue_push(struct conn *c, int slot) {
     say(c, "%sPUSH TO u0@%s TITLE t%lld LENGTH %ld\n", as, domain, (long long)now_us(), g->size);
     say_octets(c, pool + rnd() % POOL, (size_t)g->size);
     standing++;
+}
+
+static void issue_publish(struct conn *c, int slot) {
+    struct group *g = c->group;
+    char as[16] = "";
+    if (g->depth > 1) snprintf(as, sizeof as, "AS p%d ", slot);
+    say(c, "%sPUBLISH %s TITLE t%lld LENGTH %ld\n", as, g->args, (long long)now_us(), g->size);
+    say_octets(c, pool + rnd() % POOL, (size_t)g->size);
+    owed += watchers;
 }
 
 static void issue(struct conn *c, int slot) {
@@ -280,9 +281,11 @@ static void issue(struct conn *c, int slot) {
 
 static void fill(struct conn *c) { /* the first operations of a connection */
     c->phase = RUNNING;
-    if (c->group->role == IDLE || c->group->role == LOGIN || c->group->role == WATCH) return;
     if (c->group->role == PUSH) c->began[0] = 0; /* each slot is free */
-    if (c->group->role == IDLE || c->group->role == LOGIN || c->group->role == PUSH || c->group->role == NOTIFIED) return;
+    switch (c->group->role) {
+    case IDLE: case LOGIN: case WATCH: case PUSH: case NOTIFIED: return;
+    default: break;
+    }
     for (int slot = 0; slot < c->group->depth; slot++) issue(c, slot);
     flush(c);
 }
@@ -306,14 +309,6 @@ static void answered(struct conn *c, int slot) { /* one operation is done: the n
     else if (!g->paced) issue(c, slot);
 }
 
-static void push_more(struct conn *c) { /* as many as may stand */
-    struct group *g = c->group;
-    if (g->role != PUSH || c->phase != RUNNING) return;
-    for (int slot = 0; slot < g->depth && standing < g->depth; slot++)
-        if (!c->began[slot]) issue(c, slot);
-    flush(c);
-}
-
 static void came(struct group *g, const char *line, size_t length) { /* an item, to one who watches */
     const char *at = memmem(line, length, "\"title\":\"t", 10);
     if (!at) return;
@@ -322,6 +317,14 @@ static void came(struct group *g, const char *line, size_t length) { /* an item,
         g->ops++;
         took(g, now_us() - atoll(at + 10));
     }
+}
+
+static void push_more(struct conn *c) { /* as many as may stand */
+    struct group *g = c->group;
+    if (g->role != PUSH || c->phase != RUNNING) return;
+    for (int slot = 0; slot < g->depth && standing < g->depth; slot++)
+        if (!c->began[slot]) issue(c, slot);
+    flush(c);
 }
 
 static void notified(struct conn *c, const char *line, size_t length) { /* time it, and make room */
@@ -746,12 +749,12 @@ static void step(int timeout) {
         again[i]->again = 0;
         if (again[i]->ssl) ready_for(again[i]);
     }
+    for (int i = 0; started && i < n_conns; i++) push_more(&conns[i]);
     for (int i = 0; started && i < n_conns; i++) {
         struct conn *c = &conns[i];
         if (!c->group->paced) continue;
         if (c->phase == RUNNING && !c->outstanding && delivered + (c->group->paced - 1) * watchers >= owed) issue(c, 0), flush(c);
     }
-    for (int i = 0; started && i < n_conns; i++) push_more(&conns[i]);
     memmove(again, again + old, (size_t)(n_again - old) * sizeof *again);
     n_again -= old;
 }
