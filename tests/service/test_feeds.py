@@ -352,6 +352,26 @@ async def digests(server: Serving, talk: Callable[..., Awaitable[Talk]]) -> None
     assert (await event(watch))["title"] == "Six"
 
 
+async def test_a_feed_that_breaks_its_promise_is_heard_of(tmp_path, talk):
+    async with serving(tmp_path, bounds=Bounds(idle=10**6, alive=10**6)) as server:
+        owner, alice = await server.unique_account("pump"), await server.unique_account()
+        one, reader = await talk(owner, on=server), await talk(alice, on=server)
+        assert (await one.ask(f"PUBLISH CREATE {str(owner).replace('@', '/x@')} EVERY 59")).word == "BAD-OPTION"
+        node = await a_node(one, owner, more='TITLE "Pump" EVERY 3600')
+        assert " every=3600 " in (await one.ask("PUBLISH LIST")).rows[0]
+        await subscribe(reader, node)
+        await watching(reader)
+        server.pass_time(3601)
+        shown = await event(reader)
+        assert (shown["title"], shown["level"], shown["verified"]) == ("Pump is silent", "high", True)
+        await one.ask(publish(node, "Level 3"))
+        assert (await event(reader))["title"] == "Level 3"
+        server.pass_time(3601)
+        assert (await event(reader))["title"] == "Pump is silent"
+        assert (await one.ask(f"PUBLISH SET {node} EVERY 0")).code == 200
+        assert " every=" not in (await one.ask("PUBLISH LIST")).rows[0]
+
+
 async def test_who_gets_messages_is_told_all_the_same_that_a_node_is_gone(account, talk):
     owner, alice = await account("news"), await account()
     one, reader = await talk(owner), await talk(alice)

@@ -12,6 +12,7 @@ from immpd.model.notification import MEDIA_TYPE, Level
 from immpd.store.changes import ChangesSince, changes_since
 from immpd.store.contract import Store
 from immpd.store.deliver import retry_key
+from immpd.store.items import Item, Published
 from immpd.store.notifications import ListNotifications, Notification, notifications
 from immpd.store.permissions import Asking, FindToken, NewToken, Token, add_token, find_token
 from immpd.store.pushes import NewPush, Pushed, PushTo, push
@@ -114,12 +115,14 @@ async def said(store: Store, box: Box) -> list[str]:
 async def at(store: Store, now: int) -> Fired:
     """Have everything done that is due by then."""
     changes: tuple[Change, ...] = ()
+    published: tuple[tuple[Published, Item], ...] = ()
     promote: tuple[Notification, ...] = ()
     more = True
     while more:
         fired = await store.write(fire(Fire(now, tuple((new_id(), new_id() + b"....") for _ in range(10)), 10)))
         changes, promote, more = changes + fired.changes, promote + fired.promote, fired.more
-    return Fired(changes, promote, False)
+        published += fired.published
+    return Fired(changes, published, promote, False)
 
 
 async def told(store: Store, box: Box, since: int = 0) -> list[Change]:

@@ -262,7 +262,7 @@ async def test_who_may_publish(store: Store) -> None:
     with pytest.raises(NoNode):
         await put_item(store, owner, "news/none@a.example")
     with pytest.raises(NotOwner):
-        await store.write(set_node(SetNode(NODE, alice.account.id, NodeOptions(title="Mine"))))
+        await store.write(set_node(SetNode(NODE, alice.account.id, NodeOptions(title="Mine"), NOW)))
     add = SetMember(NODE, owner.account.id, "alice@a.example", True, NOW, 10)
     with pytest.raises(NotOwner):
         await store.write(add_member(msgspec.structs.replace(add, account=alice.account.id)))
@@ -328,7 +328,7 @@ async def test_approval_and_members_only(store: Store) -> None:
         await store.write(accept_subscriber(AcceptSubscriber(NODE, owner.account.id, "bob@a.example")))
     await put_item(store, owner, title="After")
     assert await titles(store, alice) == ["After"]
-    await store.write(set_node(SetNode(NODE, owner.account.id, NodeOptions(access="members"))))
+    await store.write(set_node(SetNode(NODE, owner.account.id, NodeOptions(access="members"), NOW)))
     with pytest.raises(MembersOnly):
         await join(store, bob)
     await store.write(add_member(SetMember(NODE, owner.account.id, "bob@a.example", False, NOW, 10)))

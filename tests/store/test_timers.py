@@ -4,9 +4,12 @@ import pytest
 from tests.store.conftest import Kept
 from tests.store.making import NOW, Box, make_box
 from tests.store.notifying import DAY, a_token, at, by, pushed, said, shown, told, with_token
+from tests.store.test_feeds import NODE, join, make_node, put_item, titles
 
+from immpd.model.feed import NodeOptions
 from immpd.model.notification import Level
 from immpd.store.contract import Store
+from immpd.store.feeds import RemoveNode, SetNode, remove_node, set_node
 from immpd.store.notifications import ByPush, Dismiss, ListNotifications, dismiss, notifications, sent
 from immpd.store.permissions import Named, SetSetting, remove_token, set_setting
 from immpd.store.timers import MAX_REPEATS, Fire, NextDue, Promoted, fire, next_due, promoted
@@ -49,6 +52,31 @@ async def test_what_was_over_before_the_server_came_back_is_never_shown(kept: Ke
     assert (await at(store, NOW + DAY)).changes == ()
     assert await told(store, alice) == []
     assert await store.read(notifications(ListNotifications(alice.id, ended=True))) == []
+
+
+async def test_a_node_that_breaks_its_promise_says_so_once_until_it_publishes_again(kept: Kept, alice: Box) -> None:
+    owner = await make_box(kept.store, "pump@a.example")
+    await make_node(kept.store, owner, every=3600)
+    await join(kept.store, alice)
+    await put_item(kept.store, owner, title="Level 3", now=NOW + HOUR // 2)
+    store = await kept.reopen()
+    assert (await at(store, NOW + HOUR)).published == ()  # half an hour is left
+    ((done, item),) = (await at(store, NOW + 3 * HOUR // 2)).published
+    assert (item.title, item.level, item.publisher, done.accounting.accepted) == (
+        f"{NODE} is silent",
+        "high",
+        "pump@a.example",
+        1,
+    )
+    assert await titles(store, alice) == ["Level 3", item.title]
+    assert await store.read(next_due(NextDue())) is None
+    await put_item(store, owner, title="Level 4", now=NOW + 2 * HOUR)
+    assert await store.read(next_due(NextDue())) == NOW + 3 * HOUR
+    await store.write(set_node(SetNode(NODE, owner.account.id, NodeOptions(every=0), NOW + 2 * HOUR)))
+    assert (await at(store, NOW + 3 * HOUR)).published == ()
+    await store.write(set_node(SetNode(NODE, owner.account.id, NodeOptions(every=3600), NOW + 3 * HOUR)))
+    await store.write(remove_node(RemoveNode(NODE, owner.account.id, NOW + 3 * HOUR)))
+    assert (await at(store, NOW + 9 * HOUR)).published == ()
 
 
 async def test_what_is_due_is_done_in_the_order_of_its_times(store: Store, alice: Box) -> None:

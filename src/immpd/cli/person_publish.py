@@ -81,6 +81,12 @@ def _body(message: str | None, file: Path | None, kind: str | None) -> tuple[byt
     return sys.stdin.buffer.read(), kind
 
 
+def _span(every: str | None) -> int | None:
+    from .person_time import seconds_of
+
+    return None if every is None else 0 if every == "0" else seconds_of(every)
+
+
 def _counted(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
@@ -119,6 +125,7 @@ def create(
     form: Form | None = None,
     keep: int | None = None,
     age: int | None = None,
+    every: str | None = None,
     list: Annotated[bool | None, Parameter(name="--list")] = None,
     moderated: bool | None = None,
     common: Common | None = None,
@@ -145,17 +152,21 @@ def create(
         How many items it keeps, 1 to 1000.
     age
         For how many days.
+    every
+        A promise: it publishes something in each such span, 2h or 1d, else its subscribers are told. 0 ends it.
     list
         A mailing list: subscribers may publish.
     moderated
         What they publish waits for you.
     """
 
+    span = _span(every)
+
     async def work() -> None:
         async with session(common) as me:
             done = await me.create_node(
                 node, title=title, description=description, language=language, icon=icon, access=access, form=form,
-                keep=keep, age=age, mailing_list=list, moderated=moderated,
+                keep=keep, age=age, every=span, mailing_list=list, moderated=moderated,
             )  # fmt: skip
         _done(done.text, common)
 
@@ -174,17 +185,20 @@ def change(
     form: Form | None = None,
     keep: int | None = None,
     age: int | None = None,
+    every: str | None = None,
     list: Annotated[bool | None, Parameter(name="--list")] = None,
     moderated: bool | None = None,
     common: Common | None = None,
 ) -> int:
     """Change a feed; the options are those of create."""
 
+    span = _span(every)
+
     async def work() -> None:
         async with session(common) as me:
             done = await me.set_node(
                 node, title=title, description=description, language=language, icon=icon, access=access, form=form,
-                keep=keep, age=age, mailing_list=list, moderated=moderated,
+                keep=keep, age=age, every=span, mailing_list=list, moderated=moderated,
             )  # fmt: skip
         _done(done.text, common)
 

@@ -434,10 +434,14 @@ class Client:
         form: Form | None = None,
         keep: int | None = None,
         age: int | None = None,
+        every: int | None = None,
         mailing_list: bool | None = None,
         moderated: bool | None = None,
     ) -> r.Ok:
-        """Make a node under one's own name: PUBLISH CREATE. ``keep`` counts items, ``age`` days."""
+        """Make a node under one's own name: PUBLISH CREATE. ``keep`` counts items, ``age`` days.
+
+        ``every``: seconds in which it promises to publish something; if it does not, its subscribers are told.
+        """
         return self._thread.run(
             self._client.create_node(
                 node,
@@ -449,6 +453,7 @@ class Client:
                 form=form,
                 keep=keep,
                 age=age,
+                every=every,
                 mailing_list=mailing_list,
                 moderated=moderated,
             )
@@ -466,6 +471,7 @@ class Client:
         form: Form | None = None,
         keep: int | None = None,
         age: int | None = None,
+        every: int | None = None,
         mailing_list: bool | None = None,
         moderated: bool | None = None,
     ) -> r.Ok:
@@ -481,6 +487,7 @@ class Client:
                 form=form,
                 keep=keep,
                 age=age,
+                every=every,
                 mailing_list=mailing_list,
                 moderated=moderated,
             )

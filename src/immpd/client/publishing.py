@@ -75,10 +75,14 @@ class Publishing(Caller):
         form: Form | None = None,
         keep: int | None = None,
         age: int | None = None,
+        every: int | None = None,
         mailing_list: bool | None = None,
         moderated: bool | None = None,
     ) -> r.Ok:
-        """Make a node under one's own name: PUBLISH CREATE. ``keep`` counts items, ``age`` days."""
+        """Make a node under one's own name: PUBLISH CREATE. ``keep`` counts items, ``age`` days.
+
+        ``every``: seconds in which it promises to publish something; if it does not, its subscribers are told.
+        """
         request = c.PublishCreate(
             node=_node(node),
             title=title,
@@ -89,6 +93,7 @@ class Publishing(Caller):
             form=form,
             keep=keep,
             age=age,
+            every=every,
             list=mailing_list,
             moderated=moderated,
         )
@@ -106,6 +111,7 @@ class Publishing(Caller):
         form: Form | None = None,
         keep: int | None = None,
         age: int | None = None,
+        every: int | None = None,
         mailing_list: bool | None = None,
         moderated: bool | None = None,
     ) -> r.Ok:
@@ -120,6 +126,7 @@ class Publishing(Caller):
             form=form,
             keep=keep,
             age=age,
+            every=every,
             list=mailing_list,
             moderated=moderated,
         )

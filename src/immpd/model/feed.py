@@ -40,6 +40,8 @@ class NodeOptions(msgspec.Struct, frozen=True):
     """What they publish waits for the owner."""
     keep: int | None = None
     age: int | None = None
+    every: int | None = None
+    """Seconds in which it promises to publish something; 0: it promises nothing."""
 
 
 class Node(msgspec.Struct, frozen=True):
@@ -62,6 +64,7 @@ class Node(msgspec.Struct, frozen=True):
     moderated: bool
     keep: int
     age: int
+    every: int
     last_item: int
     items: int
     subscribers: int

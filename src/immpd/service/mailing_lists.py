@@ -66,7 +66,7 @@ def publish_to_lists(
                     result.seq, "item", uuid, imid, result.title, kind, item.level, account.address, item.now,
                     len(body), inline,
                 )  # fmt: skip
-                announce(session, result, row)
+                announce(services, result, row)
             listed[imid] = item_outcome(imid, result)
             return following(at + 1)
 

@@ -64,6 +64,8 @@ from .session import Session, handles
 MOST_KEPT = 1000
 """Items that a node can keep."""
 MOST_DAYS = 3650
+SHORTEST_PROMISE = 60
+LONGEST_PROMISE = 90 * 86_400
 MAX_DESCRIPTION = 2000
 PAGE = 200
 
@@ -81,14 +83,17 @@ def _options(request: PublishCreate | PublishSet) -> NodeOptions:
     for name, value, most in (("KEEP", request.keep, MOST_KEPT), ("AGE", request.age, MOST_DAYS)):
         if value is not None and not 1 <= value <= most:
             raise Refused(Code.BAD_VALUE, "BAD-OPTION", f"{name} is a number from 1 to {most}")
+    if request.every and not SHORTEST_PROMISE <= request.every <= LONGEST_PROMISE:
+        text = f"EVERY is 0, or {SHORTEST_PROMISE} to {LONGEST_PROMISE} seconds"
+        raise Refused(Code.BAD_VALUE, "BAD-OPTION", text)
     if request.title is not None:
         checked_title(request.title)
-    for name, text in (("DESCRIPTION", request.description), ("LANGUAGE", request.language), ("ICON", request.icon)):
-        if text is not None and len(text.encode()) > MAX_DESCRIPTION:
+    for name, said in (("DESCRIPTION", request.description), ("LANGUAGE", request.language), ("ICON", request.icon)):
+        if said is not None and len(said.encode()) > MAX_DESCRIPTION:
             raise Refused(Code.LIMIT, "TOO-LARGE", f"{name} has at most {MAX_DESCRIPTION} octets")
     return NodeOptions(
         request.title, request.description, request.language, request.icon, access, form,
-        request.list, request.moderated, request.keep, request.age,
+        request.list, request.moderated, request.keep, request.age, request.every,
     )  # fmt: skip
 
 
@@ -108,15 +113,26 @@ def create(session: Session, request: PublishCreate, _: Any) -> Outcome:
         raise Refused(Code.BAD_VALUE, "BAD-NODE", text)
     services = session.services
     new = NewNode(node.address, account.id, services.clock.now(), _options(request), services.limits.max_nodes)
-    return Step(create_node(new), lambda made: replies.Ok(text=f"Created {made.imid}"))
+
+    def made(node: Node) -> Outcome:
+        services.alarm.sooner(new.now + SHORTEST_PROMISE * 1000)
+        return replies.Ok(text=f"Created {node.imid}")
+
+    return Step(create_node(new), made)
 
 
 @handles(PublishSet)
 def change(session: Session, request: PublishSet, _: Any) -> Outcome:
     """Change what is given."""
     node = node_name(session, request.node)
-    unit = set_node(SetNode(node.address, account_of(session).id, _options(request)))
-    return Step(unit, lambda changed: replies.Ok(text=f"Changed {changed.imid}"))
+    services = session.services
+    new = SetNode(node.address, account_of(session).id, _options(request), services.clock.now())
+
+    def changed(node: Node) -> Outcome:
+        services.alarm.sooner(new.now + SHORTEST_PROMISE * 1000)
+        return replies.Ok(text=f"Changed {node.imid}")
+
+    return Step(set_node(new), changed)
 
 
 @handles(PublishRemove)
@@ -143,6 +159,7 @@ def node_row(node: Node) -> dict[str, Any]:
         "moderated": node.moderated,
         "keep": node.keep,
         "age": node.age,
+        "every": node.every or None,
         "created": time_text(node.created),
         "items": node.items,
         "subscribers": node.subscribers,

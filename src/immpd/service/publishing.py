@@ -33,7 +33,7 @@ from .feed_events import checked_title, item_event, item_name, level_of, node_na
 from .nodes import account_of
 from .outcome import Outcome, Step
 from .sending import finish, finishes
-from .session import Session, handles, on_arrival
+from .session import Services, Session, handles, on_arrival
 
 _OPENED = replies.Opened()
 
@@ -120,19 +120,20 @@ def _published(session: Session, draft: Draft, body: bytes, address: str, accoun
                 result.seq, "item", uuid, imid, result.title, kind, item.level, address, item.now, len(body), inline,
                 result.edition,
             )  # fmt: skip
-            announce(session, result, row)
+            announce(services, result, row)
         return outcome_of(imid, uuid, result)
 
     return Step(publish(item), done, noted(session, "publish refused", imid))
 
 
-def announce(session: Session, result: Published, row: Item) -> None:
+def announce(services: Services, result: Published, row: Item) -> None:
     """After the commit: those who watch, and who delivers messages."""
-    services = session.services
     services.items.publish(ItemHint(result.node, result.seq, result.prev, item_event(row)))
+    if result.every:
+        services.alarm.sooner(row.created + result.every * 1000)
     if result.mailed:
         services.fan_out()
-    services.log.debug("item published", id=uuid_text(row.uuid), node=row.node, peer=session.peer)
+    services.log.debug("item published", id=uuid_text(row.uuid), node=row.node, publisher=row.publisher)
 
 
 def outcome_of(imid: str, uuid: bytes, result: Published) -> replies.Published:
@@ -190,7 +191,7 @@ def accept(session: Session, request: PublishAccept, _: Any) -> Outcome:
 
     def accepted(found: tuple[Published, Item]) -> Outcome:
         result, row = found
-        announce(session, result, row)
+        announce(session.services, result, row)
         return outcome_of(name.imid, name.uuid, result)
 
     return Step(accept_item(name), accepted)

@@ -18,6 +18,7 @@ from immpd.store.timers import Fire, Fired, NextDue, Promoted, fire, next_due, p
 from .content import delivery_of
 from .ids import time_text
 from .notifications import row_of
+from .publishing import announce
 from .session import Services
 
 BATCH = 100
@@ -42,6 +43,8 @@ async def run_timers(services: Services) -> None:
         ids = tuple([(services.ids.octets(), services.random(20)) for _ in range(BATCH)])
         fired: Fired = await services.store.write(fire(Fire(services.clock.now(), ids, BATCH)))
         services.bus.publish(fired.changes)
+        for result, row in fired.published:
+            announce(services, result, row)
         for one in fired.promote:
             try:
                 await _promote(services, one)

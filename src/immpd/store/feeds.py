@@ -11,14 +11,17 @@ import msgspec
 
 from immpd.model.change import Change
 from immpd.model.feed import DEFAULT_AGE, DEFAULT_KEEP, Node, NodeOptions
+from immpd.store.due import set_timer
 from immpd.store.errors import FeedsFull, NodeExists, NoNode, NotOwner, NotPublisher
 from immpd.store.states import take_states
 from immpd.store.units import Row, Tx, read_unit, write_unit
 
 NODE_COLUMNS = (
     "id, imid, owner, created, title, description, language, icon, access, form, list, moderated, keep, age,"
-    " last_item, items, subscribers, by_mail"
+    " every, last_item, items, subscribers, by_mail"
 )
+NODE_SILENCE = "node-silence"
+"""The timer of a promise that a node made."""
 DAY = 86_400_000
 """Milliseconds of a day."""
 
@@ -45,6 +48,7 @@ class SetNode(msgspec.Struct, frozen=True):
     imid: str
     account: int
     options: NodeOptions
+    now: int
 
 
 class RemoveNode(msgspec.Struct, frozen=True):
@@ -130,6 +134,12 @@ def node_of(row: Row) -> Node:
     return Node(*values)
 
 
+def node_by_id(tx: Tx, number: int) -> Node | None:
+    """The node of that number, unless it was removed."""
+    row = tx.one(f"SELECT {NODE_COLUMNS} FROM node WHERE id = :id AND imid IS NOT NULL", {"id": number})
+    return None if row is None else node_of(row)
+
+
 def find_node(tx: Tx, imid: str) -> Node:
     """The node of that name; raises NoNode."""
     row = tx.one(f"SELECT {NODE_COLUMNS} FROM node WHERE imid = :imid", {"imid": imid})
@@ -168,8 +178,8 @@ def create_node(tx: Tx, args: NewNode) -> Node:
     given = args.options
     rows = tx.rows(
         "INSERT INTO node (imid, owner, created, title, description, language, icon, access, form, list, moderated,"
-        " keep, age) VALUES (:imid, :owner, :created, :title, :description, :language, :icon, :access, :form, :list,"
-        f" :moderated, :keep, :age) RETURNING {NODE_COLUMNS}",
+        " keep, age, every) VALUES (:imid, :owner, :created, :title, :description, :language, :icon, :access, :form,"
+        f" :list, :moderated, :keep, :age, :every) RETURNING {NODE_COLUMNS}",
         {
             "imid": args.imid,
             "owner": args.owner,
@@ -184,9 +194,10 @@ def create_node(tx: Tx, args: NewNode) -> Node:
             "moderated": int(bool(given.moderated)),
             "keep": given.keep or DEFAULT_KEEP,
             "age": given.age or DEFAULT_AGE,
+            "every": given.every or 0,
         },
     )
-    return node_of(rows[0])
+    return expect_sign(tx, node_of(rows[0]), args.now)
 
 
 @read_unit
@@ -204,7 +215,8 @@ def set_node(tx: Tx, args: SetNode) -> Node:
     node = msgspec.structs.replace(node, **given)
     tx.execute(
         "UPDATE node SET title = :title, description = :description, language = :language, icon = :icon,"
-        " access = :access, form = :form, list = :list, moderated = :moderated, keep = :keep, age = :age"
+        " access = :access, form = :form, list = :list, moderated = :moderated, keep = :keep, age = :age,"
+        " every = :every"
         " WHERE id = :id",
         {
             "title": node.title,
@@ -217,9 +229,17 @@ def set_node(tx: Tx, args: SetNode) -> Node:
             "moderated": int(node.moderated),
             "keep": node.keep,
             "age": node.age,
+            "every": node.every,
             "id": node.id,
         },
     )
+    return node if args.options.every is None else expect_sign(tx, node, args.now)
+
+
+def expect_sign(tx: Tx, node: Node, now: int) -> Node:
+    """Where the node promises to publish now and then, have its silence noticed (silence.py)."""
+    if node.every:
+        set_timer(tx, now + node.every * 1000, NODE_SILENCE, node.id)
     return node
 
 

@@ -12,7 +12,7 @@ import msgspec
 from immpd.model.feed import Accounting, ItemKind, Level, Node
 from immpd.store.deliver import retry_key
 from immpd.store.errors import FeedsFull, IdReused, NoItem, NotPublisher
-from immpd.store.feeds import DAY, find_node, owned_node, publishes
+from immpd.store.feeds import DAY, expect_sign, find_node, owned_node, publishes
 from immpd.store.ids import uuid_text
 from immpd.store.units import Tx, read_unit, write_unit
 
@@ -72,6 +72,8 @@ class Published(msgspec.Struct, frozen=True):
     """Somebody is to get it as a message."""
     accounting: Accounting
     edition: int = 1
+    every: int = 0
+    """Seconds in which the node promised the next."""
 
 
 class NameItem(msgspec.Struct, frozen=True):
@@ -134,11 +136,20 @@ def publish(tx: Tx, args: PublishItem) -> Published:
         )
         if row is None:
             return Published(node.id, args.title, 0, 0, False, False, Accounting())
-        return Published(node.id, row[2], row[0], row[1], False, False, Accounting(*row[4:]), row[3])
+        return Published(node.id, row[2], row[0], row[1], False, False, Accounting(*row[4:]), row[3], node.every)
     if not trusted and node.moderated:
         _wait(tx, node, args)
         return Published(node.id, args.title, 0, 0, True, False, Accounting())
+    expect_sign(tx, node, args.now)
     return _store(tx, node, args.uuid, args.address, args.level, args.title, args.type, args.body, args.now)
+
+
+def say_silent(
+    tx: Tx, node: Node, owner: str, uuid: bytes, title: str, body: bytes, now: int
+) -> tuple[Published, Item]:
+    """Publish, in the owner's name, that the node fell silent; which is no sign of life."""
+    done = _store(tx, node, uuid, owner, "high", title, "text/plain", body, now)
+    return done, Item(done.seq, "item", uuid, node.imid, done.title, "text/plain", "high", owner, now, len(body), body)
 
 
 @read_unit
@@ -217,7 +228,7 @@ def _store(
     if node.by_mail:
         tx.execute("INSERT INTO fan_out (item, node, cursor) VALUES (?, ?, 0)", (seq, node.id))
     _count(tx, node, seq)
-    return Published(node.id, title, seq, node.last_item, True, bool(node.by_mail), accounting, edition)
+    return Published(node.id, title, seq, node.last_item, True, bool(node.by_mail), accounting, edition, node.every)
 
 
 def _replace(tx: Tx, node: Node, uuid: bytes) -> int:
@@ -258,6 +269,7 @@ def accept_item(tx: Tx, args: NameItem) -> tuple[Published, Item]:
         raise NoItem
     tx.execute("DELETE FROM waiting_item WHERE node = :node AND uuid = :uuid", key)
     publisher, level, title, type_, body = row
+    expect_sign(tx, node, args.now)
     done = _store(tx, node, args.uuid, publisher, level, title, type_, body, args.now)
     inline = body if len(body) <= INLINE else None
     item = Item(

@@ -8,17 +8,18 @@ where it no longer holds; promoting is the service's to do, so its timer stays u
 import msgspec
 
 from immpd.model.change import Change
-from immpd.model.notification import Level
 from immpd.store.due import promote_after, repeat_after, set_timer, set_timers_of_shown, shown_at
+from immpd.store.feeds import NODE_SILENCE
+from immpd.store.items import Item, Published
 from immpd.store.notifications import COLUMNS, Notification, close, end, note
 from immpd.store.permissions import settings_of
+from immpd.store.silence import node_silent, token_silent
 from immpd.store.states import take_states
-from immpd.store.units import Row, Tx, read_unit, write_unit
+from immpd.store.units import Tx, read_unit, write_unit
 
 MAX_REPEATS = 20
 _TRY_AGAIN = 60_000
 """Milliseconds after which a promotion that did not come about is tried again."""
-_SILENCE_KEPT = 7 * 86_400_000
 
 
 class Fire(msgspec.Struct, frozen=True):
@@ -30,9 +31,10 @@ class Fire(msgspec.Struct, frozen=True):
 
 
 class Fired(msgspec.Struct, frozen=True):
-    """What changed; what is to be delivered as mail; whether more is due."""
+    """What changed; what nodes published; what is to be delivered as mail; whether more is due."""
 
     changes: tuple[Change, ...]
+    published: tuple[tuple[Published, Item], ...]
     promote: tuple[Notification, ...]
     more: bool
 
@@ -65,10 +67,14 @@ def fire(tx: Tx, args: Fire) -> Fired:
     )
     tx.executemany("DELETE FROM timer WHERE kind = ? AND subject = ?", due)
     changes: list[Change] = []
+    published: list[tuple[Published, Item]] = []
     promote: list[Notification] = []
     for (kind, subject), ids in zip(due, args.ids, strict=False):
         if kind == "silence":
-            changes += _silent(tx, subject, args.now, ids)
+            changes += token_silent(tx, subject, args.now, ids)
+            continue
+        if kind == NODE_SILENCE:
+            published += node_silent(tx, subject, args.now, ids[0])
             continue
         row = tx.one(COLUMNS + " WHERE id = ?", (subject,))
         if row is None:
@@ -80,7 +86,7 @@ def fire(tx: Tx, args: Fire) -> Fired:
                 promote.append(found)
         else:
             changes += _ON_TIME[kind](tx, found, args.now)
-    return Fired(tuple(changes), tuple(promote), len(due) == args.limit)
+    return Fired(tuple(changes), tuple(published), tuple(promote), len(due) == args.limit)
 
 
 def _show(tx: Tx, found: Notification, now: int) -> list[Change]:
@@ -127,53 +133,6 @@ def _expire(tx: Tx, found: Notification, now: int) -> list[Change]:
 
 
 _ON_TIME = {"show": _show, "repeat": _repeat, "expire": _expire}
-
-
-def _silent(tx: Tx, token: int, now: int, ids: tuple[bytes, bytes]) -> list[Change]:
-    """A source promised a sign of life and gave none: its owner is told, once until it speaks again."""
-    row: Row | None = tx.one(
-        "SELECT t.mailbox, t.name, t.every, coalesce(t.used, t.created), t.silent, a.local, a.domain"
-        " FROM push_token t JOIN account a ON a.mailbox = t.mailbox WHERE t.id = ?",
-        (token,),
-    )
-    if row is None:
-        return []
-    mailbox, name, every, used, silent, local, domain = row
-    if silent or not every or used + every * 1000 > now:
-        return []
-    tx.execute("UPDATE push_token SET silent = 1 WHERE id = ?", (token,))
-    settings = settings_of(tx, mailbox)
-    uuid, key = ids
-    due = shown_at(settings, Level.HIGH, now)
-    number = tx.take_ids("notification", 1)
-    state = take_states(tx, {mailbox: 1})[mailbox] + 1 if due <= now else 0
-    sender = f"{local}/{name}@{domain}"
-    title = f"{name} has said nothing for {_span(now - used)}"
-    tx.execute(
-        "INSERT INTO notification (id, mailbox, uuid, push, origin, sender, recipient, key, digest, level, why, title,"
-        " type, body, created, due, expires, status, state)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'token', ?, 'text/plain', ?, ?, ?, ?, ?, ?)",
-        (
-            *(number, mailbox, uuid, uuid, domain, sender, f"{local}@{domain}", key, b"", Level.HIGH, title),
-            *(f"It promised a sign of life every {_span(every * 1000)}.".encode(), now, due, now + _SILENCE_KEPT),
-            *("shown" if state else "waiting", state),
-        ),
-    )
-    set_timer(tx, now + _SILENCE_KEPT, "expire", number)
-    if not state:
-        set_timer(tx, due, "show", number)
-        return []
-    set_timers_of_shown(tx, number, Level.HIGH, settings, now)
-    return [note(tx, mailbox, state, "notified", uuid)]
-
-
-def _span(milliseconds: int) -> str:
-    seconds = milliseconds // 1000
-    for size, name in ((86_400, "day"), (3600, "hour"), (60, "minute")):
-        if seconds >= size:
-            count = seconds // size
-            return f"{count} {name}{'s' if count > 1 else ''}"
-    return f"{seconds} seconds"
 
 
 @write_unit

@@ -52,6 +52,7 @@ class PublishCreate(Request[r.Ok], frozen=True, kw_only=True):
     form: Annotated[str | None, "notification|message"] = None
     keep: Annotated[int | None, "items"] = None
     age: Annotated[int | None, "days"] = None
+    every: Annotated[int | None, "seconds"] = None
     list: bool | None = None
     moderated: bool | None = None
 
@@ -94,6 +95,7 @@ class PublishSet(Request[r.Ok], frozen=True, kw_only=True):
     form: Annotated[str | None, "notification|message"] = None
     keep: Annotated[int | None, "items"] = None
     age: Annotated[int | None, "days"] = None
+    every: Annotated[int | None, "seconds"] = None
     list: bool | None = None
     moderated: bool | None = None
 

@@ -51,6 +51,8 @@ class NodeRow(Reply, frozen=True, kw_only=True):
     created: str
     items: int
     subscribers: int
+    every: int | None = None
+    """Seconds in which it promises to publish something."""
     language: str = ""
     icon: str = ""
     description: str = ""

@@ -17,6 +17,7 @@ CREATE TABLE node (
   moderated INTEGER NOT NULL,            -- what they publish waits for the owner
   keep INTEGER NOT NULL,                 -- items
   age INTEGER NOT NULL,                  -- days
+  every INTEGER NOT NULL DEFAULT 0,      -- seconds in which it promises to publish something, 0: it does not
   last_item INTEGER NOT NULL DEFAULT 0,  -- sequence number of its newest item
   items INTEGER NOT NULL DEFAULT 0,      -- rows of item
   subscribers INTEGER NOT NULL DEFAULT 0, -- active ones
