@@ -2,7 +2,8 @@
 
 Rules: publish after the commit and in the order of the items' numbers: everybody is told in that order; what
 is published while a round of telling runs goes out together in the next one; a round gives others their turn
-after some listeners; a lost hint may cost a listener time, never an item.
+after some listeners; a lost hint may cost a listener time, never an item: what does not follow the last number
+is only told of, so that whoever listens reads the store.
 """
 
 import asyncio
@@ -32,6 +33,8 @@ class ItemBus:
         self._waiting: deque[ItemHint] = deque()
         self._octets = 0
         """Octets of what waits."""
+        self._newest = 0
+        """The highest number that was published."""
         self._running = False
 
     def listen(self, node: int, listener: ItemListener) -> Callable[[], None]:
@@ -54,9 +57,11 @@ class ItemBus:
 
     def publish(self, hint: ItemHint) -> None:
         """Tell the listeners of the hint's node, soon."""
+        follows = hint.seq == self._newest + 1
+        self._newest = max(self._newest, hint.seq)
         if hint.node not in self._listeners:
             return
-        if self._octets >= MOST:
+        if not follows or self._octets >= MOST:
             hint = ItemHint(hint.node, hint.seq, hint.prev, b"")
         self._octets += len(hint.octets)
         self._waiting.append(hint)

@@ -67,6 +67,9 @@ class Node(msgspec.Struct, frozen=True):
     every: int
     last_item: int
     items: int
+    """What it keeps: neither retracted nor replaced."""
+    marks: int
+    """What is kept only to say what was retracted or replaced."""
     subscribers: int
     by_mail: int
 
@@ -89,7 +92,7 @@ class ItemHint(msgspec.Struct, frozen=True):
     """What those who watch a node are told when it has something new.
 
     ``prev`` is the number of the node's row before it: who has looked at everything up to there misses nothing
-    by taking this one as it is. Otherwise the store tells.
+    by taking this one as it is. Otherwise, or where there are no octets, the store tells.
     """
 
     node: int

@@ -20,6 +20,7 @@ from immpd.store.errors import StoreError
 from immpd.store.ids import uuid_text
 from immpd.store.items import INLINE, Item
 
+from .content import media_type
 from .ids import time_text
 from .outcome import Outcome
 from .session import Session, refusal_of
@@ -28,9 +29,10 @@ EVENT = b'260- {"cursor":"'
 """What an event begins with; then come its cursor and the octets of ``item_event``."""
 ROW = b'286- {"cursor":"'
 """The same for a row of SUBSCRIBE SINCE."""
-MOST_ENCODED = 12_000
-"""Octets of JSON that a body may become: a line has at most 16,384."""
+MAX_EVENT = 16_000
+"""Octets of an event behind its cursor: a line has at most 16,384. A body that does not fit is left out."""
 MAX_TITLE = 2000
+MAX_TYPE = 255
 _TEXT = re.compile(r"text/|message/|application/(?:[\w.+-]*\+)?json\b", re.IGNORECASE)
 _encode = msgspec.json.Encoder().encode
 
@@ -78,6 +80,13 @@ def checked_title(title: str | None) -> str:
     return title or ""
 
 
+def item_type(given: str) -> str:
+    """The media type of an item; raises Refused."""
+    if len(given) > MAX_TYPE:
+        raise Refused(Code.BAD_VALUE, "BAD-TYPE", f"A media type has at most {MAX_TYPE} octets here")
+    return media_type(given)
+
+
 def level_of(important: bool | None) -> Level:
     """+IMPORTANT, -IMPORTANT, or neither."""
     return "normal" if important is None else "high" if important else "low"
@@ -85,6 +94,11 @@ def level_of(important: bool | None) -> Level:
 
 def item_event(item: Item) -> bytes:
     """The item's event behind its cursor, with its line feed."""
+    return event_of(item)[0]
+
+
+def event_of(item: Item) -> tuple[bytes, bool]:
+    """The item's event, and whether all of its body stands in it."""
     if item.kind == "removed":
         told: dict[str, Any] = {"event": "subscription", "node": item.node, "status": "removed"}
     elif item.kind == "retracted":
@@ -106,21 +120,26 @@ def item_event(item: Item) -> bytes:
             told["edition"] = item.edition
         if item.dismissed:
             told["dismissed"] = True
-        body = inline_text(item)
+        body = _inline_text(item)
         if body is not None:
-            told["body"] = body
+            whole = _safe({**told, "body": body})
+            if len(whole) <= MAX_EVENT:
+                return whole, True
+    return _safe(told), False
+
+
+def _safe(told: dict[str, Any]) -> bytes:
     octets = _encode(told)
     if not octets.isascii() or b"\x7f" in octets:
         octets = UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", octets.decode()).encode()
     return b'",' + octets[1:] + b"\n"
 
 
-def inline_text(item: Item) -> str | None:
+def _inline_text(item: Item) -> str | None:
     """The body where it is short text, else None."""
     if item.body is None or len(item.body) > INLINE or not _TEXT.match(item.type):
         return None
     try:
-        text = item.body.decode()
+        return item.body.decode()
     except UnicodeDecodeError:
         return None
-    return text if len(text) * 6 <= MOST_ENCODED or len(_encode(text)) <= MOST_ENCODED else None

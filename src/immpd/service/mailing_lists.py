@@ -19,6 +19,7 @@ from immpd.store.errors import StoreError
 from immpd.store.ids import uuid_octets
 from immpd.store.items import INLINE, Item, Published, PublishItem, publish
 
+from .feed_events import item_type
 from .nodes import account_of
 from .outcome import Outcome, Step
 from .publishing import announce, item_outcome
@@ -87,7 +88,7 @@ def _item_of(envelope: Envelope, content: Delivery, most: int) -> tuple[str, byt
     if content.size > most or content.octets is None or content.files:
         raise Refused(Code.LIMIT, "TOO-LARGE", f"At most {most} octets are taken by a list here")
     if len(parts) == 1:
-        return parts[0].type, content.octets
+        return item_type(parts[0].type), content.octets
     octets: dict[int, bytes] = {}
     at = 0
     for part in parts:

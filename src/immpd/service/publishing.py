@@ -27,9 +27,8 @@ from immpd.store.items import (
     retract,
 )
 
-from .content import media_type
 from .drafts import CountedDraft, Draft, drafts_of
-from .feed_events import checked_title, item_event, item_name, level_of, node_name, noted
+from .feed_events import checked_title, item_event, item_name, item_type, level_of, node_name, noted
 from .nodes import account_of
 from .outcome import Outcome, Step
 from .sending import finish, finishes
@@ -56,7 +55,7 @@ def publish_item(session: Session, request: Publish, draft: Draft | None) -> Out
         node = node_name(session, request.node)
         checked_title(request.title)
         if request.type is not None:
-            media_type(request.type)
+            item_type(request.type)
     except Refused as error:
         draft.refuse(error)
         raise
@@ -105,7 +104,7 @@ def _published(session: Session, draft: Draft, body: bytes, address: str, accoun
     request: Publish = draft.request
     services = session.services
     uuid = services.ids.octets() if request.id is None else request.id.bytes
-    kind = media_type(draft.parts[0].request.type or "text/plain")
+    kind = item_type(draft.parts[0].request.type or "text/plain")
     imid = node_name(session, request.node).address
     item = PublishItem(
         imid, account, address, origin, uuid, request.id is not None, checked_title(request.title), kind,

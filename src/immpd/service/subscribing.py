@@ -32,7 +32,7 @@ from immpd.store.mailboxes import ByMailbox, mailbox_row
 from immpd.store.subscriptions import ListSubscriptions, NameSubscription, SetSubscription, Subscription
 
 from .access import cursor_text, read_cursor, with_folder
-from .feed_events import ROW, inline_text, item_event, item_name, node_name, noted
+from .feed_events import ROW, event_of, item_name, node_name, noted
 from .ids import time_text
 from .nodes import account_of
 from .outcome import Outcome, Page, Step
@@ -222,8 +222,9 @@ class _Since:
         pieces: list[bytes] = []
         for at, item in enumerate(items):
             self.sent += 1
-            pieces.append(ROW + cursor_text(self.session, self.state, item.seq).encode() + item_event(item))
-            if item.kind == "item" and item.length and inline_text(item) is None:
+            event, whole = event_of(item)
+            pieces.append(ROW + cursor_text(self.session, self.state, item.seq).encode() + event)
+            if item.kind == "item" and item.length and not whole:
                 return Page(pieces, partial(self._body, item, items[at + 1 :], page))
         return Page(pieces, lambda: self._next(page))
 

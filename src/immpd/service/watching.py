@@ -130,7 +130,8 @@ class Watcher:
 
     def _resync(self, row: MailboxRow) -> Outcome:
         self.cursor = row.state
-        return Page([self._event(b"resync", row.state)], self._following)
+        page = Page([self._event(b"resync", row.state)], self._following)
+        return page if self.wanted else self.feeds.renew(lambda: page)
 
     def _show(self, changes: list[Change], cursor: int, *, more: bool) -> Outcome:
         if not changes and not more:

@@ -18,7 +18,7 @@ from immpd.store.units import Row, Tx, read_unit, write_unit
 
 NODE_COLUMNS = (
     "id, imid, owner, created, title, description, language, icon, access, form, list, moderated, keep, age,"
-    " every, last_item, items, subscribers, by_mail"
+    " every, last_item, items, marks, subscribers, by_mail"
 )
 NODE_SILENCE = "node-silence"
 """The timer of a promise that a node made."""
@@ -177,9 +177,10 @@ def create_node(tx: Tx, args: NewNode) -> Node:
         raise FeedsFull
     given = args.options
     rows = tx.rows(
-        "INSERT INTO node (imid, owner, created, title, description, language, icon, access, form, list, moderated,"
-        " keep, age, every) VALUES (:imid, :owner, :created, :title, :description, :language, :icon, :access, :form,"
-        f" :list, :moderated, :keep, :age, :every) RETURNING {NODE_COLUMNS}",
+        "INSERT INTO node (imid, was, owner, created, title, description, language, icon, access, form, list,"
+        " moderated, keep, age, every)"
+        " VALUES (:imid, :imid, :owner, :created, :title, :description, :language, :icon, :access, :form, :list,"
+        f" :moderated, :keep, :age, :every) RETURNING {NODE_COLUMNS}",
         {
             "imid": args.imid,
             "owner": args.owner,
@@ -250,12 +251,11 @@ def remove_node(tx: Tx, args: RemoveNode) -> RemovedNode:
     seq = tx.take_ids("item", 1)
     tx.execute(
         "INSERT INTO item (seq, node, kind, uuid, prev, publisher, created, level, title, type, length, body)"
-        " VALUES (:seq, :node, 'removed', :uuid, :prev, '', :now, 'normal', :imid, '', 0, :body)",
-        {"seq": seq, "node": node.id, "uuid": b"", "prev": node.last_item, "now": args.now, "imid": args.imid,
-         "body": b""},
-    )  # fmt: skip
+        " VALUES (:seq, :node, 'removed', :none, :prev, '', :now, 'normal', '', '', 0, :none)",
+        {"seq": seq, "node": node.id, "prev": node.last_item, "now": args.now, "none": b""},
+    )
     tx.execute(
-        "UPDATE node SET imid = NULL, removed = :now, last_item = :seq, items = items + 1 WHERE id = :id",
+        "UPDATE node SET imid = NULL, removed = :now, last_item = :seq, marks = marks + 1 WHERE id = :id",
         {"now": args.now, "seq": seq, "id": node.id},
     )
     return RemovedNode(node.id, seq, node.last_item)

@@ -89,7 +89,7 @@ def node_items(tx: Tx, args: NodeItems) -> list[NodeItem]:
 
 _STATES = ("published", "retracted")
 _NODES_BEHIND = (
-    "SELECT s.node, s.first, s.push_from, s.push_end, s.muted, n.imid FROM subscription s JOIN node n ON n.id = s.node"
+    "SELECT s.node, s.first, s.push_from, s.push_end, s.muted, n.was FROM subscription s JOIN node n ON n.id = s.node"
     " WHERE s.mailbox = :mailbox AND s.state = 'active' AND n.last_item > :since"
 )
 _DISMISSED = "SELECT 1 FROM dismissal d WHERE d.item = item.seq AND d.mailbox = ?"
@@ -116,7 +116,7 @@ def items_since(tx: Tx, args: ItemsSince) -> Items:
             continue
         if not args.pull and muted:
             continue
-        names[node] = imid or ""
+        names[node] = imid
         since, end = (first, newest + 1) if args.pull else (push_from, push_end)
         numbers += [
             (row[0], node)
@@ -138,10 +138,7 @@ def items_since(tx: Tx, args: ItemsSince) -> Items:
 
 def _item(row: Row, node: str) -> Item:
     seq, kind, uuid, title, type_, level, publisher, created, length, body, edition, dismissed = row
-    # A node that is removed has lost its name: its last row keeps it.
-    return Item(
-        seq, kind, uuid, node or title, title, type_, level, publisher, created, length, body, edition, bool(dismissed)
-    )
+    return Item(seq, kind, uuid, node, title, type_, level, publisher, created, length, body, edition, bool(dismissed))
 
 
 @read_unit

@@ -20,7 +20,11 @@ INLINE = 4096
 """Octets of a body that an event brings along."""
 MOST_WAITING = 1000
 """Items of one node that may wait for its owner."""
+MOST_MARKS = 1000
+"""Rows of one node that only say what was retracted or replaced."""
 TRIMMED_AT_ONCE = 8
+_RETRACTED, _REPLACED = 1, 2
+_KEPT = "i.kind = 'item' AND i.retracted = 0"
 
 
 class PublishItem(msgspec.Struct, frozen=True):
@@ -135,7 +139,7 @@ def publish(tx: Tx, args: PublishItem) -> Published:
             {"uuid": args.uuid, "node": node.id},
         )
         if row is None:
-            return Published(node.id, args.title, 0, 0, False, False, Accounting())
+            return Published(node.id, args.title, 0, 0, _waits(tx, node, args.uuid), False, Accounting())
         return Published(node.id, row[2], row[0], row[1], False, False, Accounting(*row[4:]), row[3], node.every)
     if not trusted and node.moderated:
         _wait(tx, node, args)
@@ -198,6 +202,11 @@ def _remember(tx: Tx, node: Node, args: PublishItem) -> bool:
     return bool(tx.executemany(change, [(digest, args.now // DAY, key, digest)]))
 
 
+def _waits(tx: Tx, node: Node, uuid: bytes) -> bool:
+    key = {"node": node.id, "uuid": uuid}
+    return tx.one("SELECT 1 FROM waiting_item WHERE node = :node AND uuid = :uuid", key) is not None
+
+
 def _wait(tx: Tx, node: Node, args: PublishItem) -> None:
     count = tx.one("SELECT count(*) FROM waiting_item WHERE node = :node", {"node": node.id})
     if count is not None and count[0] >= MOST_WAITING:
@@ -213,7 +222,7 @@ def _wait(tx: Tx, node: Node, args: PublishItem) -> None:
 def _store(
     tx: Tx, node: Node, uuid: bytes, publisher: str, level: Level, title: str, type_: str, body: bytes, now: int
 ) -> Published:
-    edition = _replace(tx, node, uuid)
+    edition, replaced = _replace(tx, node, uuid)
     seq = tx.take_ids("item", 1)
     title = title or node.title
     accounting = Accounting(accepted=node.subscribers - node.by_mail, pending=node.by_mail)
@@ -227,34 +236,48 @@ def _store(
     )
     if node.by_mail:
         tx.execute("INSERT INTO fan_out (item, node, cursor) VALUES (?, ?, 0)", (seq, node.id))
-    _count(tx, node, seq)
+    _count(tx, node, seq, 1 - replaced, int(replaced))
     return Published(node.id, title, seq, node.last_item, True, bool(node.by_mail), accounting, edition, node.every)
 
 
-def _replace(tx: Tx, node: Node, uuid: bytes) -> int:
-    """Take the place of the item's last edition, where there is one; the number of this one."""
-    key = {"node": node.id, "uuid": uuid}
-    row = tx.one("SELECT max(edition) FROM item WHERE uuid = :uuid AND node = :node AND kind = 'item'", key)
-    if row is None or row[0] is None:
-        return 1
-    tx.execute(
-        "UPDATE item SET retracted = 2, title = '', length = 0, body = :none"
-        " WHERE uuid = :uuid AND node = :node AND kind = 'item' AND retracted < 2",
-        {**key, "none": b""},
+def _replace(tx: Tx, node: Node, uuid: bytes) -> tuple[int, bool]:
+    """Take the place of the item's last edition: the number of this one, and whether the last one was kept."""
+    row = tx.one(
+        "SELECT seq, edition, retracted FROM item WHERE uuid = :uuid AND node = :node AND kind = 'item'"
+        " ORDER BY seq DESC LIMIT 1",
+        {"node": node.id, "uuid": uuid},
     )
-    return int(row[0]) + 1
+    if row is None:
+        return 1, False
+    seq, edition, retracted = row
+    _empty(tx, seq, _REPLACED)
+    return edition + 1, not retracted
 
 
-def _count(tx: Tx, node: Node, seq: int) -> None:
-    """The node has a row more; what it need not keep any longer goes, a few at once."""
-    kept = node.items + 1
+def _empty(tx: Tx, seq: int, why: int) -> None:
+    """Its content goes, and its row stays for whoever comes by."""
+    tx.execute(
+        "UPDATE item SET retracted = :why, title = '', length = 0, body = :none WHERE seq = :seq",
+        {"why": why, "none": b"", "seq": seq},
+    )
+
+
+def _count(tx: Tx, node: Node, seq: int, kept: int, marks: int) -> None:
+    """The node has so many items and marks more; what it need not keep any longer goes, a few at once."""
+    kept, marks = node.items + kept, node.marks + marks
     if kept > node.keep:
-        kept -= tx.executemany(
-            "DELETE FROM item WHERE seq IN (SELECT i.seq FROM item i WHERE i.node = :node"
-            " AND NOT EXISTS (SELECT 1 FROM fan_out f WHERE f.item = i.seq) ORDER BY i.seq LIMIT :many)",
-            [{"node": node.id, "many": min(kept - node.keep, TRIMMED_AT_ONCE)}],
-        )
-    tx.execute("UPDATE node SET last_item = ?, items = ? WHERE id = ?", (seq, kept, node.id))
+        kept -= _forget_oldest(tx, node, _KEPT, min(kept - node.keep, TRIMMED_AT_ONCE))
+    if marks > MOST_MARKS:
+        marks -= _forget_oldest(tx, node, f"NOT ({_KEPT})", min(marks - MOST_MARKS, TRIMMED_AT_ONCE))
+    tx.execute("UPDATE node SET last_item = ?, items = ?, marks = ? WHERE id = ?", (seq, kept, marks, node.id))
+
+
+def _forget_oldest(tx: Tx, node: Node, which: str, many: int) -> int:
+    return tx.executemany(
+        f"DELETE FROM item WHERE seq IN (SELECT i.seq FROM item i WHERE i.node = :node AND {which}"  # noqa: S608
+        " AND NOT EXISTS (SELECT 1 FROM fan_out f WHERE f.item = i.seq) ORDER BY i.seq LIMIT :many)",
+        [{"node": node.id, "many": many}],
+    )
 
 
 @write_unit
@@ -302,16 +325,13 @@ def retract(tx: Tx, args: NameItem) -> Retracted:
     if row is None or row[2]:
         raise NoItem
     seq = tx.take_ids("item", 1)
-    tx.execute(
-        "UPDATE item SET retracted = 1, title = '', length = 0, body = :body WHERE seq = :seq",
-        {"body": b"", "seq": row[1]},
-    )
+    _empty(tx, row[1], _RETRACTED)
     tx.execute(
         "INSERT INTO item (seq, node, kind, uuid, prev, publisher, created, level, title, type, length, body)"
         " VALUES (?, ?, 'retracted', ?, ?, ?, ?, 'normal', '', '', 0, ?)",
         (seq, node.id, args.uuid, node.last_item, args.address, args.now, b""),
     )
-    _count(tx, node, seq)
+    _count(tx, node, seq, -1, 2)
     return Retracted(node.id, seq, node.last_item)
 
 
@@ -338,14 +358,21 @@ def forget_items(tx: Tx, args: ForgetItems) -> tuple[int, bool]:
     if row is None:
         return 0, False
     node, keep, age, items = row
-    too_many = max(0, items - keep)
-    gone = tx.executemany(
-        "DELETE FROM item WHERE seq IN (SELECT i.seq FROM item i WHERE i.node = :node"
-        " AND NOT EXISTS (SELECT 1 FROM fan_out f WHERE f.item = i.seq)"
-        " AND (i.created < :before OR i.seq IN"
-        " (SELECT seq FROM item WHERE node = :node ORDER BY seq LIMIT :many)) ORDER BY i.seq LIMIT :limit)",
-        [{"node": node, "before": args.now - age * DAY, "many": min(too_many, args.limit), "limit": args.limit}],
+    before = args.now - age * DAY
+    too_many = min(max(0, items - keep), args.limit)
+    kept = tx.executemany(
+        f"DELETE FROM item WHERE seq IN (SELECT i.seq FROM item i WHERE i.node = :node AND {_KEPT}"  # noqa: S608
+        " AND NOT EXISTS (SELECT 1 FROM fan_out f WHERE f.item = i.seq) AND (i.created < :before OR i.seq IN"
+        f" (SELECT i.seq FROM item i WHERE i.node = :node AND {_KEPT} ORDER BY i.seq LIMIT :many))"
+        " ORDER BY i.seq LIMIT :limit)",
+        [{"node": node, "before": before, "many": too_many, "limit": args.limit}],
     )
-    if gone:
-        tx.execute("UPDATE node SET items = items - :gone WHERE id = :node", {"gone": gone, "node": node})
-    return node, gone == args.limit
+    marks = tx.executemany(
+        f"DELETE FROM item WHERE seq IN (SELECT i.seq FROM item i WHERE i.node = :node AND NOT ({_KEPT})"  # noqa: S608
+        " AND NOT EXISTS (SELECT 1 FROM fan_out f WHERE f.item = i.seq) AND i.created < :before"
+        " ORDER BY i.seq LIMIT :limit)",
+        [{"node": node, "before": before, "limit": args.limit}],
+    )
+    if kept or marks:
+        tx.execute("UPDATE node SET items = items - ?, marks = marks - ? WHERE id = ?", (kept, marks, node))
+    return node, args.limit in (kept, marks)

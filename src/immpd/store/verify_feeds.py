@@ -28,15 +28,32 @@ class CountSubscribers(msgspec.Struct, frozen=True):
     after: int = 0
 
 
+class NodeCounters(msgspec.Struct, frozen=True):
+    """What a node says of itself, and what counting its rows finds."""
+
+    id: int
+    items: int
+    marks: int
+    last_item: int
+    subscribers: int
+    by_mail: int
+    kept: int
+    """Items that there are."""
+    rows: int
+    """Rows of any kind that there are."""
+
+
 @read_unit
-def node_counters(tx: Tx, args: AfterNode) -> tuple[int, int, int, int, int, int] | None:
-    """Of the first node from ``args.node`` on: id, items kept and found, its newest, active subscribers, by mail."""
+def node_counters(tx: Tx, args: AfterNode) -> NodeCounters | None:
+    """Of the first node from ``args.node`` on."""
     row = tx.one(
-        "SELECT n.id, n.items, (SELECT count(*) FROM item i WHERE i.node = n.id), n.last_item, n.subscribers, n.by_mail"
+        "SELECT n.id, n.items, n.marks, n.last_item, n.subscribers, n.by_mail,"
+        " (SELECT count(*) FROM item i WHERE i.node = n.id AND i.kind = 'item' AND i.retracted = 0),"
+        " (SELECT count(*) FROM item i WHERE i.node = n.id)"
         " FROM node n WHERE n.id >= :node AND n.imid IS NOT NULL ORDER BY n.id LIMIT 1",
         {"node": args.node},
     )
-    return None if row is None else (row[0], row[1], row[2], row[3], row[4], row[5])
+    return None if row is None else NodeCounters(*row)
 
 
 @read_unit
@@ -67,8 +84,8 @@ async def verify_nodes(store: Store) -> list[tuple[int, str]]:
     found: list[tuple[int, str]] = []
     at = 0
     while (kept := await store.read(node_counters(AfterNode(at)))) is not None:
-        at = kept[0] + 1
-        found += [(kept[0], said) for said in await _verify_node(store, kept[0])]
+        at = kept.id + 1
+        found += [(kept.id, said) for said in await _verify_node(store, kept.id)]
         await asyncio.sleep(0)
     return found
 
@@ -77,7 +94,7 @@ async def _verify_node(store: Store, node: int) -> list[str]:
     """Count until nothing changed under way."""
     for _ in range(TRIES):
         before = await store.read(node_counters(AfterNode(node)))
-        if before is None or before[0] != node:
+        if before is None or before.id != node:
             return []
         newest, odd = await store.read(newest_of(AfterNode(node)))
         active = by_mail = 0
@@ -89,16 +106,16 @@ async def _verify_node(store: Store, node: int) -> list[str]:
             await asyncio.sleep(0)
         if await store.read(node_counters(AfterNode(node))) != before:
             continue
-        _, items, there, last, said_active, said_by_mail = before
         wrong = []
-        if items != there:
-            wrong.append(f"says {items} items; has {there}")
-        if newest > last:
-            wrong.append(f"says its newest item is {last}; it is {newest}")
+        if (before.items, before.items + before.marks) != (before.kept, before.rows):
+            told = f"says {before.items} items and {before.marks} marks"
+            wrong.append(f"{told}; has {before.kept} and {before.rows - before.kept}")
+        if newest > before.last_item:
+            wrong.append(f"says its newest item is {before.last_item}; it is {newest}")
         if odd:
             wrong.append(f"{odd} items do not add up")
-        if (active, by_mail) != (said_active, said_by_mail):
-            said = f"says {said_active} subscribers, {said_by_mail} by mail; has {active}, {by_mail}"
-            wrong.append(said)
+        if (active, by_mail) != (before.subscribers, before.by_mail):
+            told = f"says {before.subscribers} subscribers, {before.by_mail} by mail"
+            wrong.append(f"{told}; has {active}, {by_mail}")
         return wrong
     return ["could not be counted: it changes all the time"]

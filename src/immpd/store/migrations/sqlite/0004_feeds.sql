@@ -4,6 +4,7 @@
 CREATE TABLE node (
   id INTEGER PRIMARY KEY,
   imid TEXT UNIQUE,                      -- canonical; NULL once it is removed
+  was TEXT NOT NULL,                     -- the same, also afterwards
   owner INTEGER NOT NULL,                -- account
   created INTEGER NOT NULL,
   removed INTEGER,                       -- when; what is left of it is swept later
@@ -19,7 +20,8 @@ CREATE TABLE node (
   age INTEGER NOT NULL,                  -- days
   every INTEGER NOT NULL DEFAULT 0,      -- seconds in which it promises to publish something, 0: it does not
   last_item INTEGER NOT NULL DEFAULT 0,  -- sequence number of its newest item
-  items INTEGER NOT NULL DEFAULT 0,      -- rows of item
+  items INTEGER NOT NULL DEFAULT 0,      -- what it keeps: neither retracted nor replaced
+  marks INTEGER NOT NULL DEFAULT 0,      -- its other rows of item
   subscribers INTEGER NOT NULL DEFAULT 0, -- active ones
   by_mail INTEGER NOT NULL DEFAULT 0     -- those of them who get messages
 );
@@ -63,6 +65,7 @@ CREATE TABLE item (
   body BLOB NOT NULL
 );
 CREATE INDEX item_by_node ON item (node, seq);
+CREATE INDEX item_kept ON item (node, seq) WHERE kind = 'item' AND retracted = 0;
 CREATE INDEX item_by_uuid ON item (uuid, node);
 
 -- Published by a subscriber of a moderated list: waits for the owner.
