@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from tests.store.making import NOW, fill, make_box, put
+from tests.store.notifying import by, pushed
 from tests.store.test_feeds import join, make_node, put_item
 
 from immpd.store.bodies import BodyFiles
@@ -57,6 +58,20 @@ async def test_damage_is_found(tmp_path: Path, sql: str, kinds: set[str], count:
     assert await verify(store, files) == []
     await store.write(damage(Damage(sql)))
     assert {finding.kind for finding in await verify(store, files)} == kinds
+    files.close()
+    await store.close()
+
+
+@pytest.mark.parametrize("sql", ["DELETE FROM timer", "UPDATE notification SET mailbox = 77"])
+async def test_a_notification_that_nobody_has_or_that_never_ends_is_found(tmp_path: Path, sql: str) -> None:
+    store, files = await open_sqlite(tmp_path), BodyFiles(tmp_path / "bodies")
+    alice = await make_box(store, "alice@a.example")
+    for _ in range(3):
+        await pushed(store, by(alice), alice)
+    assert await verify(store, files) == []
+    await store.write(damage(Damage(sql)))
+    findings = await verify(store, files)
+    assert {finding.kind for finding in findings} == {"notification"}
     files.close()
     await store.close()
 

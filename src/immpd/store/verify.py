@@ -23,7 +23,7 @@ STEP = 1000
 EXACT = 20
 """Suspected reference counts that are counted again exactly; each takes a walk over all placements."""
 
-Kind = Literal["file", "counts", "placement", "place", "content", "references", "body", "node"]
+Kind = Literal["file", "counts", "placement", "place", "content", "references", "body", "node", "notification"]
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -205,6 +205,23 @@ def body_rows(tx: Tx, args: From) -> list[BodyRow]:
     return [BodyRow(*row) for row in rows]
 
 
+@read_unit
+def check_notifications(tx: Tx, args: From) -> Step:
+    """Every notification is in a mailbox, and what has not ended will."""
+    rows = tx.rows(
+        "SELECT n.id, m.id IS NULL, n.status IN ('waiting', 'shown') AND NOT EXISTS"
+        " (SELECT 1 FROM timer t WHERE t.kind = 'expire' AND t.subject = n.id)"
+        " FROM notification n LEFT JOIN mailbox m ON m.id = n.mailbox WHERE n.id > :after ORDER BY n.id LIMIT :n",
+        {"after": args.after[0], "n": STEP},
+    )
+    findings = [
+        Finding("notification", f"notification {number}", "is in no mailbox" if lost else "has no timer that ends it")
+        for number, lost, endless in rows
+        if lost or endless
+    ]
+    return Step(findings, [], From((rows[-1][0], -1)) if len(rows) == STEP else None)
+
+
 async def verify(store: Store, files: BodyFiles) -> list[Finding]:
     """Check everything; an empty list is a sound store. Others may work meanwhile."""
     findings = [Finding("file", "database", said) for said in await store.check_file()]
@@ -218,6 +235,11 @@ async def verify(store: Store, files: BodyFiles) -> list[Finding]:
         place = await _next(step)
     findings += await _verify_contents(store, refs)
     findings += await _verify_files(store, files)
+    notification: From | None = From()
+    while notification is not None:
+        step = await store.read(check_notifications(notification))
+        findings += step.findings
+        notification = await _next(step)
     for node, said in await verify_nodes(store):
         findings.append(Finding("node", f"node {node}", said))
     return findings
