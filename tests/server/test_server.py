@@ -114,6 +114,9 @@ async def test_whoever_does_not_take_the_last_words_is_hung_up(serve, talk):
         deaf.writer.transport.pause_reading()
         server.pass_time(1801)
         assert conversation_of(server, deaf).stream.closed
+        (told,) = server.log.events("a client does not read")
+        assert (told["account"], told["seconds"]) == ("alice@a.test", 1801)
+        assert 0 < told["octets"] < 2 << 20
         server.pass_time(31)
         await until(lambda: not server.server.conversations)
         deaf.reset()

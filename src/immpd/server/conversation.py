@@ -372,6 +372,8 @@ class Conversation(Pipelines):
         watches = [jobs[0] for jobs in self.pipelines.values() if is_watch(jobs[0])]
         if now - self.seen > bounds.idle and (self.stream.paused or not watches):
             if self.session.state is not State.OPERATOR or not self.pipelines:
+                if self.stream.paused:
+                    self._tell_of_deaf(now)
                 self.end(Refused(Code.BOUND, "IDLE", f"Nothing came for {bounds.idle} s"))
         elif watches and now - self.said > bounds.alive and not self.stream.paused:
             for job in watches:
@@ -380,3 +382,14 @@ class Conversation(Pipelines):
                 if sign:
                     self.write(job.prefix.encode() + sign)
             self.flush()
+
+    def _tell_of_deaf(self, now: float) -> None:
+        """Tell the operator who has taken nothing for so long; what waits is bounded, so nobody else suffers."""
+        account = self.session.account
+        self.session.services.log.warning(
+            "a client does not read",
+            account=None if account is None else account.address,
+            peer=self.session.peer,
+            seconds=round(now - self.seen),
+            octets=self.stream.transport.get_write_buffer_size(),
+        )
