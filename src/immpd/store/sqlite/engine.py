@@ -53,7 +53,7 @@ class Limits(msgspec.Struct, frozen=True):
     batch: int = 4 << 20
     """Weight of one batch."""
     wal: int = 64 << 20
-    """The WAL is reset between two batches past this size."""
+    """The WAL is reset between two batches past this size; past its double writing waits for a copy that runs."""
     checkpoint: int = 8 << 20
     """New WAL after which the checkpoint thread copies it into the file."""
     busy_seconds: float = 5.0
@@ -95,6 +95,7 @@ class SqliteStore:
         self._batch: list[_Waiting] = []
         self._answers: list[tuple[Any, BaseException | None]] = []
         self._pace: dict[Work[Any, Any], float] = {}
+        self._copying = self._held = False
         self._aside = 0  # what the checkpoint thread has to do; it would make a reset of the WAL wait
         self._checkpointed = 0
         self._resetting = False
@@ -233,6 +234,9 @@ class SqliteStore:
             return
         if self._wal_pages * PAGE_SIZE >= self._reset_past and not self._aside:
             self._reset_wal()
+            return
+        if self._copying and self._wal_pages * PAGE_SIZE >= 2 * self._reset_past:
+            self._held = True  # the disk is slower than what is written: go on when the copy is done
             return
         batch: list[_Waiting] = []
         if self._alone:
@@ -409,6 +413,7 @@ class SqliteStore:
         resets = self._wal_pages * PAGE_SIZE >= self._reset_past
         if grown >= self._limits.checkpoint and not resets and not self._aside and self._usable:
             self._aside += 1
+            self._copying = True
             self._checkpointed = self._wal_pages
             self._checkpoints.call(self._copy_wal, self._copied)
 
@@ -441,6 +446,10 @@ class SqliteStore:
 
     def _copied(self, _result: None, _error: BaseException | None) -> None:
         self._aside -= 1  # an error shows again at the reset, where it matters
+        self._copying = False
+        if self._held:
+            self._held = False
+            self._turn()
 
     def _reset_wal(self) -> None:
         """Between two batches: copy the rest and begin the WAL anew."""
