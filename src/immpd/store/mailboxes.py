@@ -325,6 +325,8 @@ def remove_folder(tx: Tx, args: RemoveFolder) -> Removal:
     for one in (*reversed(below), folder):
         tree.next_number()
         tx.execute("DELETE FROM folder WHERE id = ?", (one.id,))
+        # The next folder may get its number, also one of somebody else.
+        tx.execute("UPDATE subscription SET folder = 0 WHERE mailbox = ? AND folder = ?", (mailbox, one.id))
         tree.tell("removed", one.id, one.path)
     return Removal(tuple(tree.changes), True)
 

@@ -130,7 +130,7 @@ _COLUMNS = (
 )
 _FROM = (
     " FROM subscription s JOIN node n ON n.id = s.node JOIN account a ON a.id = n.owner"
-    " LEFT JOIN folder f ON f.id = s.folder"
+    " LEFT JOIN folder f ON f.id = s.folder AND f.mailbox = s.mailbox"
 )
 
 

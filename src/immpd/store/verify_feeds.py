@@ -69,14 +69,17 @@ def newest_of(tx: Tx, args: AfterNode) -> tuple[int, int]:
 
 
 @read_unit
-def count_some_subscribers(tx: Tx, args: CountSubscribers) -> tuple[int, int, int | None]:
-    """A step: active, of these by mail, and where to go on."""
+def count_some_subscribers(tx: Tx, args: CountSubscribers) -> tuple[int, int, int, int | None]:
+    """A step: active, of these by mail, those whose folder is not in their mailbox, and where to go on."""
     rows = tx.rows(
-        "SELECT id, state, form FROM subscription WHERE node = :node AND id > :after ORDER BY id LIMIT :n",
+        "SELECT s.id, s.state, s.form, s.folder <> 0 AND f.id IS NULL FROM subscription s"
+        " LEFT JOIN folder f ON f.id = s.folder AND f.mailbox = s.mailbox"
+        " WHERE s.node = :node AND s.id > :after ORDER BY s.id LIMIT :n",
         {"node": args.node, "after": args.after, "n": STEP},
     )
-    active = [form for _, state, form in rows if state == "active"]
-    return len(active), active.count("message"), rows[-1][0] if len(rows) == STEP else None
+    active = [form for _, state, form, _ in rows if state == "active"]
+    astray = sum([row[3] for row in rows])
+    return len(active), active.count("message"), astray, rows[-1][0] if len(rows) == STEP else None
 
 
 async def verify_nodes(store: Store) -> list[tuple[int, str]]:
@@ -97,12 +100,13 @@ async def _verify_node(store: Store, node: int) -> list[str]:
         if before is None or before.id != node:
             return []
         newest, odd = await store.read(newest_of(AfterNode(node)))
-        active = by_mail = 0
+        active = by_mail = astray = 0
         after: int | None = 0
         while after is not None:
-            some, mailed, after = await store.read(count_some_subscribers(CountSubscribers(node, after)))
+            some, mailed, lost, after = await store.read(count_some_subscribers(CountSubscribers(node, after)))
             active += some
             by_mail += mailed
+            astray += lost
             await asyncio.sleep(0)
         if await store.read(node_counters(AfterNode(node))) != before:
             continue
@@ -112,6 +116,8 @@ async def _verify_node(store: Store, node: int) -> list[str]:
             wrong.append(f"{told}; has {before.kept} and {before.rows - before.kept}")
         if newest > before.last_item:
             wrong.append(f"says its newest item is {before.last_item}; it is {newest}")
+        if astray:
+            wrong.append(f"{astray} subscriptions have a folder that is not in their mailbox")
         if odd:
             wrong.append(f"{odd} items do not add up")
         if (active, by_mail) != (before.subscribers, before.by_mail):
