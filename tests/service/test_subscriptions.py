@@ -3,6 +3,8 @@
 import pytest
 from tests.service.test_feeds import a_node, event, publish, subscribe, watching
 
+from immpd.service.settings import Limits
+
 pytestmark = pytest.mark.usefixtures("server")
 
 
@@ -31,3 +33,45 @@ async def test_a_subscription_whose_folder_is_gone_goes_to_inbox(account, talk):
     await watching(watch)
     await one.ask(publish(node, "One"))
     assert (await event(watch))["folder"] == "/INBOX"
+
+
+async def test_who_catches_up_in_many_feeds_does_not_hold_up_others(serve, talk):
+    """What is short is answered before the long answer, and not after it."""
+    server = await serve(limits=Limits(max_nodes=200))
+    owner, alice = await server.unique_account("news"), await server.unique_account()
+    one, reader = await talk(owner, on=server), await talk(alice, on=server)
+    nodes = [str(owner).replace("@", f"/n{number}@") for number in range(200)]
+    one.send("".join(f"PUBLISH CREATE {node}\n" for node in nodes))
+    assert {answer.code for answer in await one.replies(200)} == {200}
+    reader.send("".join(f"SUBSCRIBE TO {node}\n" for node in nodes))
+    assert {answer.code for answer in await reader.replies(200)} == {280}
+    for _ in range(2):
+        one.send(b"".join(publish(node, "x") for node in nodes))
+        assert {answer.code for answer in await one.replies(200)} == {273}
+    for command, code, most in (("SUBSCRIBE LIST", 282, 100), ("SUBSCRIBE SINCE", 286, 150)):
+        reader.send(f"AS long {command}\nAS short NOOP\n")
+        lines = [await reader.line()]
+        while not lines[-1].startswith("short: "):
+            lines.append(await reader.line())
+        assert lines[-1] == "short: 200 Done"
+        assert len(lines) <= most + 1
+        assert (await reader.reply("long")).code == code
+
+
+async def test_a_watch_comes_past_much_that_it_need_not_show(account, talk):
+    owner, alice = await account("news"), await account()
+    one, reader = await talk(owner), await talk(alice)
+    node = await a_node(one, owner, more="KEEP 1000")
+    before = await talk(alice)
+    cursor = await watching(before)
+    await before.close()
+    await subscribe(reader, node, "+MAIL")
+    for _ in range(6):
+        one.send(b"".join(publish(node, "x") for _ in range(100)))
+        assert {answer.code for answer in await one.replies(100)} == {273}
+    assert (await one.ask(f"PUBLISH REMOVE {node}")).code == 200
+    await watching(reader, f"WATCH SINCE {cursor}")
+    assert (await event(reader))["status"] == "active"
+    while (shown := await event(reader))["event"] == "mail":
+        pass
+    assert (shown["event"], shown["status"]) == ("subscription", "removed")

@@ -2,7 +2,8 @@
 
 Rules: a job is answered exactly once; what it asked of the store is never cancelled, only its answer
 can be dropped; a command that fails lets go of all it had; a job goes on inline while its answer is
-small and gives others their turn after 64 KiB; what the store answers at once costs no recursion.
+small and gives others their turn after 64 KiB, or some answers of the store that came at once; these
+cost no recursion.
 """
 
 import asyncio
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 TURN = 64 * 1024
 """Octets that a job writes before others get their turn."""
+STEPS = 4
+"""Steps that a job takes one after the other before others get their turn: each may be some milliseconds."""
 CANCELLED = Refused(Code.CANCELLED, "CANCELLED", "The command was cancelled")
 FAILED = Refused(Code.INTERNAL, "INTERNAL", "The server failed at this; it has logged why")
 
@@ -119,9 +122,14 @@ class Job:
     def drive(self, outcome: Outcome) -> None:
         """Follow the chain until it has to wait for something or is answered."""
         conversation = self.conversation
+        steps = 0
         try:
             while True:
                 if type(outcome) is Step:
+                    if steps == STEPS:
+                        self._go_on_later(outcome)
+                        return
+                    steps += 1
                     if self.cancelled and outcome.unit.work.writes:
                         self.refuse(CANCELLED)  # what it read meanwhile was for the next change, not for the reply
                         return
@@ -132,9 +140,7 @@ class Job:
                 elif type(outcome) is Page:
                     rest = self._write(outcome)
                     if rest is not None or self.written >= TURN or conversation.stream.paused:
-                        self.written = 0
-                        self._then = outcome.then if rest is None else lambda page=rest: page
-                        conversation.take_turns_later(self)
+                        self._go_on_later(outcome.then if rest is None else rest)
                         return
                     outcome = outcome.then()
                 elif type(outcome) is Wait:
@@ -150,6 +156,12 @@ class Job:
                     return
         except Exception as error:
             self.fail(error)
+
+    def _go_on_later(self, following: Step | Page | Callable[[], Outcome]) -> None:
+        """Others first."""
+        self.written = 0
+        self._then = (lambda: following) if isinstance(following, Step | Page) else following
+        self.conversation.take_turns_later(self)
 
     def wake(self) -> None:
         """There is more, or it is this job's turn again."""

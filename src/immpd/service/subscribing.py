@@ -40,7 +40,7 @@ from .rendering import blocks
 from .session import Session, handles
 
 PAGE = 50
-LISTED = 10
+LISTED = 25
 """Subscriptions that are read at once: the items of each are counted."""
 
 

@@ -72,7 +72,7 @@ class FeedCursor:
             pieces = [head + b"%d" % item.seq + item_event(item) for item in found.items]
             self.cursor = max(self.cursor, found.cursor)
             self.behind = self.behind or found.more
-            return Page(pieces, after_items) if pieces else wait()
+            return Page(pieces, after_items) if pieces else self.following(after_items, wait)
 
         return Step(unit, show)
 

@@ -4,12 +4,20 @@ Rules: a page is bounded, and everything up to its cursor was looked at; large b
 (docs/protocol.md, "Feeds").
 """
 
+import heapq
+from collections.abc import Iterator
+from itertools import islice
+
 import msgspec
 
 from immpd.model.feed import Accounting, Level
 from immpd.store.items import INLINE, Item, newest_item
 from immpd.store.units import Row, Tx, read_unit
 
+MOST_LOOKED_AT = 500
+"""Rows that one page looks at, whether they are shown or not."""
+AHEAD = 16
+"""Numbers of one node that are read at once."""
 ACCOUNTING = "accepted, pending, left_before, blocked, over_quota"
 
 
@@ -89,51 +97,62 @@ def node_items(tx: Tx, args: NodeItems) -> list[NodeItem]:
 
 _STATES = ("published", "retracted")
 _NODES_BEHIND = (
-    "SELECT s.node, s.first, s.push_from, s.push_end, s.muted, n.was FROM subscription s JOIN node n ON n.id = s.node"
-    " WHERE s.mailbox = :mailbox AND s.state = 'active' AND n.last_item > :since"
+    "SELECT s.node, s.push_from, s.push_end, n.was, (SELECT i.seq FROM item i WHERE i.node = s.node"
+    " AND i.seq > max(:since, CASE WHEN :pull THEN s.first ELSE s.push_from END - 1) ORDER BY i.seq LIMIT 1)"
+    " FROM subscription s JOIN node n ON n.id = s.node WHERE s.mailbox = :mailbox AND s.state = 'active'"
+    " AND n.last_item > :since AND (:pull OR s.muted = 0) AND (:node = '' OR n.was = :node)"
 )
-_DISMISSED = "SELECT 1 FROM dismissal d WHERE d.item = item.seq AND d.mailbox = ?"
-_ITEM_COLUMNS = (
-    "seq, kind, uuid, title, type, level, publisher, created, length,"
-    f" CASE WHEN length <= {INLINE} THEN body END, edition, EXISTS ({_DISMISSED})"
+_NUMBERS_BEHIND = "SELECT seq FROM item WHERE node = ? AND seq > ? ORDER BY seq LIMIT ?"
+_DISMISSED = "SELECT 1 FROM dismissal d WHERE d.item = item.seq AND d.mailbox = :mailbox"
+_ONE_ITEM = (
+    "SELECT seq, kind, uuid, title, type, level, publisher, created, length,"  # noqa: S608
+    f" CASE WHEN length <= {INLINE} THEN body END, edition, EXISTS ({_DISMISSED}) FROM item WHERE seq = :seq"
+    f" AND retracted = 0 AND (kind <> 'item' OR :pull OR (:pushed AND NOT EXISTS ({_DISMISSED})))"
 )
-_NUMBERS_BEHIND = (
-    "SELECT seq FROM item WHERE node = ? AND seq > ? AND (seq < ? OR kind <> 'item') AND retracted = 0"  # noqa: S608
-    f" AND (? OR NOT EXISTS ({_DISMISSED})) ORDER BY seq LIMIT ?"
-)
+
+
+class _Source(msgspec.Struct, frozen=True):
+    """A node that has something behind a cursor."""
+
+    node: int
+    push_from: int
+    push_end: int
+    name: str
+    next: int
+
+    def pushes(self, seq: int) -> bool:
+        """Whether an item of that number is a notification."""
+        return self.push_from <= seq < self.push_end
+
+    def numbers(self, tx: Tx) -> Iterator[tuple[int, int]]:
+        """The numbers of its rows, each with the node, in order, read a few at a time."""
+        at, read = self.next, [(self.next,)]
+        while read:
+            for (at,) in read:
+                yield at, self.node
+            read = tx.rows(_NUMBERS_BEHIND, (self.node, at, AHEAD))
 
 
 @read_unit
 def items_since(tx: Tx, args: ItemsSince) -> Items:
-    """A page of what the nodes of a mailbox published after ``since``."""
-    newest = newest_item(tx)
-    names: dict[int, str] = {}
-    numbers: list[tuple[int, int]] = []
-    for node, first, push_from, push_end, muted, imid in tx.rows(
-        _NODES_BEHIND, {"mailbox": args.mailbox, "since": args.since}
-    ):
-        if args.node and imid != args.node:
-            continue
-        if not args.pull and muted:
-            continue
-        names[node] = imid
-        since, end = (first, newest + 1) if args.pull else (push_from, push_end)
-        numbers += [
-            (row[0], node)
-            for row in tx.rows(
-                _NUMBERS_BEHIND,
-                (node, max(args.since, since - 1), end, args.pull, args.mailbox, args.limit + 1),
-            )
-        ]
-    numbers.sort()
-    more = len(numbers) > args.limit
-    del numbers[args.limit :]
-    rows = tx.rows_of_many(
-        f"SELECT {_ITEM_COLUMNS} FROM item WHERE seq = ?",  # noqa: S608
-        [(args.mailbox, seq) for seq, _ in numbers],
-    )
-    items = [_item(row, names[node]) for row, (_, node) in zip(rows, numbers, strict=True)]
-    return Items(items, items[-1].seq if more else max(newest, args.since), more)
+    """A page of what the nodes of a mailbox published after ``since``; an empty one may have more behind it."""
+    key = {"mailbox": args.mailbox, "since": args.since, "pull": args.pull, "node": args.node}
+    sources = {row[0]: _Source(*row) for row in tx.rows(_NODES_BEHIND, key) if row[4] is not None}
+    numbers = heapq.merge(*[source.numbers(tx) for source in sources.values()])
+    items: list[Item] = []
+    cursor, looked = args.since, 0
+    while len(items) <= args.limit and looked < MOST_LOOKED_AT:
+        some = dict(islice(numbers, args.limit + 1 - len(items)))
+        if not some:
+            return Items(items, max(newest_item(tx), args.since), False)
+        looked += len(some)
+        cursor = max(some)
+        wanted = [{**key, "seq": seq, "pushed": sources[node].pushes(seq)} for seq, node in some.items()]
+        items += [_item(row, sources[some[row[0]]].name) for row in tx.rows_of_many(_ONE_ITEM, wanted)]
+    if len(items) > args.limit:
+        del items[args.limit :]
+        cursor = items[-1].seq if items else args.since
+    return Items(items, cursor, True)
 
 
 def _item(row: Row, node: str) -> Item:

@@ -124,7 +124,8 @@ class OfMailbox(msgspec.Struct, frozen=True):
 
 _COLUMNS = (
     "s.id, s.uuid, s.node, n.imid, a.local, n.title, s.state, s.form, coalesce(f.path, ''), s.muted, s.since,"
-    " n.description, n.language, n.icon, coalesce((SELECT created FROM item WHERE seq = n.last_item), 0),"
+    " n.description, n.language, n.icon, coalesce((SELECT i.created FROM item i WHERE i.node = s.node"
+    " AND i.kind = 'item' AND i.retracted = 0 ORDER BY i.seq DESC LIMIT 1), 0),"
     " (SELECT count(*) FROM item i WHERE i.node = s.node AND i.kind = 'item' AND i.retracted = 0"
     " AND i.created > :recent), s.tells"
 )

@@ -65,7 +65,7 @@ CREATE TABLE item (
   body BLOB NOT NULL
 );
 CREATE INDEX item_by_node ON item (node, seq);
-CREATE INDEX item_kept ON item (node, seq) WHERE kind = 'item' AND retracted = 0;
+CREATE INDEX item_kept ON item (node, seq, created) WHERE kind = 'item' AND retracted = 0;
 CREATE INDEX item_by_uuid ON item (uuid, node);
 
 -- Published by a subscriber of a moderated list: waits for the owner.
