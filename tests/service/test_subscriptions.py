@@ -1,7 +1,7 @@
 """Subscriptions over real TLS: where what they bring goes, what is told of them, what takes a place."""
 
 import pytest
-from tests.service.test_feeds import a_node, event, publish, subscribe, watching
+from tests.service.test_feeds import a_node, event, publish, subscribe, titles, watching
 
 from immpd.service.settings import Limits
 
@@ -75,3 +75,20 @@ async def test_a_watch_comes_past_much_that_it_need_not_show(account, talk):
     while (shown := await event(reader))["event"] == "mail":
         pass
     assert (shown["event"], shown["status"]) == ("subscription", "removed")
+
+
+async def test_what_came_as_a_notification_is_not_lost_when_the_form_changes_twice(account, talk):
+    owner, alice = await account("news"), await account()
+    one, reader = await talk(owner), await talk(alice)
+    node = await a_node(one, owner)
+    await subscribe(reader, node, "+PUSH")
+    cursor = await watching(await talk(alice))
+    assert " accepted=1 " in (await one.ask(publish(node, "One"))).rows[0]
+    for form in ("+MAIL", "+PUSH"):
+        assert (await reader.ask(f"SUBSCRIBE SET {node} {form}")).code == 200
+    await one.ask(publish(node, "Two"))
+    phone = await talk(alice)
+    await watching(phone, f"WATCH SINCE {cursor}")
+    shown = [await event(phone) for _ in range(3)]  # two changes of the subscription, then items
+    assert [one["title"] for one in shown if one["event"] == "item"] == ["One"]
+    assert await titles(phone, 1) == ["Two"]

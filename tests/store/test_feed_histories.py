@@ -157,6 +157,10 @@ class History:
             shown = [title for title in await titles(self.store, box, pull=True) if not title.startswith("(")]
             since = self.due[self.joined[reader] :] if reader in self.forms else []
             assert shown == [title for title, _, _ in since if title not in self.retracted | self.replaced]
+            # Whatever became of the form since: what was published as a notification is an event.
+            events = [title for title in await titles(self.store, box) if not title.startswith("(")]
+            pushed = {title for title, forms, _ in since if forms.get(reader) == "notification"}
+            assert events == [title for title in shown if title in pushed]
 
 
 @pytest.mark.parametrize("seed", range(12))

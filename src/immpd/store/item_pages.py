@@ -97,17 +97,21 @@ def node_items(tx: Tx, args: NodeItems) -> list[NodeItem]:
 
 _STATES = ("published", "retracted")
 _NODES_BEHIND = (
-    "SELECT s.node, s.push_from, s.push_end, n.was, (SELECT i.seq FROM item i WHERE i.node = s.node"
+    "SELECT s.node, s.id, s.push_from, s.push_end, n.was, (SELECT i.seq FROM item i WHERE i.node = s.node"
     " AND i.seq > max(:since, CASE WHEN :pull THEN s.first ELSE s.push_from END - 1) ORDER BY i.seq LIMIT 1)"
     " FROM subscription s JOIN node n ON n.id = s.node WHERE s.mailbox = :mailbox AND s.state = 'active'"
     " AND n.last_item > :since AND (:pull OR s.muted = 0) AND (:node = '' OR n.was = :node)"
 )
 _NUMBERS_BEHIND = "SELECT seq FROM item WHERE node = ? AND seq > ? ORDER BY seq LIMIT ?"
 _DISMISSED = "SELECT 1 FROM dismissal d WHERE d.item = item.seq AND d.mailbox = :mailbox"
+_IN_GAP = (
+    "coalesce((SELECT gap_end FROM push_gap WHERE subscription = :subscription AND gap_from <= :seq"
+    " ORDER BY gap_from DESC LIMIT 1), 0) > :seq"
+)
 _ONE_ITEM = (
     "SELECT seq, kind, uuid, title, type, level, publisher, created, length,"  # noqa: S608
     f" CASE WHEN length <= {INLINE} THEN body END, edition, EXISTS ({_DISMISSED}) FROM item WHERE seq = :seq"
-    f" AND retracted = 0 AND (kind <> 'item' OR :pull OR (:pushed AND NOT EXISTS ({_DISMISSED})))"
+    f" AND retracted = 0 AND (kind <> 'item' OR :pull OR (:pushed AND NOT EXISTS ({_DISMISSED}) AND NOT {_IN_GAP}))"
 )
 
 
@@ -115,13 +119,14 @@ class _Source(msgspec.Struct, frozen=True):
     """A node that has something behind a cursor."""
 
     node: int
+    subscription: int
     push_from: int
     push_end: int
     name: str
     next: int
 
     def pushes(self, seq: int) -> bool:
-        """Whether an item of that number is a notification."""
+        """Whether an item of that number is a notification, unless it lies in a gap."""
         return self.push_from <= seq < self.push_end
 
     def numbers(self, tx: Tx) -> Iterator[tuple[int, int]]:
@@ -137,7 +142,7 @@ class _Source(msgspec.Struct, frozen=True):
 def items_since(tx: Tx, args: ItemsSince) -> Items:
     """A page of what the nodes of a mailbox published after ``since``; an empty one may have more behind it."""
     key = {"mailbox": args.mailbox, "since": args.since, "pull": args.pull, "node": args.node}
-    sources = {row[0]: _Source(*row) for row in tx.rows(_NODES_BEHIND, key) if row[4] is not None}
+    sources = {row[0]: _Source(*row) for row in tx.rows(_NODES_BEHIND, key) if row[5] is not None}
     numbers = heapq.merge(*[source.numbers(tx) for source in sources.values()])
     items: list[Item] = []
     cursor, looked = args.since, 0
@@ -147,7 +152,10 @@ def items_since(tx: Tx, args: ItemsSince) -> Items:
             return Items(items, max(newest_item(tx), args.since), False)
         looked += len(some)
         cursor = max(some)
-        wanted = [{**key, "seq": seq, "pushed": sources[node].pushes(seq)} for seq, node in some.items()]
+        wanted = [
+            {**key, "seq": seq, "subscription": sources[node].subscription, "pushed": sources[node].pushes(seq)}
+            for seq, node in some.items()
+        ]
         items += [_item(row, sources[some[row[0]]].name) for row in tx.rows_of_many(_ONE_ITEM, wanted)]
     if len(items) > args.limit:
         del items[args.limit :]

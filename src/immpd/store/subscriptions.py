@@ -205,6 +205,7 @@ def subscribe(tx: Tx, args: Subscribe) -> tuple[Subscription, Change | None]:
             "due": args.now + DIGESTS[form] if form in DIGESTS else None,
         },
     )
+    tx.execute("DELETE FROM push_gap WHERE subscription = :id", {"id": rows[0][0]})
     if state == "active":
         count_subscribers(tx, node.id, 1, int(form == "message"))
     change = subscription_change(tx, args.mailbox, args.uuid, args.imid, state)
@@ -258,10 +259,19 @@ def set_subscription(tx: Tx, args: SetSubscription) -> tuple[Subscription, Chang
 def _change_form(tx: Tx, one: Subscription, form: Form, now: int) -> None:
     """From now on items come another way; what waits for a digest goes out in a last one at once."""
     newest = newest_item(tx)
-    change = {"id": one.id, "form": form, "next": newest + 1, "newest": newest, "due": now, "open": OPEN}
+    change = {
+        "id": one.id,
+        "node": one.node,
+        "form": form,
+        "next": newest + 1,
+        "newest": newest,
+        "due": now,
+        "open": OPEN,
+    }
     tx.execute("UPDATE subscription SET form = :form, form_from = :next WHERE id = :id", change)
     if form == "notification":
-        tx.execute("UPDATE subscription SET push_from = :next, push_end = :open WHERE id = :id", change)
+        for statement in _PUSH_AGAIN:
+            tx.execute(statement, change)
     elif one.form == "notification":
         tx.execute("UPDATE subscription SET push_end = :next WHERE id = :id", change)
     if form in DIGESTS:
@@ -273,6 +283,16 @@ def _change_form(tx: Tx, one: Subscription, form: Form, now: int) -> None:
         tx.execute("UPDATE subscription SET due = :due, digest_end = :newest WHERE id = :id", change)
     if one.state == "active":
         count_subscribers(tx, one.node, 0, (form == "message") - (one.form == "message"))
+
+
+_PUSH_AGAIN = (
+    "INSERT INTO push_gap (subscription, gap_from, gap_end)"
+    " SELECT id, push_end, :next FROM subscription WHERE id = :id AND push_end < :next",
+    # A gap in which nothing lies is none; so there are never more than the node keeps items.
+    "DELETE FROM push_gap WHERE subscription = :id AND NOT EXISTS (SELECT 1 FROM item i WHERE i.node = :node"
+    " AND i.kind = 'item' AND i.retracted = 0 AND i.seq >= gap_from AND i.seq < gap_end)",
+    "UPDATE subscription SET push_end = :open WHERE id = :id",
+)
 
 
 @write_unit

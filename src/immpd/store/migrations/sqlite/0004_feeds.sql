@@ -90,7 +90,7 @@ CREATE TABLE subscription (
   state TEXT NOT NULL,                   -- waiting, active, left
   form TEXT NOT NULL,                    -- notification, message, hourly, daily
   form_from INTEGER NOT NULL,            -- since which sequence number in that form
-  push_from INTEGER NOT NULL,            -- from here, and before push_end, items are notifications
+  push_from INTEGER NOT NULL,            -- from here, and before push_end, items are notifications, but for push_gap
   push_end INTEGER NOT NULL,
   first INTEGER NOT NULL,                -- since which sequence number at all
   folder INTEGER NOT NULL,               -- of its messages, 0: INBOX
@@ -105,6 +105,17 @@ CREATE TABLE subscription (
 CREATE INDEX subscription_by_due ON subscription (due) WHERE due IS NOT NULL;
 CREATE INDEX subscription_by_node ON subscription (node, id);
 CREATE INDEX subscription_by_mail ON subscription (node, id) WHERE state = 'active' AND form = 'message';
+
+-- In between a subscription brought items in another form: what came as notifications before is not lost.
+CREATE TABLE push_gap (
+  subscription INTEGER NOT NULL,
+  gap_from INTEGER NOT NULL,
+  gap_end INTEGER NOT NULL,              -- the first that is a notification again
+  PRIMARY KEY (subscription, gap_from)
+) WITHOUT ROWID;
+CREATE TRIGGER subscription_forgotten AFTER DELETE ON subscription BEGIN
+  DELETE FROM push_gap WHERE subscription = OLD.id;
+END;
 
 -- Who is done with an item.
 CREATE TABLE dismissal (
