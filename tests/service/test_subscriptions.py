@@ -92,3 +92,56 @@ async def test_what_came_as_a_notification_is_not_lost_when_the_form_changes_twi
     shown = [await event(phone) for _ in range(3)]  # two changes of the subscription, then items
     assert [one["title"] for one in shown if one["event"] == "item"] == ["One"]
     assert await titles(phone, 1) == ["Two"]
+
+
+async def test_who_muted_a_node_learns_that_it_is_gone(account, talk):
+    owner, alice = await account("news"), await account()
+    one, reader = await talk(owner), await talk(alice)
+    node = await a_node(one, owner)
+    await subscribe(reader, node)
+    await reader.ask(f"SUBSCRIBE SET {node} +MUTED")
+    await watching(reader)
+    await one.ask(f"PUBLISH REMOVE {node}")
+    await one.deliver(alice, subject="Mail")
+    shown = await event(reader)
+    assert (shown["event"], shown.get("status")) == ("subscription", "removed")
+
+
+async def test_a_folder_of_a_subscription_is_a_folder(account, talk):
+    """As everywhere: a filter or ids name messages."""
+    owner, alice = await account("news"), await account()
+    one, reader = await talk(owner), await talk(alice)
+    node = await a_node(one, owner)
+    answer = await reader.ask(f"SUBSCRIBE TO {node} +MAIL FOLDER /inbox::unread")
+    assert answer.word == "BAD-PATH", answer
+
+
+async def test_who_muted_a_node_and_was_away_learns_that_it_is_gone_and_nothing_else(account, talk):
+    owner, alice = await account("news"), await account()
+    one, reader = await talk(owner), await talk(alice)
+    node = await a_node(one, owner)
+    await subscribe(reader, node)
+    await reader.ask(f"SUBSCRIBE SET {node} +MUTED")
+    cursor = await watching(reader)
+    await one.ask(publish(node, "One"))
+    await one.ask(f"PUBLISH REMOVE {node}")
+    again = await talk(alice)
+    await watching(again, f"WATCH SINCE {cursor}")
+    shown = await event(again)
+    assert (shown["event"], shown["node"], shown.get("status")) == ("subscription", node, "removed")
+
+
+async def test_a_node_that_is_gone_can_be_left(account, talk):
+    owner, alice = await account("news"), await account()
+    one, reader = await talk(owner), await talk(alice)
+    node = await a_node(one, owner)
+    await subscribe(reader, node)
+    assert (await one.ask(f"PUBLISH REMOVE {node}")).code == 200
+    assert (await reader.ask(f"UNSUBSCRIBE {node}")).code == 283
+    assert (await reader.ask(f"UNSUBSCRIBE {node}")).word == "NO-SUBSCRIPTION"
+    # One of the same name is another: it is subscribed to and left for itself.
+    again = await a_node(one, owner)
+    assert again == node
+    await subscribe(reader, node)
+    assert (await reader.ask(f"UNSUBSCRIBE {node}")).code == 283
+    assert (await reader.ask(f"UNSUBSCRIBE {node}")).word == "NO-SUBSCRIPTION"

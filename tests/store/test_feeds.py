@@ -491,3 +491,20 @@ async def test_a_digest_is_sent_once_and_loses_nothing(store: Store) -> None:
     await put_item(store, owner, title="Four")
     await store.write(unsubscribe(named(alice)))
     assert await store.read(due_digests(DueDigests(later + 10 * DAY))) == []
+
+
+async def test_a_subscription_to_a_node_that_is_gone_takes_no_place(store: Store) -> None:
+    """It is not listed and cannot be left, so it must not count."""
+    owner, alice = await make_box(store, "news@a.example"), await make_box(store, "alice@a.example")
+    await make_node(store, owner)
+    await join(store, alice, most=1)
+    await store.write(remove_node(RemoveNode(NODE, owner.account.id, NOW)))
+    await make_node(store, owner, "news/other@a.example")
+    await join(store, alice, "news/other@a.example", most=1)
+
+
+async def test_a_member_becomes_a_publisher_also_where_the_list_is_full(store: Store) -> None:
+    owner = await make_box(store, "news@a.example")
+    await make_node(store, owner)
+    for publisher in (False, True):
+        await store.write(add_member(SetMember(NODE, owner.account.id, "bob@a.example", publisher, NOW, 1)))

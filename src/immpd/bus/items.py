@@ -62,7 +62,7 @@ class ItemBus:
         if hint.node not in self._listeners:
             return
         if not follows or self._octets >= MOST:
-            hint = ItemHint(hint.node, hint.seq, hint.prev, b"")
+            hint = ItemHint(hint.node, hint.seq, hint.prev, b"", hint.gone)
         self._octets += len(hint.octets)
         self._waiting.append(hint)
         if not self._running:

@@ -15,6 +15,8 @@ Form = Literal["notification", "message", "hourly", "daily"]
 SubscriptionState = Literal["waiting", "active", "left"]
 Level = Literal["high", "normal", "low"]
 ItemKind = Literal["item", "retracted", "removed"]
+Heard = Literal["all", "some", "end"]
+"""Which rows of a node are events for a subscriber: all, some (the store tells), or its removal alone."""
 
 DEFAULT_KEEP = 100
 """Items that a node keeps."""
@@ -100,3 +102,5 @@ class ItemHint(msgspec.Struct, frozen=True):
     prev: int
     octets: bytes
     """The event as it stands on the wire behind its cursor."""
+    gone: bool = False
+    """It tells that the node was removed."""

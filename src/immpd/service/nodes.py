@@ -143,7 +143,7 @@ def remove(session: Session, request: PublishRemove, _: Any) -> Outcome:
 
     def removed(gone: RemovedNode) -> Outcome:
         row = Item(gone.seq, "removed", b"", imid, imid, "", "normal", "", now, 0, None)
-        session.services.items.publish(ItemHint(gone.node, gone.seq, gone.prev, item_event(row)))
+        session.services.items.publish(ItemHint(gone.node, gone.seq, gone.prev, item_event(row), gone=True))
         return replies.Ok(text=f"Removed {imid}")
 
     return Step(remove_node(RemoveNode(imid, account_of(session).id, now)), removed)

@@ -4,6 +4,7 @@ Rules: nobody but the subscriber sees a subscription's UUID; leaving is at once;
 every session of the mailbox (docs/protocol.md, "Feeds").
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -31,7 +32,7 @@ from immpd.store.items import Item
 from immpd.store.mailboxes import ByMailbox, mailbox_row
 from immpd.store.subscriptions import ListSubscriptions, NameSubscription, SetSubscription, Subscription
 
-from .access import cursor_text, read_cursor, with_folder
+from .access import Place, cursor_text, folder_of, read_cursor, with_folder
 from .feed_events import ROW, event_of, item_name, node_name, noted
 from .ids import time_text
 from .nodes import account_of
@@ -60,6 +61,12 @@ def _named(session: Session, name: UUID | Imid) -> NameSubscription:
     if isinstance(name, UUID):
         return NameSubscription(session.mailbox, name.bytes, "", now)
     return NameSubscription(session.mailbox, b"", node_name(session, name).address, now)
+
+
+def _into(session: Session, path: Imid, then: Callable[[Place], Outcome]) -> Outcome:
+    """Find the folder that messages are to go to; raises Refused also where messages of one are named."""
+    folder_of(path)
+    return with_folder(session, path, then)
 
 
 def new_uuid(session: Session) -> bytes:
@@ -91,7 +98,7 @@ def subscribe(session: Session, request: Subscribe, _: Any) -> Outcome:
 
     if request.folder is None:
         return begin(0)
-    return with_folder(session, request.folder, lambda place: begin(place.folder))
+    return _into(session, request.folder, lambda place: begin(place.folder))
 
 
 @handles(Unsubscribe)
@@ -122,7 +129,7 @@ def change_subscription(session: Session, request: SubscribeSet, _: Any) -> Outc
 
     if request.folder is None:
         return begin(None)
-    return with_folder(session, request.folder, lambda place: begin(place.folder))
+    return _into(session, request.folder, lambda place: begin(place.folder))
 
 
 @handles(SubscribeList)

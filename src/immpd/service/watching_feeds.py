@@ -7,7 +7,7 @@ going on waiting, only where nothing lies between it and the cursor; listen firs
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from immpd.model.feed import ItemHint
+from immpd.model.feed import Heard, ItemHint
 from immpd.store.item_pages import Items, ItemsSince, items_since
 from immpd.store.subscriptions import OfMailbox, watched_nodes
 
@@ -33,8 +33,8 @@ class FeedCursor:
         """All items up to it were looked at, and shown where they are wanted."""
         self.behind = False
         """Something was published since the store was last asked."""
-        self._nodes: dict[int, tuple[Callable[[], None], bool]] = {}
-        """What it listens to, how each is ended, and whether all its items are events."""
+        self._nodes: dict[int, tuple[Callable[[], None], Heard]] = {}
+        """What it listens to, how each is ended, and what of it are events."""
         self._head = b""
         self._head_of = -1
 
@@ -48,13 +48,14 @@ class FeedCursor:
     def renew(self, then: Callable[[], Outcome]) -> Outcome:
         """Listen to the nodes that the mailbox is subscribed to now."""
 
-        def found(nodes: dict[int, bool]) -> Outcome:
+        def found(nodes: dict[int, Heard]) -> Outcome:
             bus = self.watcher.session.services.items
-            for node in [node for node, (_, whole) in self._nodes.items() if nodes.get(node) != whole]:
+            listeners = {"all": self.told, "some": self.stirred, "end": self.ended}
+            for node in [node for node, (_, heard) in self._nodes.items() if nodes.get(node) != heard]:
                 self._nodes.pop(node)[0]()
-            for node, whole in nodes.items():
+            for node, heard in nodes.items():
                 if node not in self._nodes:
-                    self._nodes[node] = bus.listen(node, self.told if whole else self.stirred), whole
+                    self._nodes[node] = bus.listen(node, listeners[heard]), heard
             self.behind = True
             return then()
 
@@ -106,6 +107,11 @@ class FeedCursor:
         waker, self.watcher.waker = self.watcher.waker, None
         if waker is not None:
             waker.wake()
+
+    def ended(self, hints: tuple[ItemHint, ...]) -> None:
+        """A node that is muted did something: only its end is an event here."""
+        if any([hint.gone for hint in hints]):
+            self.stirred(hints)
 
     def _event_head(self) -> bytes:
         """What an event begins with, up to the number of its item."""

@@ -287,7 +287,8 @@ def published_node(tx: Tx, args: PublishedNode) -> Node:
 def add_member(tx: Tx, args: SetMember) -> None:
     """Make somebody a member, or a publisher. Raises NoNode, NotOwner, FeedsFull."""
     node = owned_node(tx, args.imid, args.account)
-    count = tx.one("SELECT count(*) FROM node_member WHERE node = :node", {"node": node.id})
+    others = "SELECT count(*) FROM node_member WHERE node = :node AND address <> :address"
+    count = tx.one(others, {"node": node.id, "address": args.address})
     if count is not None and count[0] >= args.most:
         raise FeedsFull
     tx.execute(

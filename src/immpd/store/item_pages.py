@@ -97,10 +97,12 @@ def node_items(tx: Tx, args: NodeItems) -> list[NodeItem]:
 
 _STATES = ("published", "retracted")
 _NODES_BEHIND = (
-    "SELECT s.node, s.id, s.push_from, s.push_end, n.was, (SELECT i.seq FROM item i WHERE i.node = s.node"
-    " AND i.seq > max(:since, CASE WHEN :pull THEN s.first ELSE s.push_from END - 1) ORDER BY i.seq LIMIT 1)"
+    "SELECT s.node, s.id, s.push_from, s.push_end, n.was,"
+    # Of what is muted only the last row, which says that it is gone.
+    " CASE WHEN s.muted AND NOT :pull THEN n.last_item ELSE (SELECT i.seq FROM item i WHERE i.node = s.node"
+    " AND i.seq > max(:since, CASE WHEN :pull THEN s.first ELSE s.push_from END - 1) ORDER BY i.seq LIMIT 1) END"
     " FROM subscription s JOIN node n ON n.id = s.node WHERE s.mailbox = :mailbox AND s.state = 'active'"
-    " AND n.last_item > :since AND (:pull OR s.muted = 0) AND (:node = '' OR n.was = :node)"
+    " AND n.last_item > :since AND (:pull OR s.muted = 0 OR n.imid IS NULL) AND (:node = '' OR n.was = :node)"
 )
 _NUMBERS_BEHIND = "SELECT seq FROM item WHERE node = ? AND seq > ? ORDER BY seq LIMIT ?"
 _DISMISSED = "SELECT 1 FROM dismissal d WHERE d.item = item.seq AND d.mailbox = :mailbox"

@@ -7,7 +7,7 @@ told; leaving needs nobody's consent; the node's counters are exact (docs/protoc
 import msgspec
 
 from immpd.model.change import Change
-from immpd.model.feed import DIGESTS, Form, SubscriptionState
+from immpd.model.feed import DIGESTS, Form, Heard, SubscriptionState
 from immpd.store.errors import FanOutRunning, FeedsFull, MembersOnly, NoFolder, NoSubscription
 from immpd.store.feeds import DAY, count_subscribers, find_node, owned_node, subscription_change
 from immpd.store.items import newest_item
@@ -123,7 +123,7 @@ class OfMailbox(msgspec.Struct, frozen=True):
 
 
 _COLUMNS = (
-    "s.id, s.uuid, s.node, n.imid, a.local, n.title, s.state, s.form, coalesce(f.path, ''), s.muted, s.since,"
+    "s.id, s.uuid, s.node, n.was, a.local, n.title, s.state, s.form, coalesce(f.path, ''), s.muted, s.since,"
     " n.description, n.language, n.icon, coalesce((SELECT i.created FROM item i WHERE i.node = s.node"
     " AND i.kind = 'item' AND i.retracted = 0 ORDER BY i.seq DESC LIMIT 1), 0),"
     " (SELECT count(*) FROM item i WHERE i.node = s.node AND i.kind = 'item' AND i.retracted = 0"
@@ -141,10 +141,11 @@ def _subscription(row: Row) -> Subscription:
     return Subscription(*values)
 
 
-def _one(tx: Tx, mailbox: int, where: str, value: object, now: int) -> Subscription:
+def _one(tx: Tx, mailbox: int, where: str, value: object, now: int, *, gone: bool = False) -> Subscription:
+    """A subscription of the mailbox; with ``gone`` also to a node that was removed. Raises NoSubscription."""
     row = tx.one(
         f"SELECT {_COLUMNS}{_FROM} WHERE s.mailbox = :mailbox AND {where} = :value AND s.state <> 'left'"
-        " AND n.imid IS NOT NULL",
+        f" {'' if gone else 'AND n.imid IS NOT NULL'} ORDER BY n.id DESC LIMIT 1",
         {"mailbox": mailbox, "value": value, "recent": now - RECENT_DAYS * DAY},
     )
     if row is None:
@@ -152,10 +153,15 @@ def _one(tx: Tx, mailbox: int, where: str, value: object, now: int) -> Subscript
     return _subscription(row)
 
 
-def _named(tx: Tx, name: NameSubscription) -> Subscription:
+def _named(tx: Tx, name: NameSubscription, *, gone: bool = False) -> Subscription:
     if name.uuid:
-        return _one(tx, name.mailbox, "s.uuid", name.uuid, name.now)
-    return _one(tx, name.mailbox, "n.imid", name.imid, name.now)
+        return _one(tx, name.mailbox, "s.uuid", name.uuid, name.now, gone=gone)
+    try:
+        return _one(tx, name.mailbox, "n.imid", name.imid, name.now)
+    except NoSubscription:
+        if not gone:
+            raise
+    return _one(tx, name.mailbox, "n.was", name.imid, name.now, gone=True)
 
 
 @write_unit
@@ -173,7 +179,11 @@ def subscribe(tx: Tx, args: Subscribe) -> tuple[Subscription, Change | None]:
     known = member is not None or _owns(tx, node.owner, args.mailbox)
     if node.access == "members" and not known:
         raise MembersOnly(args.imid)
-    count = tx.one("SELECT count(*) FROM subscription WHERE mailbox = :mailbox AND state <> 'left'", key)
+    count = tx.one(
+        "SELECT count(*) FROM subscription s JOIN node n ON n.id = s.node"
+        " WHERE s.mailbox = :mailbox AND s.state <> 'left' AND n.imid IS NOT NULL",
+        key,
+    )
     if count is not None and count[0] >= args.most:
         raise FeedsFull
     _check_folder(tx, args.mailbox, args.folder)
@@ -225,8 +235,8 @@ def _check_folder(tx: Tx, mailbox: int, folder: int) -> None:
 
 @write_unit
 def unsubscribe(tx: Tx, args: NameSubscription) -> tuple[Subscription, Change]:
-    """Leave at once. Raises NoSubscription."""
-    one = _named(tx, args)
+    """Leave at once, also a node that was removed. Raises NoSubscription."""
+    one = _named(tx, args, gone=True)
     tx.execute("UPDATE subscription SET state = 'left', due = NULL WHERE id = :id", {"id": one.id})
     if one.state == "active":
         count_subscribers(tx, one.node, -1, -int(one.form == "message"))
@@ -357,10 +367,10 @@ def list_subscribers(tx: Tx, args: ListSubscribers) -> list[Subscriber]:
 
 
 @read_unit
-def watched_nodes(tx: Tx, args: OfMailbox) -> dict[int, bool]:
-    """The nodes that a mailbox hears of, and of each whether all its items are events."""
+def watched_nodes(tx: Tx, args: OfMailbox) -> dict[int, Heard]:
+    """The nodes that a mailbox hears of, and what of each are events."""
     rows = tx.rows(
-        "SELECT node, form FROM subscription WHERE mailbox = :mailbox AND state = 'active' AND muted = 0",
+        "SELECT node, form, muted FROM subscription WHERE mailbox = :mailbox AND state = 'active'",
         {"mailbox": args.mailbox},
     )
-    return {node: form == "notification" for node, form in rows}
+    return {node: "end" if muted else "all" if form == "notification" else "some" for node, form, muted in rows}
