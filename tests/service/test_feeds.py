@@ -13,6 +13,7 @@ from tests.server.quiet import conversation_of, nothing_left, until
 from tests.serving import Serving, Talk, serving
 
 from immpd.server.settings import Bounds
+from immpd.service.settings import Limits
 
 pytestmark = pytest.mark.usefixtures("server")
 
@@ -116,9 +117,10 @@ async def test_mail_and_items_have_one_timeline(account, talk):
     assert [one["title"] for one in behind if one["event"] == "item"] == ["Item 2", "Item 3", "Item 4"]
 
 
-async def test_a_slow_reader_is_bounded_and_misses_nothing(server, account, talk):
-    owner, alice = await account("news"), await account()
-    one, slow = await talk(owner), await talk(alice)
+async def test_a_slow_reader_is_bounded_and_misses_nothing(serve, talk):
+    server = await serve(limits=Limits(items_per_minute=10_000))
+    owner, alice = await server.unique_account("news"), await server.unique_account()
+    one, slow = await talk(owner, on=server), await talk(alice, on=server)
     node = await a_node(one, owner, more="KEEP 1000")
     await subscribe(slow, node)
     await watching(slow)

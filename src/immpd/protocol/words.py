@@ -105,7 +105,7 @@ WORDS: dict[str, tuple[tuple[Code, ...], str]] = {
     "BAD-SETTING": ((Code.BAD_VALUE,), "The value cannot be that of the setting"),
     "NO-SETTING": ((Code.NOT_FOUND,), "There is no such setting"),
     "TOKEN-OWNER": ((Code.DENIED,), "A push token notifies the one who made it, and nobody else"),
-    "TOO-FAST": ((Code.TEMPORARY,), "More notifications in a minute than may be"),
+    "TOO-FAST": ((Code.TEMPORARY,), "More notifications or items in a minute than may be"),
     "DECLINED": ((Code.DENIED,), "The recipient does not want notifications of this sender"),
     "REQUEST-PENDING": ((Code.TEMPORARY,), "The recipient has not answered yet whether this stranger may"),
     "TOO-MANY-REQUESTS": ((Code.TEMPORARY,), "Too many strangers wait for an answer of the recipient"),

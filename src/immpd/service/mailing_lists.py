@@ -19,6 +19,7 @@ from immpd.store.errors import StoreError
 from immpd.store.ids import uuid_octets
 from immpd.store.items import INLINE, Item, Published, PublishItem, publish
 
+from .floods import item_refusal
 from .nodes import account_of
 from .outcome import Outcome, Step
 from .publishing import announce, item_outcome
@@ -52,6 +53,10 @@ def publish_to_lists(
         if at == len(lists):
             return then(listed, new)
         imid = lists[at]
+        too_fast = item_refusal(session, account.address, imid)
+        if too_fast is not None:
+            listed[imid] = too_fast
+            return following(at + 1)
         item = PublishItem(
             imid, account.id, account.address, account.domain, uuid, keyed, envelope.subject, kind,
             envelope.importance, body, services.clock.now(), renews=False,
