@@ -48,7 +48,17 @@ from immpd.store.feeds import (
     sweep_nodes,
 )
 from immpd.store.item_pages import ItemsSince, NodeItems, items_since, node_items
-from immpd.store.items import ForgetItems, NameItem, Published, PublishItem, accept_item, forget_items, publish, retract
+from immpd.store.items import (
+    MOST_WAITING_OF_ONE,
+    ForgetItems,
+    NameItem,
+    Published,
+    PublishItem,
+    accept_item,
+    forget_items,
+    publish,
+    retract,
+)
 from immpd.store.mailboxes import FolderAt, folder_at
 from immpd.store.subscriptions import (
     AcceptSubscriber,
@@ -491,3 +501,24 @@ async def test_a_digest_is_sent_once_and_loses_nothing(store: Store) -> None:
     await put_item(store, owner, title="Four")
     await store.write(unsubscribe(named(alice)))
     assert await store.read(due_digests(DueDigests(later + 10 * DAY))) == []
+
+
+async def test_what_waits_for_an_owner_is_bounded_for_each_publisher_and_in_time(store: Store) -> None:
+    """One subscriber does not fill the room of all, and what nobody decided on goes with the node's age."""
+    owner, bob, eve = [await make_box(store, f"{name}@a.example") for name in ("news", "bob", "eve")]
+    node = await make_node(store, owner, mailing_list=True, moderated=True, age=10)
+    for box in (bob, eve):
+        await join(store, box)
+    items = [an_item(eve) for _ in range(MOST_WAITING_OF_ONE)]
+    for item in items:
+        assert (await store.write(publish(item))).new
+    with pytest.raises(FeedsFull):
+        await put_item(store, eve)
+    # Another edition of what waits takes no room, and others have theirs.
+    await store.write(publish(msgspec.structs.replace(items[0], body=b"better")))
+    await put_item(store, bob, title="Hello", now=NOW + 5 * DAY)
+    assert len(await store.read(node_items(NodeItems(node.id, 1000)))) == MOST_WAITING_OF_ONE + 1
+    forget = ForgetItems(NOW + 11 * DAY, limit=60)
+    assert [(await store.write(forget_items(forget)))[1] for _ in range(2)] == [True, False]
+    assert [item.title for item in await store.read(node_items(NodeItems(node.id)))] == ["Hello"]
+    await put_item(store, eve)

@@ -20,6 +20,8 @@ INLINE = 4096
 """Octets of a body that an event brings along."""
 MOST_WAITING = 1000
 """Items of one node that may wait for its owner."""
+MOST_WAITING_OF_ONE = 100
+"""Of them, of one publisher: nobody alone keeps others from being heard."""
 TRIMMED_AT_ONCE = 8
 
 
@@ -199,8 +201,13 @@ def _remember(tx: Tx, node: Node, args: PublishItem) -> bool:
 
 
 def _wait(tx: Tx, node: Node, args: PublishItem) -> None:
-    count = tx.one("SELECT count(*) FROM waiting_item WHERE node = :node", {"node": node.id})
-    if count is not None and count[0] >= MOST_WAITING:
+    row = tx.one(
+        "SELECT count(*), coalesce(sum(publisher = :publisher), 0) FROM waiting_item"
+        " WHERE node = :node AND uuid <> :uuid",
+        {"node": node.id, "publisher": args.address, "uuid": args.uuid},
+    )
+    assert row is not None
+    if row[0] >= MOST_WAITING or row[1] >= MOST_WAITING_OF_ONE:
         raise FeedsFull
     tx.execute(
         "INSERT INTO waiting_item (node, uuid, publisher, created, level, title, type, body)"
@@ -330,7 +337,10 @@ def newest(tx: Tx, _: None) -> int:
 
 @write_unit
 def forget_items(tx: Tx, args: ForgetItems) -> tuple[int, bool]:
-    """One step through the nodes: the node that was looked at (0: the end), and whether it has more to forget."""
+    """One step through the nodes: the node that was looked at (0: the end), and whether it has more to forget.
+
+    What waits for the owner is forgotten at the same age.
+    """
     row = tx.one(
         "SELECT id, keep, age, items FROM node WHERE id > :after AND imid IS NOT NULL ORDER BY id LIMIT 1",
         {"after": args.after},
@@ -338,14 +348,20 @@ def forget_items(tx: Tx, args: ForgetItems) -> tuple[int, bool]:
     if row is None:
         return 0, False
     node, keep, age, items = row
+    before = args.now - age * DAY
+    expired = tx.executemany(
+        "DELETE FROM waiting_item WHERE node = :node AND uuid IN"
+        " (SELECT uuid FROM waiting_item WHERE node = :node AND created < :before LIMIT :limit)",
+        [{"node": node, "before": before, "limit": args.limit}],
+    )
     too_many = max(0, items - keep)
     gone = tx.executemany(
         "DELETE FROM item WHERE seq IN (SELECT i.seq FROM item i WHERE i.node = :node"
         " AND NOT EXISTS (SELECT 1 FROM fan_out f WHERE f.item = i.seq)"
         " AND (i.created < :before OR i.seq IN"
         " (SELECT seq FROM item WHERE node = :node ORDER BY seq LIMIT :many)) ORDER BY i.seq LIMIT :limit)",
-        [{"node": node, "before": args.now - age * DAY, "many": min(too_many, args.limit), "limit": args.limit}],
+        [{"node": node, "before": before, "many": min(too_many, args.limit), "limit": args.limit}],
     )
     if gone:
         tx.execute("UPDATE node SET items = items - :gone WHERE id = :node", {"gone": gone, "node": node})
-    return node, gone == args.limit
+    return node, args.limit in (gone, expired)

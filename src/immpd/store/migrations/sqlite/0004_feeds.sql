@@ -77,6 +77,7 @@ CREATE TABLE waiting_item (
   body BLOB NOT NULL,
   PRIMARY KEY (node, uuid)
 ) WITHOUT ROWID;
+CREATE INDEX waiting_item_by_publisher ON waiting_item (node, publisher, created);
 
 CREATE TABLE subscription (
   id INTEGER PRIMARY KEY,
