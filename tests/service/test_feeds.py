@@ -398,3 +398,18 @@ async def test_a_feed_reaches_subscribers_of_all_domains_of_the_server(tmp_path,
         await one.ask(publish(node, "One"))
         shown = await event(reader)
         assert (shown["node"], shown["from"], shown["title"]) == ("news/news@b.test", "news@b.test", "One")
+
+
+async def test_an_id_is_new_to_a_node_that_has_the_name_of_one_before(account, talk):
+    owner, alice = await account("news"), await account()
+    one, reader = await talk(owner), await talk(alice)
+    again = "ID 0197a2b4-7c3e-7d4a-8f00-1b2c3d4e5f60"
+    node = await a_node(one, owner)
+    await one.ask(publish(node, "One", more=again))
+    assert (await one.ask(f"PUBLISH REMOVE {node}")).code == 200
+    await a_node(one, owner)
+    await subscribe(reader, node)
+    await watching(reader)
+    assert " accepted=1 " in (await one.ask(publish(node, "One", more=again))).rows[0]
+    assert await titles(reader, 1) == ["One"]
+    assert (await one.ask(publish(node, "One", more=again))).rows[0].endswith(" Published before")

@@ -187,7 +187,8 @@ def _remember(tx: Tx, node: Node, args: PublishItem) -> bool:
     who = {"uuid": args.uuid, "node": node.id, "address": args.address}
     if any(tx.one(others.format(table), who) is not None for table in ("item", "waiting_item")):
         raise IdReused
-    key = retry_key(args.origin, args.address, args.imid, uuid_text(args.uuid))
+    # A node that has the name of one that was removed is another one: to it the ID is new.
+    key = retry_key(args.origin, args.address, f"{args.imid} {node.id} {node.created}", uuid_text(args.uuid))
     insert = "INSERT INTO retry (key, digest, day) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
     if tx.executemany(insert, [(key, digest, args.now // DAY)]):
         return True
