@@ -413,3 +413,14 @@ async def test_an_id_is_new_to_a_node_that_has_the_name_of_one_before(account, t
     assert " accepted=1 " in (await one.ask(publish(node, "One", more=again))).rows[0]
     assert await titles(reader, 1) == ["One"]
     assert (await one.ask(publish(node, "One", more=again))).rows[0].endswith(" Published before")
+
+
+async def test_nobody_makes_a_node_under_the_name_of_another_account(server, account, talk):
+    """``helpdesk/alice@a.test`` is an account of its own."""
+    team = await account("helpdesk")
+    local, _, domain = str(team).partition("@")
+    await server.add_account(f"{local}/alice@{domain}")
+    one = await talk(team)
+    made = await one.ask(f"PUBLISH CREATE {local}/alice/news@{domain}")
+    assert made.text == "[BAD-NODE] The name lies under that of another account"
+    assert (await one.ask(f"PUBLISH CREATE {local}/bob/news@{domain}")).code == 200

@@ -21,6 +21,8 @@ from immpd.store.errors import (
     IdReused,
     MembersOnly,
     NodeExists,
+    NodeOfAnother,
+    NodesUnderName,
     NoItem,
     NoNode,
     NoSubscription,
@@ -73,6 +75,7 @@ from immpd.store.subscriptions import (
 )
 
 NODE = "news/updates@a.example"
+NEWS_OF_BOB = "team/bob/news@a.example"
 _numbers = itertools.count(1)
 
 
@@ -179,6 +182,24 @@ async def test_a_node_and_an_account_of_one_name_exclude_each_other(store: Store
         await make_node(store, owner, "news/team@a.example")
     with pytest.raises(FeedsFull):
         await make_node(store, owner, "news/more@a.example", most=1)
+
+
+async def test_what_lies_under_the_name_of_an_account_is_its_own(store: Store) -> None:
+    team, alice = await make_box(store, "team@a.example"), await make_box(store, "team/alice@a.example")
+    await make_box(store, "team/bob@b.example")
+    with pytest.raises(NodeOfAnother):
+        await make_node(store, team, "team/alice/news@a.example")
+    for owner, imid in ((alice, "team/alice/news@a.example"), (team, "team/alices@a.example"), (team, NEWS_OF_BOB)):
+        await make_node(store, owner, imid)
+    # The other way round: an account does not come between an owner and its nodes, but above others it may be.
+    with pytest.raises(NodesUnderName):
+        await make_box(store, "team/bob@a.example")
+    for address in ("team/al@a.example", "team/alices/x@a.example", "team/bob/news/x@a.example"):
+        await make_box(store, address)
+    await make_node(store, await make_box(store, "x/y/z@a.example"), "x/y/z/news@a.example")
+    await make_box(store, "x/y@a.example")
+    await store.write(remove_node(RemoveNode(NEWS_OF_BOB, team.account.id, NOW)))
+    await make_box(store, "team/bob@a.example")
 
 
 async def test_the_same_id_publishes_once(store: Store) -> None:
