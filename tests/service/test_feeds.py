@@ -382,9 +382,11 @@ async def test_who_gets_messages_is_told_all_the_same_that_a_node_is_gone(accoun
     await watching(reader)
     await one.ask(publish(node, "One"))
     assert (await event(reader))["subject"] == "One"
-    assert (await one.ask(f"PUBLISH REMOVE {node}")).code == 200
-    shown = await event(reader)
-    assert (shown["event"], shown["node"], shown["status"]) == ("subscription", node, "removed")
+    one.send(publish(node, "Two") + f"PUBLISH REMOVE {node}\n".encode())
+    assert [answer.code for answer in await one.replies(2)] == [273, 200]
+    shown = {one["event"]: one for one in [await event(reader), await event(reader)]}
+    assert (shown["mail"]["subject"], shown["mail"]["to"]) == ("Two", [node])
+    assert (shown["subscription"]["node"], shown["subscription"]["status"]) == (node, "removed")
 
 
 async def test_a_feed_reaches_subscribers_of_all_domains_of_the_server(tmp_path, talk):

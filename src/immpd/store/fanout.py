@@ -2,7 +2,7 @@
 
 Rules: what was delivered and how far it has come are one transaction, so nobody gets an item twice or never,
 whenever the server stops; a step touches at most 1,000 rows; the counts of an item always add up to who
-subscribed when it was published (docs/protocol.md, "Feeds").
+subscribed when it was published; a node that is removed meanwhile ends nothing (docs/protocol.md, "Feeds").
 """
 
 import msgspec
@@ -54,8 +54,10 @@ class FannedOut(msgspec.Struct, frozen=True):
 def next_outstanding(tx: Tx, _: None) -> Outstanding | None:
     """The oldest item that is not with everybody, or None."""
     row = tx.one(
-        "SELECT i.seq, i.uuid, coalesce(n.imid, ''), i.publisher, i.created, i.level, i.title, i.type, i.body"
-        " FROM fan_out f JOIN item i ON i.seq = f.item JOIN node n ON n.id = f.node ORDER BY f.item LIMIT 1"
+        # Of a node that was removed since, the row that tells of it keeps the name.
+        "SELECT i.seq, i.uuid, coalesce(n.imid, r.title, ''), i.publisher, i.created, i.level, i.title, i.type, i.body"
+        " FROM fan_out f JOIN item i ON i.seq = f.item JOIN node n ON n.id = f.node"
+        " LEFT JOIN item r ON r.seq = n.last_item AND r.kind = 'removed' ORDER BY f.item LIMIT 1"
     )
     return None if row is None else Outstanding(*row)
 
@@ -64,15 +66,14 @@ def next_outstanding(tx: Tx, _: None) -> Outstanding | None:
 def fan_out_step(tx: Tx, args: FanOutStep) -> FannedOut:
     """Deliver to the next subscribers; those whose account is disabled are counted as blocked."""
     row = tx.one(
-        "SELECT f.node, f.cursor, i.retracted, n.removed FROM fan_out f JOIN item i ON i.seq = f.item"
-        " JOIN node n ON n.id = f.node WHERE f.item = :item",
+        "SELECT f.node, f.cursor, i.retracted FROM fan_out f JOIN item i ON i.seq = f.item WHERE f.item = :item",
         {"item": args.item},
     )
     if row is None:
         return FannedOut((), False)
-    node, cursor, retracted, removed = row
+    node, cursor, retracted = row
     found = []
-    if not retracted and removed is None:
+    if not retracted:
         found = tx.rows(
             "SELECT s.id, s.mailbox, s.folder, f.id, a.disabled FROM subscription s"
             " JOIN account a ON a.address = s.subscriber JOIN folder f ON f.mailbox = s.mailbox AND f.key = '/inbox'"

@@ -393,8 +393,15 @@ _SWEPT = (
 
 @write_unit
 def sweep_nodes(tx: Tx, args: SweepNodes) -> bool:
-    """One step of forgetting removed nodes; True while there is more to do."""
-    row = tx.one("SELECT id FROM node WHERE removed < :before ORDER BY removed LIMIT 1", {"before": args.before})
+    """One step of forgetting removed nodes, but of none that somebody is still to get an item of.
+
+    True while there is more to do.
+    """
+    row = tx.one(
+        "SELECT id FROM node WHERE removed < :before AND NOT EXISTS"
+        " (SELECT 1 FROM fan_out f WHERE f.node = node.id) ORDER BY removed LIMIT 1",
+        {"before": args.before},
+    )
     if row is None:
         return False
     for statement in _SWEPT:
