@@ -11,6 +11,7 @@ from itertools import pairwise
 import pytest
 from tests.server.quiet import conversation_of, nothing_left, until
 from tests.serving import Serving, Talk, serving
+from tests.store.test_verify import Damage, damage
 
 from immpd.server.settings import Bounds
 from immpd.service.settings import Limits
@@ -192,6 +193,32 @@ async def until_pending(talk: Talk, node: str, count: int) -> None:
     async with asyncio.timeout(10):
         while f" pending={count} " not in (await talk.ask(f"PUBLISH SHOW {node}")).rows[0]:
             pass
+
+
+async def test_an_item_that_cannot_be_delivered_holds_up_no_other_and_is_tried_again(tmp_path, talk):
+    async with serving(tmp_path, bounds=Bounds(idle=10**6, alive=10**6)) as server:
+        owner, alice = await server.unique_account("news"), await server.unique_account()
+        one, reader = await talk(owner, on=server), await talk(alice, on=server)
+        node = await a_node(one, owner, more="FORM message")
+        await subscribe(reader, node)
+        await watching(reader)
+        no = "BEFORE INSERT ON content WHEN NEW.octets = x'426164' BEGIN SELECT RAISE(ABORT, 'broken'); END"
+        await server.services.store.write(damage(Damage(f"CREATE TRIGGER broken {no}")))
+        assert (await one.ask(publish(node, "Bad", b"Bad"))).code == 273
+        assert (await one.ask(publish(node, "Good"))).code == 273
+        assert (await event(reader))["subject"] == "Good"
+        assert " accepted=0 pending=1 " in (await one.ask(f"PUBLISH SHOW {node}")).rows[1]
+        failed = server.log.events("fan-out failed")
+        assert [one["node"] for one in failed] == [node]
+        server.pass_time(11)
+        await until(lambda: len(server.log.events("fan-out failed")) == 2)
+        assert (await one.ask(publish(node, "Better"))).code == 273
+        assert (await event(reader))["subject"] == "Better"
+        await server.services.store.write(damage(Damage("DROP TRIGGER broken")))
+        server.pass_time(21)
+        assert (await event(reader))["subject"] == "Bad"
+        await until_pending(one, node, 0)
+        assert len(server.log.take_errors()) == 2
 
 
 async def test_what_comes_as_a_message_is_a_mail_event_and_no_item(account, talk):

@@ -29,7 +29,7 @@ from immpd.store.errors import (
     NotOwner,
     NotPublisher,
 )
-from immpd.store.fanout import FannedOut, FanOutStep, fan_out_step, next_outstanding
+from immpd.store.fanout import FannedOut, FanOutStep, Turn, fan_out_step, next_outstanding
 from immpd.store.feeds import (
     DAY,
     ByNode,
@@ -75,6 +75,7 @@ from immpd.store.subscriptions import (
 )
 
 NODE = "news/updates@a.example"
+FIRST = Turn(NOW)
 NEWS_OF_BOB = "team/bob/news@a.example"
 _numbers = itertools.count(1)
 
@@ -126,9 +127,9 @@ async def titles(store: Store, box: Box, since: int = 0, **more: Any) -> list[st
             return shown
 
 
-async def fan_out(store: Store, per_step: int = 2) -> FannedOut:
-    """One step of the oldest item that is on its way."""
-    found = await store.read(next_outstanding(None))
+async def fan_out(store: Store, per_step: int = 2, turn: Turn = FIRST) -> FannedOut:
+    """One step of the item whose turn it is."""
+    found = await store.read(next_outstanding(turn))
     assert found is not None
     message = a_delivery(sender=found.publisher, body=found.body)
     ids = tuple(new_id() for _ in range(per_step))
@@ -231,7 +232,7 @@ async def test_other_content_under_the_same_id_is_a_new_edition(store: Store) ->
     assert again == msgspec.structs.replace(second, new=False, mailed=False)
     assert await titles(store, alice) == ["Other", "First"]
     assert await titles(store, alice, second.seq - 1) == ["First"]
-    while await store.read(next_outstanding(None)) is not None:
+    while await store.read(next_outstanding(FIRST)) is not None:
         await fan_out(store)
     assert await mails(store, bob) == 3
     shown = await store.read(node_items(NodeItems(node.id)))
@@ -422,7 +423,7 @@ async def test_messages_are_delivered_step_by_step_and_once(store: Store) -> Non
     await store.write(set_subscription(SetSubscription(named(boxes[0]), "notification", None, None)))
     while (await fan_out(store)).more:
         pass
-    assert await store.read(next_outstanding(None)) is None
+    assert await store.read(next_outstanding(FIRST)) is None
     assert [await mails(store, box) for box in (*boxes, late)] == [1, 1, 0, 0, 1, 1, 1, 0]
     (row,) = await store.read(node_items(NodeItems(done.node)))
     assert row.accounting == Accounting(accepted=6, left=1, blocked=1)

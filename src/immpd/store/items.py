@@ -234,7 +234,7 @@ def _store(
         ),
     )
     if node.by_mail:
-        tx.execute("INSERT INTO fan_out (item, node, cursor) VALUES (?, ?, 0)", (seq, node.id))
+        tx.execute("INSERT INTO fan_out (item, node, owner) VALUES (?, ?, ?)", (seq, node.id, node.owner))
     _count(tx, node, seq)
     return Published(node.id, title, seq, node.last_item, True, bool(node.by_mail), accounting, edition, node.every)
 
