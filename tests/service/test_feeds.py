@@ -453,3 +453,49 @@ async def test_nobody_makes_a_node_under_the_name_of_another_account(server, acc
     made = await one.ask(f"PUBLISH CREATE {local}/alice/news@{domain}")
     assert made.text == "[BAD-NODE] The name lies under that of another account"
     assert (await one.ask(f"PUBLISH CREATE {local}/bob/news@{domain}")).code == 200
+
+
+async def items_of(talk: Talk, node: str) -> list[str]:
+    """Titles that SUBSCRIBE SINCE has of a node."""
+    rows = [json.loads(row) for row in (await talk.ask(f"SUBSCRIBE SINCE NODE {node}")).rows]
+    return [row["title"] for row in rows if row["event"] == "item"]
+
+
+async def test_a_message_to_two_lists_that_is_cancelled_went_to_both_or_to_none(account, talk):
+    owner, alice = await account("club"), await account()
+    one, reader = await talk(owner), await talk(alice)
+    lists = [await a_node(one, owner, name, "+LIST FORM notification") for name in ("first", "second")]
+    for node in lists:
+        await subscribe(reader, node)
+    one.send(f'AS m DELIVER TO {lists[0]} TO {lists[1]} TO {alice} SUBJECT "Hello"')
+    assert (await one.reply("m")).code == 270
+    one.send(b"AS m DATA body LENGTH 5 +CONTENT\nHello")
+    assert (await one.reply("m")).code == 272
+    one.send("AS m DONE\nCANCEL m\n")
+    answer = await one.reply("m")
+    published = [await items_of(reader, node) for node in lists]
+    delivered = (await reader.ask("MBOX INDEX /inbox")).rows
+    told = (answer.code, published, len(delivered))
+    assert told in ((273, [["Hello"], ["Hello"]], 1), (420, [[], []], 0))
+
+
+async def test_a_message_goes_to_the_lists_that_take_it(account, talk):
+    """Each that does not is a recipient that is refused, and who sends again changes nothing."""
+    owner, bob = await account("club"), await account("bob")
+    one, sender = await talk(owner), await talk(bob)
+    lists = [await a_node(one, owner, name, "+LIST FORM notification") for name in ("a", "b", "c")]
+    for node in lists:
+        await subscribe(sender, node)
+    assert (await sender.ask(f"UNSUBSCRIBE {lists[1]}")).code == 283
+    to = f'DELIVER {" ".join(f"TO {node}" for node in lists)} SUBJECT "Hi" ID 0197a2b4-7c3e-7d4a-8f00-1b2c3d4e5f60'
+    for said in ("Published", "Published before"):
+        sender.send(f"{to}\n".encode() + b"DATA body LENGTH 5 +CONTENT\nHelloDONE\n")
+        done = (await sender.replies(3))[2]
+        rows = {row.split()[0]: row for row in done.rows}
+        assert [row.split()[1] for row in done.rows] == ["delivered", "refused", "delivered"]
+        assert rows[lists[0]].endswith(f" {said}")
+        assert " refused 403 [NOT-PUBLISHER] " in rows[lists[1]]
+    shown = [await one.ask(f"PUBLISH SHOW {node}") for node in lists]
+    assert [(answer.fields["items"], len(answer.rows)) for answer in shown] == [("1", 1), ("0", 0), ("1", 1)]
+    sent = await sender.ask("MBOX INDEX /sent")
+    assert len(sent.rows) == 1
