@@ -91,7 +91,10 @@ WORDS: dict[str, tuple[tuple[Code, ...], str]] = {
     "ABORTED": ((Code.CANCELLED,), "ABORT or QUIT came before the part or message was complete"),
     "EXPIRED": ((Code.NOT_FOUND,), "The open message was dropped because nothing came for too long"),
     "SUBJECT-TOO-LONG": ((Code.LIMIT,), "A subject of more than 2,000 octets"),
-    "TOO-LARGE": ((Code.LIMIT,), "More octets than a message may have; or too many for this form of FETCH"),
+    "TOO-LARGE": (
+        (Code.LIMIT,),
+        "More octets than a message, notification or item may have; or too many for this form of FETCH",
+    ),
     "TOO-MANY-RECIPIENTS": ((Code.LIMIT,), "More recipients than a message may have"),
     "TOO-MANY-PARTS": ((Code.LIMIT,), "More parts than a message may have"),
     # notifications

@@ -65,9 +65,6 @@ def publish_item(session: Session, request: Publish, draft: Draft | None) -> Out
         draft.refuse(error)
         raise
     if request.length is not None:
-        too_large = draft.parts[0].error
-        if too_large is not None:
-            raise too_large
         return finish(session, draft)
     account = account_of(session)
 
