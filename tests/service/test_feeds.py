@@ -499,3 +499,53 @@ async def test_a_message_goes_to_the_lists_that_take_it(account, talk):
     assert [(answer.fields["items"], len(answer.rows)) for answer in shown] == [("1", 1), ("0", 0), ("1", 1)]
     sent = await sender.ask("MBOX INDEX /sent")
     assert len(sent.rows) == 1
+
+
+async def test_only_of_a_node_that_one_subscribed_to_there_are_items_to_read(account, talk):
+    """An empty answer would say that it published nothing."""
+    owner, alice = await account("news"), await account()
+    one, reader = await talk(owner), await talk(alice)
+    node = await a_node(one, owner)
+    await one.ask(publish(node, "One"))
+    for name in ("nobody/nothing@a.test", node):
+        answer = await reader.ask(f"SUBSCRIBE SINCE NODE {name}")
+        assert (answer.code, answer.word) == (404, "NO-SUBSCRIPTION")
+    await subscribe(reader, node)
+    assert await items_of(reader, node) == []
+
+
+async def test_a_command_that_takes_a_node_takes_no_item(account, talk):
+    owner = await account("news")
+    one = await talk(owner)
+    node = await a_node(one, owner)
+    item = f"{node}#0197a2b4-7c3e-7d4a-8f00-1b2c3d4e5f60"
+    for words in ("SUBSCRIBE TO", "SUBSCRIBE SHOW", "UNSUBSCRIBE", "SUBSCRIBE SINCE NODE", "PUBLISH SHOW", "PUBLISH"):
+        assert (await one.ask(f"{words} {item}")).word == "BAD-NODE", words
+
+
+@pytest.mark.parametrize(
+    ("words", "answered"),
+    [
+        ("ICON https://news.example/a.png?size=48#top LANGUAGE de-CH-1996", 200),
+        ("ICON https://[2001:db8::1]:8443/ LANGUAGE x-klingon", 200),
+        ('ICON "" LANGUAGE ""', 200),
+        ("ICON http://news.example/a.png", 400),
+        ("ICON javascript:alert(1)", 400),
+        ("ICON https:///a.png", 400),
+        ("ICON https://user:secret@news.example/", 400),
+        ('ICON "https://news.example/a b"', 400),
+        ("ICON https://news.example:port/", 400),
+        (f"ICON https://news.example/{'a' * 200}", 413),
+        ("LANGUAGE German!", 400),
+        ("LANGUAGE x", 400),
+        ("LANGUAGE de--CH", 400),
+        (f"LANGUAGE en{'-abcdefgh' * 30}", 413),
+    ],
+)
+async def test_an_icon_is_an_https_url_and_a_language_a_tag(account, talk, words, answered):
+    owner = await account("news")
+    one = await talk(owner)
+    node = await a_node(one, owner)
+    another = node.replace("/news@", "/another@")
+    answers = [await one.ask(f"PUBLISH {begin} {words}") for begin in (f"SET {node}", f"CREATE {another}")]
+    assert [answer.code for answer in answers] == [answered] * 2
