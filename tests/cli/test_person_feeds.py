@@ -63,10 +63,13 @@ async def test_a_feed_from_its_making_to_its_end(alice: Account, bob: Account, i
     (row,) = (await immp("notifications", "--json", *his)).rows
     assert (row["from"], row["why"]) == (node, "subscribed")
     assert (await immp("subscribe", node, "--seen", *his)).code == 0
-    assert (await immp("items", "--dismiss", f"{node}#{item}", *his)).out == "Dismissed\n"
+    done = await immp("items", "--dismiss", f"{node}#ffffffff", *his)
+    assert (done.code, done.err) == (1, f"immp: There is no item ffffffff in {node}\n")
+    assert (await immp("items", "--dismiss", f"{node}#{item[-8:]}", *his)).out == "Dismissed\n"
     stats = await immp("feed", "stats", node, *mine)
     assert stats.cells[1][2:] == ["1 have it, 1 saw it", "Two"]
-    done = await immp("feed", "retract", f"{node}#{item}", *mine)
+    assert stats.cells[1][0] == item[-8:]
+    done = await immp("feed", "retract", f"{node}#{stats.cells[1][0]}", *mine)
     assert done.out == "Retracted\n"
     states = [one["state"] for one in (await immp("feed", "stats", node, "--json", *mine)).rows]
     assert states == ["retracted", "published"]
@@ -99,7 +102,9 @@ async def test_a_moderated_list_and_its_members(alice: Account, bob: Account, im
     done = await immp("publish", node, "-t", "Hello", "-m", "Everybody", "--json", *his)
     (row,) = done.rows
     assert row["outcome"] == "queued"
-    done = await immp("feed", "accept", f"{node}#{row['id']}", *mine)
+    (cells,) = (await immp("feed", "stats", node, *mine)).cells[1:]
+    assert row["id"].endswith(cells[0])
+    done = await immp("feed", "accept", f"{node}#{cells[0]}", *mine)
     assert done.out == f"{node}: Published to 1 subscriber\n"
     done = await immp("feed", "members", node, "--add", "carol@a.test", "--publisher", "dave@a.test", *mine)
     assert done.out == f"carol@a.test is a member of {node}\ndave@a.test is a publisher of {node}\n"
@@ -115,7 +120,9 @@ async def test_what_is_wrong_on_the_line(immp: Immp) -> None:
     for words, said in (
         (("publish", "x/y@a.test", "-m", "a", "-f", "b"), "--message and --file exclude each other"),
         (("subscribe", "x/y@a.test", "--push", "--mail"), "--push, --mail and --digest exclude each other"),
-        (("feed", "retract", "x/y@a.test"), "Name one item: FEED#ID, with the whole id, as --json shows it"),
+        (("feed", "retract", "x/y@a.test"), "Name one item: FEED#ID, with the id or at least 4"),
+        (("items", "--dismiss", "x/y@a.test#no"), "Name one item: FEED#ID, with the id or at least 4"),
+        (("unsubscribe", "nonsense"), "A subscription is named by its node, account/name@domain, or by its id"),
         (("publish", "nobody", "-m", "a"), "There is no @"),
         (("publish", "x/y@a.test", "-f", "/nowhere/at/all"), "/nowhere/at/all: No such file or directory"),
     ):
@@ -124,3 +131,5 @@ async def test_what_is_wrong_on_the_line(immp: Immp) -> None:
         assert said in done.err
     done = await immp("publish", "x/y@a.test", "-m", "a")
     assert (done.code, done.err) == (1, "immp: There is no such node [NO-NODE]\n")
+    done = await immp("items", "x/y@a.test")
+    assert (done.code, done.err) == (1, "immp: There is no such subscription [NO-SUBSCRIPTION]\n")

@@ -11,8 +11,10 @@ from itertools import pairwise
 import pytest
 from tests.server.quiet import conversation_of, nothing_left, until
 from tests.serving import Serving, Talk, serving
+from tests.store.test_verify import Damage, damage
 
 from immpd.server.settings import Bounds
+from immpd.service.settings import Limits
 
 pytestmark = pytest.mark.usefixtures("server")
 
@@ -116,9 +118,10 @@ async def test_mail_and_items_have_one_timeline(account, talk):
     assert [one["title"] for one in behind if one["event"] == "item"] == ["Item 2", "Item 3", "Item 4"]
 
 
-async def test_a_slow_reader_is_bounded_and_misses_nothing(server, account, talk):
-    owner, alice = await account("news"), await account()
-    one, slow = await talk(owner), await talk(alice)
+async def test_a_slow_reader_is_bounded_and_misses_nothing(serve, talk):
+    server = await serve(limits=Limits(items_per_minute=10_000))
+    owner, alice = await server.unique_account("news"), await server.unique_account()
+    one, slow = await talk(owner, on=server), await talk(alice, on=server)
     node = await a_node(one, owner, more="KEEP 1000")
     await subscribe(slow, node)
     await watching(slow)
@@ -190,6 +193,32 @@ async def until_pending(talk: Talk, node: str, count: int) -> None:
     async with asyncio.timeout(10):
         while f" pending={count} " not in (await talk.ask(f"PUBLISH SHOW {node}")).rows[0]:
             pass
+
+
+async def test_an_item_that_cannot_be_delivered_holds_up_no_other_and_is_tried_again(tmp_path, talk):
+    async with serving(tmp_path, bounds=Bounds(idle=10**6, alive=10**6)) as server:
+        owner, alice = await server.unique_account("news"), await server.unique_account()
+        one, reader = await talk(owner, on=server), await talk(alice, on=server)
+        node = await a_node(one, owner, more="FORM message")
+        await subscribe(reader, node)
+        await watching(reader)
+        no = "BEFORE INSERT ON content WHEN NEW.octets = x'426164' BEGIN SELECT RAISE(ABORT, 'broken'); END"
+        await server.services.store.write(damage(Damage(f"CREATE TRIGGER broken {no}")))
+        assert (await one.ask(publish(node, "Bad", b"Bad"))).code == 273
+        assert (await one.ask(publish(node, "Good"))).code == 273
+        assert (await event(reader))["subject"] == "Good"
+        assert " accepted=0 pending=1 " in (await one.ask(f"PUBLISH SHOW {node}")).rows[1]
+        failed = server.log.events("fan-out failed")
+        assert [one["node"] for one in failed] == [node]
+        server.pass_time(11)
+        await until(lambda: len(server.log.events("fan-out failed")) == 2)
+        assert (await one.ask(publish(node, "Better"))).code == 273
+        assert (await event(reader))["subject"] == "Better"
+        await server.services.store.write(damage(Damage("DROP TRIGGER broken")))
+        server.pass_time(21)
+        assert (await event(reader))["subject"] == "Bad"
+        await until_pending(one, node, 0)
+        assert len(server.log.take_errors()) == 2
 
 
 async def test_what_comes_as_a_message_is_a_mail_event_and_no_item(account, talk):
@@ -380,9 +409,11 @@ async def test_who_gets_messages_is_told_all_the_same_that_a_node_is_gone(accoun
     await watching(reader)
     await one.ask(publish(node, "One"))
     assert (await event(reader))["subject"] == "One"
-    assert (await one.ask(f"PUBLISH REMOVE {node}")).code == 200
-    shown = await event(reader)
-    assert (shown["event"], shown["node"], shown["status"]) == ("subscription", node, "removed")
+    one.send(publish(node, "Two") + f"PUBLISH REMOVE {node}\n".encode())
+    assert [answer.code for answer in await one.replies(2)] == [273, 200]
+    shown = {one["event"]: one for one in [await event(reader), await event(reader)]}
+    assert (shown["mail"]["subject"], shown["mail"]["to"]) == ("Two", [node])
+    assert (shown["subscription"]["node"], shown["subscription"]["status"]) == (node, "removed")
 
 
 async def test_a_feed_reaches_subscribers_of_all_domains_of_the_server(tmp_path, talk):
@@ -396,3 +427,125 @@ async def test_a_feed_reaches_subscribers_of_all_domains_of_the_server(tmp_path,
         await one.ask(publish(node, "One"))
         shown = await event(reader)
         assert (shown["node"], shown["from"], shown["title"]) == ("news/news@b.test", "news@b.test", "One")
+
+
+async def test_an_id_is_new_to_a_node_that_has_the_name_of_one_before(account, talk):
+    owner, alice = await account("news"), await account()
+    one, reader = await talk(owner), await talk(alice)
+    again = "ID 0197a2b4-7c3e-7d4a-8f00-1b2c3d4e5f60"
+    node = await a_node(one, owner)
+    await one.ask(publish(node, "One", more=again))
+    assert (await one.ask(f"PUBLISH REMOVE {node}")).code == 200
+    await a_node(one, owner)
+    await subscribe(reader, node)
+    await watching(reader)
+    assert " accepted=1 " in (await one.ask(publish(node, "One", more=again))).rows[0]
+    assert await titles(reader, 1) == ["One"]
+    assert (await one.ask(publish(node, "One", more=again))).rows[0].endswith(" Published before")
+
+
+async def test_nobody_makes_a_node_under_the_name_of_another_account(server, account, talk):
+    """``helpdesk/alice@a.test`` is an account of its own."""
+    team = await account("helpdesk")
+    local, _, domain = str(team).partition("@")
+    await server.add_account(f"{local}/alice@{domain}")
+    one = await talk(team)
+    made = await one.ask(f"PUBLISH CREATE {local}/alice/news@{domain}")
+    assert made.text == "[BAD-NODE] The name lies under that of another account"
+    assert (await one.ask(f"PUBLISH CREATE {local}/bob/news@{domain}")).code == 200
+
+
+async def items_of(talk: Talk, node: str) -> list[str]:
+    """Titles that SUBSCRIBE SINCE has of a node."""
+    rows = [json.loads(row) for row in (await talk.ask(f"SUBSCRIBE SINCE NODE {node}")).rows]
+    return [row["title"] for row in rows if row["event"] == "item"]
+
+
+async def test_a_message_to_two_lists_that_is_cancelled_went_to_both_or_to_none(account, talk):
+    owner, alice = await account("club"), await account()
+    one, reader = await talk(owner), await talk(alice)
+    lists = [await a_node(one, owner, name, "+LIST FORM notification") for name in ("first", "second")]
+    for node in lists:
+        await subscribe(reader, node)
+    one.send(f'AS m DELIVER TO {lists[0]} TO {lists[1]} TO {alice} SUBJECT "Hello"')
+    assert (await one.reply("m")).code == 270
+    one.send(b"AS m DATA body LENGTH 5 +CONTENT\nHello")
+    assert (await one.reply("m")).code == 272
+    one.send("AS m DONE\nCANCEL m\n")
+    answer = await one.reply("m")
+    published = [await items_of(reader, node) for node in lists]
+    delivered = (await reader.ask("MBOX INDEX /inbox")).rows
+    told = (answer.code, published, len(delivered))
+    assert told in ((273, [["Hello"], ["Hello"]], 1), (420, [[], []], 0))
+
+
+async def test_a_message_goes_to_the_lists_that_take_it(account, talk):
+    """Each that does not is a recipient that is refused, and who sends again changes nothing."""
+    owner, bob = await account("club"), await account("bob")
+    one, sender = await talk(owner), await talk(bob)
+    lists = [await a_node(one, owner, name, "+LIST FORM notification") for name in ("a", "b", "c")]
+    for node in lists:
+        await subscribe(sender, node)
+    assert (await sender.ask(f"UNSUBSCRIBE {lists[1]}")).code == 283
+    to = f'DELIVER {" ".join(f"TO {node}" for node in lists)} SUBJECT "Hi" ID 0197a2b4-7c3e-7d4a-8f00-1b2c3d4e5f60'
+    for said in ("Published", "Published before"):
+        sender.send(f"{to}\n".encode() + b"DATA body LENGTH 5 +CONTENT\nHelloDONE\n")
+        done = (await sender.replies(3))[2]
+        rows = {row.split()[0]: row for row in done.rows}
+        assert [row.split()[1] for row in done.rows] == ["delivered", "refused", "delivered"]
+        assert rows[lists[0]].endswith(f" {said}")
+        assert " refused 403 [NOT-PUBLISHER] " in rows[lists[1]]
+    shown = [await one.ask(f"PUBLISH SHOW {node}") for node in lists]
+    assert [(answer.fields["items"], len(answer.rows)) for answer in shown] == [("1", 1), ("0", 0), ("1", 1)]
+    sent = await sender.ask("MBOX INDEX /sent")
+    assert len(sent.rows) == 1
+
+
+async def test_only_of_a_node_that_one_subscribed_to_there_are_items_to_read(account, talk):
+    """An empty answer would say that it published nothing."""
+    owner, alice = await account("news"), await account()
+    one, reader = await talk(owner), await talk(alice)
+    node = await a_node(one, owner)
+    await one.ask(publish(node, "One"))
+    for name in ("nobody/nothing@a.test", node):
+        answer = await reader.ask(f"SUBSCRIBE SINCE NODE {name}")
+        assert (answer.code, answer.word) == (404, "NO-SUBSCRIPTION")
+    await subscribe(reader, node)
+    assert await items_of(reader, node) == []
+
+
+async def test_a_command_that_takes_a_node_takes_no_item(account, talk):
+    owner = await account("news")
+    one = await talk(owner)
+    node = await a_node(one, owner)
+    item = f"{node}#0197a2b4-7c3e-7d4a-8f00-1b2c3d4e5f60"
+    for words in ("SUBSCRIBE TO", "SUBSCRIBE SHOW", "UNSUBSCRIBE", "SUBSCRIBE SINCE NODE", "PUBLISH SHOW", "PUBLISH"):
+        assert (await one.ask(f"{words} {item}")).word == "BAD-NODE", words
+
+
+@pytest.mark.parametrize(
+    ("words", "answered"),
+    [
+        ("ICON https://news.example/a.png?size=48#top LANGUAGE de-CH-1996", 200),
+        ("ICON https://[2001:db8::1]:8443/ LANGUAGE x-klingon", 200),
+        ('ICON "" LANGUAGE ""', 200),
+        ("ICON http://news.example/a.png", 400),
+        ("ICON javascript:alert(1)", 400),
+        ("ICON https:///a.png", 400),
+        ("ICON https://user:secret@news.example/", 400),
+        ('ICON "https://news.example/a b"', 400),
+        ("ICON https://news.example:port/", 400),
+        (f"ICON https://news.example/{'a' * 200}", 413),
+        ("LANGUAGE German!", 400),
+        ("LANGUAGE x", 400),
+        ("LANGUAGE de--CH", 400),
+        (f"LANGUAGE en{'-abcdefgh' * 30}", 413),
+    ],
+)
+async def test_an_icon_is_an_https_url_and_a_language_a_tag(account, talk, words, answered):
+    owner = await account("news")
+    one = await talk(owner)
+    node = await a_node(one, owner)
+    another = node.replace("/news@", "/another@")
+    answers = [await one.ask(f"PUBLISH {begin} {words}") for begin in (f"SET {node}", f"CREATE {another}")]
+    assert [answer.code for answer in answers] == [answered] * 2

@@ -1,10 +1,11 @@
-"""Who floods with notifications is bounded and named to the operator, and nobody else notices."""
+"""Who floods with notifications or items is bounded and named to the operator, and nobody else notices."""
 
 import asyncio
 import json
 
 import pytest
 
+from immpd.service.settings import Limits
 from immpd.store.pushes import MAX_OPEN_OF_ONE
 
 MINUTE = 60
@@ -148,3 +149,43 @@ async def test_those_who_hold_their_pace_beside_a_flood_are_all_served(stage, ta
     served = await asyncio.gather(*[speak(one) for one in people])
     assert served == [[273] * 20] * 4
     assert {answer.code for answer in await flood.replies(2000)} == {273, 450}
+
+
+async def a_list(serve, talk, **limits):
+    """A server where an account publishes little, an open mailing list, its owner's and a reader's session."""
+    server = await serve(limits=Limits(**limits))
+    one = await talk(await server.add_account("club@a.test"), on=server)
+    assert (await one.ask("PUBLISH CREATE club/list@a.test +LIST FORM notification")).code == 200
+    reader = await talk(await server.add_account("bob@a.test"), on=server)
+    assert (await reader.ask("SUBSCRIBE TO club/list@a.test")).code == 280
+    return server, one, reader
+
+
+async def test_who_publishes_too_fast_is_held_back_and_named(serve, talk):
+    server, one, reader = await a_list(serve, talk, items_per_minute=30)
+    one.send(b"".join(b"PUBLISH club/list@a.test TITLE %d LENGTH 1\nx" % number for number in range(100)))
+    answers = await one.replies(100)
+    assert [answer.code for answer in answers] == [273] * 10 + [450] * 90
+    assert answers[-1].text == "[TOO-FAST] retry=2 At most 30 items a minute"
+    assert (await one.ask("PUBLISH club/list@a.test")).word == "TOO-FAST"
+    (told,) = server.log.events("items too fast")
+    assert (told["account"], told["node"], told["refused"]) == ("club@a.test", "club/list@a.test", 1)
+    assert told["peer"].startswith("127.0.0.1")
+    # Another is not held back, and a while later neither is who was.
+    assert (await reader.ask(b"PUBLISH club/list@a.test LENGTH 1\nx")).code == 273
+    server.pass_time(2)
+    assert (await one.ask(b"PUBLISH club/list@a.test LENGTH 1\nx")).code == 273
+
+
+async def test_what_is_delivered_to_a_list_counts_as_what_is_published(serve, talk):
+    server, _, reader = await a_list(serve, talk, items_per_minute=30)
+    for _ in range(10):
+        assert (await reader.deliver("club/list@a.test")).code == 273
+    reader.send(b"DELIVER TO club/list@a.test TO bob@a.test\nDATA body LENGTH 2 +CONTENT\nHiDONE\n")
+    done = (await reader.replies(3))[2]
+    assert [row.split()[:3] for row in done.rows] == [
+        ["club/list@a.test", "refused", "450"],
+        ["bob@a.test", "delivered", "273"],
+    ]
+    assert (await reader.ask(b"PUBLISH club/list@a.test LENGTH 1\nx")).word == "TOO-FAST"
+    assert [one["account"] for one in server.log.events("items too fast")] == ["bob@a.test"]

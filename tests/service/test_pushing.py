@@ -186,6 +186,8 @@ async def test_what_is_no_notification(account, talk):
     ]
     for line, body, word in bad:
         assert (await one.ask(pushed(line, body))).word == word, line
+    said = (await one.ask(pushed(f"TO {alice}", bytes(65_537)))).text
+    assert said == "[TOO-LARGE] A notification has at most 65536 octets here"
     answer = await one.ask(pushed(f"TO {alice} TO nobody@a.test", b"x"))
     assert answer.code == 273
     assert answer.rows[1].startswith("nobody@a.test refused 404 [NO-RECIPIENT]")

@@ -1,5 +1,7 @@
 """Subscriptions over real TLS: where what they bring goes, what is told of them, what takes a place."""
 
+from functools import partial
+
 import pytest
 from tests.service.test_feeds import a_node, event, publish, subscribe, titles, watching
 
@@ -37,7 +39,7 @@ async def test_a_subscription_whose_folder_is_gone_goes_to_inbox(account, talk):
 
 async def test_who_catches_up_in_many_feeds_does_not_hold_up_others(serve, talk):
     """What is short is answered before the long answer, and not after it."""
-    server = await serve(limits=Limits(max_nodes=200))
+    server = await serve(limits=Limits(max_nodes=200, items_per_minute=10_000))
     owner, alice = await server.unique_account("news"), await server.unique_account()
     one, reader = await talk(owner, on=server), await talk(alice, on=server)
     nodes = [str(owner).replace("@", f"/n{number}@") for number in range(200)]
@@ -58,8 +60,10 @@ async def test_who_catches_up_in_many_feeds_does_not_hold_up_others(serve, talk)
         assert (await reader.reply("long")).code == code
 
 
-async def test_a_watch_comes_past_much_that_it_need_not_show(account, talk):
-    owner, alice = await account("news"), await account()
+async def test_a_watch_comes_past_much_that_it_need_not_show(serve, talk):
+    server = await serve(limits=Limits(items_per_minute=10_000))
+    talk = partial(talk, on=server)
+    owner, alice = await server.unique_account("news"), await server.unique_account()
     one, reader = await talk(owner), await talk(alice)
     node = await a_node(one, owner, more="KEEP 1000")
     before = await talk(alice)

@@ -23,7 +23,7 @@ from tests.store.test_feeds import (
 from immpd.model.feed import Accounting
 from immpd.store.contract import Store
 from immpd.store.errors import FanOutRunning, NoSubscription
-from immpd.store.fanout import next_outstanding
+from immpd.store.fanout import Turn, next_outstanding
 from immpd.store.item_pages import NodeItems, node_items
 from immpd.store.items import NameItem, publish, retract
 from immpd.store.subscriptions import SetSubscription, set_subscription, unsubscribe
@@ -87,7 +87,7 @@ class History:
         try:
             await self.store.write(set_subscription(SetSubscription(named(self.boxes[reader]), form, None, None)))
         except FanOutRunning:
-            assert await self.store.read(next_outstanding(None)) is not None
+            assert await self.store.read(next_outstanding(Turn(0))) is not None
         else:
             self.forms[reader] = form
 
@@ -114,7 +114,7 @@ class History:
 
     async def deliver(self) -> None:
         """One step of a fan-out; whoever still subscribes since before the item gets a message."""
-        found = await self.store.read(next_outstanding(None))
+        found = await self.store.read(next_outstanding(Turn(0)))
         if found is None:
             return
         before = [await mails(self.store, box) for box in self.boxes]
@@ -136,7 +136,7 @@ class History:
 
     async def check(self) -> None:
         """In the end everybody has what they were to get."""
-        while await self.store.read(next_outstanding(None)) is not None:
+        while await self.store.read(next_outstanding(Turn(0))) is not None:
             await self.deliver()
         assert await verify_nodes(self.store) == []
         rows = await self.store.read(node_items(NodeItems(self.node, 1000)))

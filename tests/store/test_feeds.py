@@ -21,13 +21,15 @@ from immpd.store.errors import (
     IdReused,
     MembersOnly,
     NodeExists,
+    NodeOfAnother,
+    NodesUnderName,
     NoItem,
     NoNode,
     NoSubscription,
     NotOwner,
     NotPublisher,
 )
-from immpd.store.fanout import FannedOut, FanOutStep, fan_out_step, next_outstanding
+from immpd.store.fanout import FannedOut, FanOutStep, Turn, fan_out_step, next_outstanding
 from immpd.store.feeds import (
     DAY,
     ByNode,
@@ -48,7 +50,17 @@ from immpd.store.feeds import (
     sweep_nodes,
 )
 from immpd.store.item_pages import ItemsSince, NodeItems, items_since, node_items
-from immpd.store.items import ForgetItems, NameItem, Published, PublishItem, accept_item, forget_items, publish, retract
+from immpd.store.items import (
+    MOST_WAITING_OF_ONE,
+    ForgetItems,
+    NameItem,
+    Published,
+    PublishItem,
+    accept_item,
+    forget_items,
+    publish,
+    retract,
+)
 from immpd.store.mailboxes import FolderAt, folder_at
 from immpd.store.subscriptions import (
     AcceptSubscriber,
@@ -63,6 +75,8 @@ from immpd.store.subscriptions import (
 )
 
 NODE = "news/updates@a.example"
+FIRST = Turn(NOW)
+NEWS_OF_BOB = "team/bob/news@a.example"
 _numbers = itertools.count(1)
 
 
@@ -113,9 +127,9 @@ async def titles(store: Store, box: Box, since: int = 0, **more: Any) -> list[st
             return shown
 
 
-async def fan_out(store: Store, per_step: int = 2) -> FannedOut:
-    """One step of the oldest item that is on its way."""
-    found = await store.read(next_outstanding(None))
+async def fan_out(store: Store, per_step: int = 2, turn: Turn = FIRST) -> FannedOut:
+    """One step of the item whose turn it is."""
+    found = await store.read(next_outstanding(turn))
     assert found is not None
     message = a_delivery(sender=found.publisher, body=found.body)
     ids = tuple(new_id() for _ in range(per_step))
@@ -171,6 +185,24 @@ async def test_a_node_and_an_account_of_one_name_exclude_each_other(store: Store
         await make_node(store, owner, "news/more@a.example", most=1)
 
 
+async def test_what_lies_under_the_name_of_an_account_is_its_own(store: Store) -> None:
+    team, alice = await make_box(store, "team@a.example"), await make_box(store, "team/alice@a.example")
+    await make_box(store, "team/bob@b.example")
+    with pytest.raises(NodeOfAnother):
+        await make_node(store, team, "team/alice/news@a.example")
+    for owner, imid in ((alice, "team/alice/news@a.example"), (team, "team/alices@a.example"), (team, NEWS_OF_BOB)):
+        await make_node(store, owner, imid)
+    # The other way round: an account does not come between an owner and its nodes, but above others it may be.
+    with pytest.raises(NodesUnderName):
+        await make_box(store, "team/bob@a.example")
+    for address in ("team/al@a.example", "team/alices/x@a.example", "team/bob/news/x@a.example"):
+        await make_box(store, address)
+    await make_node(store, await make_box(store, "x/y/z@a.example"), "x/y/z/news@a.example")
+    await make_box(store, "x/y@a.example")
+    await store.write(remove_node(RemoveNode(NEWS_OF_BOB, team.account.id, NOW)))
+    await make_box(store, "team/bob@a.example")
+
+
 async def test_the_same_id_publishes_once(store: Store) -> None:
     owner, alice = await make_box(store, "news@a.example"), await make_box(store, "alice@a.example")
     await make_node(store, owner)
@@ -200,7 +232,7 @@ async def test_other_content_under_the_same_id_is_a_new_edition(store: Store) ->
     assert again == msgspec.structs.replace(second, new=False, mailed=False)
     assert await titles(store, alice) == ["Other", "First"]
     assert await titles(store, alice, second.seq - 1) == ["First"]
-    while await store.read(next_outstanding(None)) is not None:
+    while await store.read(next_outstanding(FIRST)) is not None:
         await fan_out(store)
     assert await mails(store, bob) == 3
     shown = await store.read(node_items(NodeItems(node.id)))
@@ -391,7 +423,7 @@ async def test_messages_are_delivered_step_by_step_and_once(store: Store) -> Non
     await store.write(set_subscription(SetSubscription(named(boxes[0]), "notification", None, None)))
     while (await fan_out(store)).more:
         pass
-    assert await store.read(next_outstanding(None)) is None
+    assert await store.read(next_outstanding(FIRST)) is None
     assert [await mails(store, box) for box in (*boxes, late)] == [1, 1, 0, 0, 1, 1, 1, 0]
     (row,) = await store.read(node_items(NodeItems(done.node)))
     assert row.accounting == Accounting(accepted=6, left=1, blocked=1)
@@ -508,3 +540,24 @@ async def test_a_member_becomes_a_publisher_also_where_the_list_is_full(store: S
     await make_node(store, owner)
     for publisher in (False, True):
         await store.write(add_member(SetMember(NODE, owner.account.id, "bob@a.example", publisher, NOW, 1)))
+
+
+async def test_what_waits_for_an_owner_is_bounded_for_each_publisher_and_in_time(store: Store) -> None:
+    """One subscriber does not fill the room of all, and what nobody decided on goes with the node's age."""
+    owner, bob, eve = [await make_box(store, f"{name}@a.example") for name in ("news", "bob", "eve")]
+    node = await make_node(store, owner, mailing_list=True, moderated=True, age=10)
+    for box in (bob, eve):
+        await join(store, box)
+    items = [an_item(eve) for _ in range(MOST_WAITING_OF_ONE)]
+    for item in items:
+        assert (await store.write(publish(item))).new
+    with pytest.raises(FeedsFull):
+        await put_item(store, eve)
+    # Another edition of what waits takes no room, and others have theirs.
+    await store.write(publish(msgspec.structs.replace(items[0], body=b"better")))
+    await put_item(store, bob, title="Hello", now=NOW + 5 * DAY)
+    assert len(await store.read(node_items(NodeItems(node.id, 1000)))) == MOST_WAITING_OF_ONE + 1
+    forget = ForgetItems(NOW + 11 * DAY, limit=60)
+    assert [(await store.write(forget_items(forget)))[1] for _ in range(2)] == [True, False]
+    assert [item.title for item in await store.read(node_items(NodeItems(node.id)))] == ["Hello"]
+    await put_item(store, eve)

@@ -1,12 +1,12 @@
 """How a person names folders and messages on the command line.
 
 Rules: ``INBOX`` is ``/INBOX``; a message is named by its whole id, or the last (or first) characters of
-it that are unambiguous in its folder, alone or as FOLDER#id; what is ambiguous or not there changes
-nothing.
+it that are unambiguous in its folder, alone or as FOLDER#id; an item likewise, as FEED#id; what is
+ambiguous or not there changes nothing.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import AsyncIterable, Callable, Sequence
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -33,12 +33,24 @@ def folder_path(text: str) -> Imid:
     return parse_imid(written if head.startswith("/") or "@" in head else f"/{written}")
 
 
-def item_name(text: str) -> tuple[Imid, UUID]:
-    """The feed and the item's id of FEED#ID. Raises ImidError, UsageError."""
-    named = parse_imid(text).as_node()
-    if len(named.ids) != 1:
-        raise UsageError("Name one item: FEED#ID, with the whole id, as --json shows it")
-    return named.bare(), named.ids[0]
+def split_item(text: str) -> tuple[Imid, str]:
+    """The feed and the item's id, or a piece of it, of FEED#ID. Raises ImidError, UsageError."""
+    feed, mark, piece = text.rpartition("#")
+    if not mark or not _PIECE.fullmatch(piece.lower()):
+        raise UsageError(f"Name one item: FEED#ID, with the id or at least {SHORTEST} characters of its end")
+    return parse_imid(feed).as_node(), piece.lower()
+
+
+async def whole_item(feed: Imid, piece: str, ids: Callable[[], AsyncIterable[str]]) -> UUID:
+    """The item's whole id; reads ``ids``, those that the feed has, only where it is abbreviated."""
+    if _UUID.fullmatch(piece):
+        return UUID(piece)
+    matches = list(dict.fromkeys([id async for id in ids() if id.endswith(piece) or id.startswith(piece)]))
+    if not matches:
+        raise NotThere(f"There is no item {piece} in {feed}")
+    if len(matches) > 1:
+        raise NotThere(f"{piece} means {len(matches)} items in {feed}; give more of the id")
+    return UUID(matches[0])
 
 
 def split_name(text: str, folder: str) -> tuple[str, list[str]]:

@@ -1,5 +1,6 @@
 """``immp publish``, and a feed of one's own: ``immp feed create|set|ls|stats|members|accept|retract|remove``."""
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 from uuid import UUID
@@ -9,8 +10,12 @@ from cyclopts import Parameter
 from .person_common import Common, UsageError, run, session
 
 if TYPE_CHECKING:
+    from immpd.client import Client
+    from immpd.model.imid import Imid
     from immpd.protocol.replies import Published
 
+MOST_SHOWN = 1000
+"""Items of a feed that a server shows."""
 _SWITCH = Parameter(negative=())
 Access = Literal["open", "approve", "members"]
 Form = Literal["notification", "message"]
@@ -326,14 +331,26 @@ def members(
     return run(work())
 
 
+async def _whole(me: "Client", node: "Imid", piece: str) -> UUID:
+    """The whole id of an item of one's own feed."""
+    from .person_naming import whole_item
+
+    async def ids() -> AsyncIterator[str]:
+        for row in (await me.node(node, limit=MOST_SHOWN)).rows:
+            yield row.id
+
+    return await whole_item(node, piece, ids)
+
+
 def accept(item: str, /, *, common: Common | None = None) -> int:
     """Publish an item that waits for you: immp feed accept FEED#ID."""
 
     async def work() -> None:
-        from .person_naming import item_name
+        from .person_naming import split_item
 
-        node, name = item_name(item)
+        node, piece = split_item(item)
         async with session(common) as me:
+            name = await _whole(me, node, piece)
             _tell(await me.accept_item(node, name), common)
 
     return run(work())
@@ -343,10 +360,11 @@ def retract(item: str, /, *, common: Common | None = None) -> int:
     """Take an item back, or decline one that waits: immp feed retract FEED#ID."""
 
     async def work() -> None:
-        from .person_naming import item_name
+        from .person_naming import split_item
 
-        node, name = item_name(item)
+        node, piece = split_item(item)
         async with session(common) as me:
+            name = await _whole(me, node, piece)
             _done((await me.retract_item(node, name)).text, common)
 
     return run(work())

@@ -1,5 +1,6 @@
 """``immp subscribe``, ``subscriptions``, ``unsubscribe``, ``items``."""
 
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
@@ -139,16 +140,22 @@ def items(
     limit
         At most so many.
     dismiss
-        An item that you are done with: FEED#ID, with the whole id, as --json shows it.
+        An item that you are done with: FEED#ID, with the id or the end of it.
     """
 
     async def work() -> None:
-        from .person_naming import item_name
+        from .person_naming import split_item, whole_item
         from .person_output import print_json, print_text
 
+        feed, piece = (None, "") if dismiss is None else split_item(dismiss)
         async with session(common) as me:
-            if dismiss is not None:
-                feed, id = item_name(dismiss)
+            if feed is not None:
+
+                async def ids() -> AsyncIterator[str]:
+                    async for event in me.items(node=feed):
+                        yield event.id
+
+                id = await whole_item(feed, piece, ids)
                 done = await me.dismiss_item(feed, id)
                 if common is not None and common.json:
                     print_json({"id": str(id), "node": feed.address})

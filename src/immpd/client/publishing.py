@@ -10,7 +10,7 @@ from uuid import UUID
 
 import msgspec
 
-from immpd.model.imid import Imid, parse_imid
+from immpd.model.imid import Imid, ImidError, parse_imid
 from immpd.protocol import commands as c
 from immpd.protocol import replies as r
 from immpd.protocol.connection import Block
@@ -257,7 +257,11 @@ def _item(node: NodeLike, id: UUID | str) -> Imid:
 
 def _name(name: NodeLike | UUID) -> UUID | Imid:
     if isinstance(name, str) and "@" not in name:
-        return UUID(name)
+        try:
+            return UUID(name)
+        except ValueError:
+            text = "A subscription is named by its node, account/name@domain, or by its id"
+            raise ImidError(text, name) from None
     return name if isinstance(name, UUID) else _node(name)
 
 

@@ -91,7 +91,10 @@ WORDS: dict[str, tuple[tuple[Code, ...], str]] = {
     "ABORTED": ((Code.CANCELLED,), "ABORT or QUIT came before the part or message was complete"),
     "EXPIRED": ((Code.NOT_FOUND,), "The open message was dropped because nothing came for too long"),
     "SUBJECT-TOO-LONG": ((Code.LIMIT,), "A subject of more than 2,000 octets"),
-    "TOO-LARGE": ((Code.LIMIT,), "More octets than a message may have; or too many for this form of FETCH"),
+    "TOO-LARGE": (
+        (Code.LIMIT,),
+        "More octets than a message, notification or item may have; or too many for this form of FETCH",
+    ),
     "TOO-MANY-RECIPIENTS": ((Code.LIMIT,), "More recipients than a message may have"),
     "TOO-MANY-PARTS": ((Code.LIMIT,), "More parts than a message may have"),
     # notifications
@@ -105,7 +108,7 @@ WORDS: dict[str, tuple[tuple[Code, ...], str]] = {
     "BAD-SETTING": ((Code.BAD_VALUE,), "The value cannot be that of the setting"),
     "NO-SETTING": ((Code.NOT_FOUND,), "There is no such setting"),
     "TOKEN-OWNER": ((Code.DENIED,), "A push token notifies the one who made it, and nobody else"),
-    "TOO-FAST": ((Code.TEMPORARY,), "More notifications in a minute than may be"),
+    "TOO-FAST": ((Code.TEMPORARY,), "More notifications or items in a minute than may be"),
     "DECLINED": ((Code.DENIED,), "The recipient does not want notifications of this sender"),
     "REQUEST-PENDING": ((Code.TEMPORARY,), "The recipient has not answered yet whether this stranger may"),
     "TOO-MANY-REQUESTS": ((Code.TEMPORARY,), "Too many strangers wait for an answer of the recipient"),

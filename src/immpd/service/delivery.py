@@ -225,14 +225,9 @@ def deliver_message(session: Session, draft: Draft) -> Outcome:
     lists = [one.imid for one in rows if isinstance(one, MailingList)]
     if not lists:
         return Step(deliver(content), delivered)
-    keyed = any(isinstance(row, int) for row in rows)
-
-    def published(listed: Listed, new: bool) -> Outcome:
-        if not (new or keyed):
-            return delivered((), listed)  # all of it came before, and the copy in SENT with it
-        return Step(deliver(content), lambda results: delivered(results, listed))
-
-    return publish_to_lists(session, lists, envelope, content, request.id is not None, published)
+    people = any(isinstance(row, int) for row in rows)
+    keyed = request.id is not None
+    return publish_to_lists(session, lists, envelope, content, keyed=keyed, people=people, then=delivered)
 
 
 def _opened_by(account: Account, recipient: str) -> tuple[int, str] | None:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from immpd.protocol.codes import Code
-from immpd.protocol.commands import Data
+from immpd.protocol.commands import Data, Publish, Push
 from immpd.protocol.errors import Refused
 from immpd.store.errors import StoreUnavailable
 
@@ -34,9 +34,11 @@ def _cancelled() -> Refused:
     return Refused(Code.CANCELLED, "CANCELLED", "The message was cancelled")
 
 
-def too_large(limit: int) -> Refused:
-    """The refusal of a part or message with too many octets."""
-    return Refused(Code.LIMIT, "TOO-LARGE", f"A message has at most {limit} octets here")
+def too_large(draft: "Draft") -> Refused:
+    """The refusal of what has too many octets, or of a part of it."""
+    kind = type(draft.request)
+    what = "An item" if kind is Publish else "A notification" if kind is Push else "A message"
+    return Refused(Code.LIMIT, "TOO-LARGE", f"{what} has at most {draft.limit} octets here")
 
 
 class PartDraft:
@@ -222,7 +224,7 @@ class Draft:
         self.touched = self.drafts.session.services.clock.monotonic()
         self.octets += octets
         if self.octets > self.limit:
-            part.fail(too_large(self.limit))
+            part.fail(too_large(self))
             return False
         return True
 
@@ -249,7 +251,7 @@ class CountedDraft(Draft):
         part.number = self.numbered = 1
         self.parts.append(part)
         if request.length > limit:
-            part.error = too_large(limit)
+            part.error = too_large(self)
 
     def whole(self, octets: bytes) -> None:
         """All octets at once."""

@@ -53,6 +53,13 @@ def noted(session: Session, what: str, node: str) -> Callable[[BaseException], O
 
 def node_name(session: Session, imid: Imid) -> Imid:
     """The node that a command names; raises Refused where it is none, or of a domain that is not served here."""
+    node = _node_name(session, imid)
+    if node.ids:
+        raise Refused(Code.BAD_VALUE, "BAD-NODE", f"{imid} names an item; the node is {node.bare()}")
+    return node
+
+
+def _node_name(session: Session, imid: Imid) -> Imid:
     try:
         node = imid.as_node()
     except ImidError as error:
@@ -67,7 +74,7 @@ def node_name(session: Session, imid: Imid) -> Imid:
 
 def item_name(session: Session, imid: Imid) -> tuple[str, bytes]:
     """The node and the id of the item that a command names: node#id."""
-    node = node_name(session, imid)
+    node = _node_name(session, imid)
     if len(node.ids) != 1:
         raise Refused(Code.BAD_VALUE, "BAD-NODE", f"Name one item: {node.bare()}#id")
     return node.address, node.ids[0].bytes

@@ -4,8 +4,10 @@ Rules: an account's nodes lie under its own name; only the owner changes a node;
 for the owner alone, and never with a subscription's UUID (docs/protocol.md, "Feeds").
 """
 
+import re
 import typing
 from typing import Any
+from urllib.parse import urlsplit
 
 from immpd.model.change import Change
 from immpd.model.feed import Access, ItemHint, Node, NodeForm, NodeOptions
@@ -67,7 +69,10 @@ MOST_DAYS = 3650
 SHORTEST_PROMISE = 60
 LONGEST_PROMISE = 90 * 86_400
 MAX_DESCRIPTION = 2000
+MAX_SHORT = 200
+"""Octets of LANGUAGE and ICON."""
 PAGE = 200
+_LANGUAGE = re.compile(r"(?:[A-Za-z]{2,8}|[xi](?=-))(?:-[A-Za-z0-9]{1,8})*")
 
 
 def account_of(session: Session) -> Account:
@@ -88,13 +93,33 @@ def _options(request: PublishCreate | PublishSet) -> NodeOptions:
         raise Refused(Code.BAD_VALUE, "BAD-OPTION", text)
     if request.title is not None:
         checked_title(request.title)
-    for name, said in (("DESCRIPTION", request.description), ("LANGUAGE", request.language), ("ICON", request.icon)):
-        if said is not None and len(said.encode()) > MAX_DESCRIPTION:
-            raise Refused(Code.LIMIT, "TOO-LARGE", f"{name} has at most {MAX_DESCRIPTION} octets")
+    bounds = (
+        ("DESCRIPTION", request.description, MAX_DESCRIPTION),
+        ("LANGUAGE", request.language, MAX_SHORT),
+        ("ICON", request.icon, MAX_SHORT),
+    )
+    for name, said, most in bounds:
+        if said is not None and len(said.encode()) > most:
+            raise Refused(Code.LIMIT, "TOO-LARGE", f"{name} has at most {most} octets")
+    if request.language and not _LANGUAGE.fullmatch(request.language):
+        raise Refused(Code.BAD_VALUE, "BAD-OPTION", "LANGUAGE is a tag of BCP 47: en, de-CH, zh-Hans")
+    if request.icon and not _is_https(request.icon):
+        raise Refused(Code.BAD_VALUE, "BAD-OPTION", "ICON is a URL that begins with https://")
     return NodeOptions(
         request.title, request.description, request.language, request.icon, access, form,
         request.list, request.moderated, request.keep, request.age, request.every,
     )  # fmt: skip
+
+
+def _is_https(text: str) -> bool:
+    """Whether it is the URL of something that anybody can load without being seen on the way."""
+    try:
+        url = urlsplit(text)
+        url.port  # noqa: B018  (raises where it is none)
+    except ValueError:
+        return False
+    plain = text.isascii() and text.isprintable() and not set(' "<>\\^`{|}') & set(text)
+    return plain and url.scheme == "https" and bool(url.hostname) and "@" not in url.netloc
 
 
 def _one_of(name: str, value: str | None, those: tuple[Any, ...]) -> Any:
@@ -108,7 +133,7 @@ def create(session: Session, request: PublishCreate, _: Any) -> Outcome:
     """A node under the account's name."""
     account = account_of(session)
     node = node_name(session, request.node)
-    if node.domain != account.domain or not node.local.startswith(f"{account.local}/") or node.ids:
+    if node.domain != account.domain or not node.local.startswith(f"{account.local}/"):
         text = f"Your nodes are written {account.local}/name@{account.domain}"
         raise Refused(Code.BAD_VALUE, "BAD-NODE", text)
     services = session.services

@@ -29,6 +29,7 @@ from immpd.store.items import (
 
 from .drafts import CountedDraft, Draft, drafts_of
 from .feed_events import checked_title, item_event, item_name, item_type, level_of, node_name, noted
+from .floods import item_refusal
 from .nodes import account_of
 from .outcome import Outcome, Step
 from .sending import finish, finishes
@@ -56,13 +57,13 @@ def publish_item(session: Session, request: Publish, draft: Draft | None) -> Out
         checked_title(request.title)
         if request.type is not None:
             item_type(request.type)
+        too_fast = item_refusal(session, account_of(session).address, node.address)
+        if too_fast is not None:
+            raise too_fast
     except Refused as error:
         draft.refuse(error)
         raise
     if request.length is not None:
-        too_large = draft.parts[0].error
-        if too_large is not None:
-            raise too_large
         return finish(session, draft)
     account = account_of(session)
 

@@ -11,8 +11,6 @@ from binascii import Error as Base64Error
 from collections.abc import Callable
 from datetime import datetime
 from hmac import compare_digest
-from math import ceil
-from typing import Any
 
 import msgspec
 
@@ -32,6 +30,7 @@ from .auth import counted_failure
 from .delivery import check_lengths
 from .drafts import CountedDraft, Draft, drafts_of
 from .feed_events import node_name, noted
+from .floods import pace_refusal, tell_operator
 from .nodes import account_of
 from .outcome import Outcome, Step
 from .sending import finish, finishes
@@ -152,7 +151,7 @@ def _with_token(session: Session, request: Push, draft: Draft, planned: _Planned
         good = compare_digest(hashlib.sha256(secret).digest(), token.hash if token is not None else bytes(32))
         try:
             if token is None or not good or token.disabled:
-                _tell(session, "push token refused", session.peer.rpartition(":")[0])
+                tell_operator(session, "push token refused", session.peer.rpartition(":")[0])
                 raise counted_failure(session)
             owner, at, domain = token.address.partition("@")
             if [imid.address for imid in request.to] != [token.address]:
@@ -177,23 +176,16 @@ def _halves(text: str) -> tuple[bytes, bytes]:
 
 
 def _pace(session: Session, asking: Asking, per_minute: int) -> None:
-    wait = session.services.pace.wait(asking.sender, per_minute, max(10, per_minute // 3))
-    if wait:
+    refused = pace_refusal(session, asking.sender, per_minute, "notifications")
+    if refused is not None:
         _tell_of(session, "pushes too fast", asking)
-        raise Refused(Code.TEMPORARY, "TOO-FAST", f"At most {per_minute} notifications a minute", ceil(wait))
+        raise refused
 
 
 def _tell_of(session: Session, event: str, asking: Asking) -> None:
     """Tell the operator who floods."""
     by_token = asking.token_of is not None
-    _tell(session, event, asking.sender, sender=asking.sender, origin=asking.origin, token=by_token)
-
-
-def _tell(session: Session, event: str, who: str, **fields: Any) -> None:
-    """Tell the operator, once a period of each: a flood of pushes is no flood of the log."""
-    refused = session.services.pace.news(f"{event} {who}")
-    if refused:
-        session.services.log.warning(event, refused=refused, peer=session.peer, **fields)
+    tell_operator(session, event, asking.sender, sender=asking.sender, origin=asking.origin, token=by_token)
 
 
 # --- what the line says

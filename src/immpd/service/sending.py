@@ -13,7 +13,7 @@ from immpd.protocol.commands import Abort, Data, Deliver, Done, MboxPut
 from immpd.protocol.errors import Refused
 from immpd.protocol.registry import Request
 
-from .drafts import Draft, PartDraft, drafts_of, too_large
+from .drafts import CountedDraft, Draft, PartDraft, drafts_of, too_large
 from .outcome import Outcome
 from .session import Session, handles, on_arrival
 
@@ -45,7 +45,7 @@ def open_part(session: Session, pid: str | None, request: Data) -> PartDraft:
     if len(draft.parts) == limits.max_parts:
         part.error = Refused(Code.LIMIT, "TOO-MANY-PARTS", f"A message has at most {limits.max_parts} parts here")
     elif request.length is not None and not request.base64 and draft.octets + request.length > draft.limit:
-        part.error = too_large(draft.limit)
+        part.error = too_large(draft)
     draft.parts.append(part)
     if not request.headers:
         draft.numbered += 1
@@ -124,6 +124,8 @@ def _complete(session: Session, draft: Draft) -> Outcome:
         for number, part in enumerate(draft.parts, 1):
             if part.error is not None:
                 why = part.error
+                if isinstance(draft, CountedDraft):
+                    raise why  # there is nothing but this part
                 text = f"Part {number} is not there, so nothing is delivered: {why.text}"
                 raise Refused(why.code, why.word, text, why.retry)
         return FINISHERS[type(draft.request)](session, draft)

@@ -16,6 +16,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     token_pushes_per_minute: Annotated[int, msgspec.Meta(ge=1, description="notifications that a token may send")] = 60
     max_folders: Annotated[int, msgspec.Meta(ge=10, description="folders of one mailbox")] = 1000
     max_item: Annotated[int, msgspec.Meta(ge=1024, le=1 << 20, description="octets of an item of a feed")] = 1 << 18
+    items_per_minute: Annotated[int, msgspec.Meta(ge=1, description="items that an account may publish")] = 600
     max_nodes: Annotated[int, msgspec.Meta(ge=0, description="nodes of one account")] = 100
     max_members: Annotated[int, msgspec.Meta(ge=1, description="members and publishers of one node")] = 10_000
     max_subscriptions: Annotated[int, msgspec.Meta(ge=1, le=10_000, description="subscriptions of one mailbox")] = 1000

@@ -195,8 +195,14 @@ def dismiss(session: Session, request: SubscribeDismiss, _: Any) -> Outcome:
 
 @handles(SubscribeSince)
 def since(session: Session, request: SubscribeSince, _: Any) -> Outcome:
-    """The items behind a cursor, in order, with their bodies."""
-    node = "" if request.node is None else node_name(session, request.node).address
+    """The items behind a cursor, in order, with their bodies; of one node only where one subscribed to it."""
+    if request.node is None:
+        return _since(session, request, "")
+    name = _named(session, request.node)
+    return Step(store.one_subscription(name), lambda one: _since(session, request, one.imid))
+
+
+def _since(session: Session, request: SubscribeSince, node: str) -> Outcome:
     if request.cursor is not None:
         state, item = read_cursor(session, request.cursor)
         return _Since(session, state, item, node, request.limit).page()

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from immpd.store.errors import AccountExists, AddressConfusable, NoAccount
+from immpd.store.errors import AccountExists, AddressConfusable, NoAccount, NodesUnderName
 from immpd.store.units import Row, Tx, read_unit, write_unit
 
 ROLES = ("inbox", "drafts", "sent", "junk", "trash", "archive")
@@ -133,11 +133,23 @@ def _account(row: Row) -> Account:
 
 @write_unit
 def add_account(tx: Tx, args: NewAccount) -> Account:
-    """Make an account, its mailbox and its six folders. Raises AccountExists (also for a node), AddressConfusable."""
+    """Make an account, its mailbox and its six folders.
+
+    Raises AccountExists (also for a node), NodesUnderName and AddressConfusable.
+    """
     if tx.one("SELECT 1 FROM mailbox WHERE address = :address", {"address": args.address}) is not None:
         raise AccountExists(args.address)
     if tx.one("SELECT 1 FROM node WHERE imid = :address", {"address": args.address}) is not None:
         raise AccountExists(args.address)
+    # Who lies between has the nodes under it already; "0" is the character after "/".
+    below = {"from": f"{args.local}/", "to": f"{args.local}0", "at": f"@{args.domain}", "length": len(args.local)}
+    under = tx.one(
+        "SELECT 1 FROM node n JOIN account a ON a.id = n.owner WHERE n.imid > :from AND n.imid < :to"
+        " AND substr(n.imid, -length(:at)) = :at AND length(a.local) < :length LIMIT 1",
+        below,
+    )
+    if under is not None:
+        raise NodesUnderName(args.address)
     twin = tx.one(
         "SELECT address FROM account WHERE domain = :domain AND skeleton = :skeleton",
         {"domain": args.domain, "skeleton": args.skeleton},

@@ -55,7 +55,7 @@ def due_digests(tx: Tx, args: DueDigests) -> list[Digest]:
     newest = newest_item(tx)
     found = []
     for id_, node, imid, title, owner, subscriber, form, since, end, first in tx.rows(
-        "SELECT s.id, s.node, coalesce(n.imid, ''), n.title, a.address, s.subscriber, s.form, s.digested, s.digest_end,"
+        "SELECT s.id, s.node, n.was, n.title, a.address, s.subscriber, s.form, s.digested, s.digest_end,"
         " s.first FROM subscription s JOIN node n ON n.id = s.node JOIN account a ON a.id = n.owner"
         " WHERE s.due <= :now ORDER BY s.due LIMIT :limit",
         {"now": args.now, "limit": args.limit},

@@ -27,6 +27,8 @@ StoreError
     ├── StateGone         changes since that state are no longer known
     ├── TooMuch           more rows than one unit may touch
     ├── NodeExists        a node or an account has that name
+    ├── NodeOfAnother     the node's name begins with that of another account
+    ├── NodesUnderName    nodes of another account have names that begin with the address
     ├── NotOwner          the node belongs to another account
     ├── NotPublisher      the account may not publish there
     ├── MembersOnly       the node takes members only
@@ -146,6 +148,14 @@ class NoSubscription(NotFound):
 
 class NodeExists(Conflict):
     """A node or an account has that name."""
+
+
+class NodeOfAnother(Conflict):
+    """The name lies under that of another account, which alone has its nodes there."""
+
+
+class NodesUnderName(Conflict):
+    """Nodes of another account lie under the address."""
 
 
 class NotOwner(Conflict):

@@ -12,7 +12,7 @@ import msgspec
 from immpd.model.change import Change
 from immpd.model.feed import DEFAULT_AGE, DEFAULT_KEEP, Node, NodeOptions
 from immpd.store.due import set_timer
-from immpd.store.errors import FeedsFull, NodeExists, NoNode, NotOwner, NotPublisher
+from immpd.store.errors import FeedsFull, NodeExists, NodeOfAnother, NoNode, NotOwner, NotPublisher
 from immpd.store.states import take_states
 from immpd.store.units import Row, Tx, read_unit, write_unit
 
@@ -167,11 +167,12 @@ def publishes(tx: Tx, node: Node, account: int, address: str) -> bool:
 
 @write_unit
 def create_node(tx: Tx, args: NewNode) -> Node:
-    """Make a node. Raises NodeExists, also where an account has the name, and FeedsFull."""
+    """Make a node. Raises NodeExists, also where an account has the name, NodeOfAnother and FeedsFull."""
     if tx.one("SELECT 1 FROM mailbox WHERE address = :imid", {"imid": args.imid}) is not None:
         raise NodeExists(args.imid)
     if tx.one("SELECT 1 FROM node WHERE imid = :imid", {"imid": args.imid}) is not None:
         raise NodeExists(args.imid)
+    _check_name(tx, args)
     count = tx.one("SELECT count(*) FROM node WHERE owner = :owner AND imid IS NOT NULL", {"owner": args.owner})
     if count is not None and count[0] >= args.most:
         raise FeedsFull
@@ -199,6 +200,19 @@ def create_node(tx: Tx, args: NewNode) -> Node:
         },
     )
     return expect_sign(tx, node_of(rows[0]), args.now)
+
+
+def _check_name(tx: Tx, args: NewNode) -> None:
+    """An account whose name is longer than the owner's has what lies under it for itself."""
+    local, at, domain = args.imid.partition("@")
+    names = local.split("/")
+    between = (
+        "SELECT 1 FROM account a JOIN account o ON o.id = ? WHERE a.address = ? AND length(a.local) > length(o.local)"
+    )
+    if tx.rows_of_many(
+        between, [(args.owner, "/".join(names[:count]) + at + domain) for count in range(1, len(names))]
+    ):
+        raise NodeOfAnother(args.imid)
 
 
 @read_unit
@@ -380,8 +394,15 @@ _SWEPT = (
 
 @write_unit
 def sweep_nodes(tx: Tx, args: SweepNodes) -> bool:
-    """One step of forgetting removed nodes; True while there is more to do."""
-    row = tx.one("SELECT id FROM node WHERE removed < :before ORDER BY removed LIMIT 1", {"before": args.before})
+    """One step of forgetting removed nodes, but of none that somebody is still to get an item of.
+
+    True while there is more to do.
+    """
+    row = tx.one(
+        "SELECT id FROM node WHERE removed < :before AND NOT EXISTS"
+        " (SELECT 1 FROM fan_out f WHERE f.node = node.id) ORDER BY removed LIMIT 1",
+        {"before": args.before},
+    )
     if row is None:
         return False
     for statement in _SWEPT:

@@ -22,6 +22,8 @@ MOST_WAITING = 1000
 """Items of one node that may wait for its owner."""
 MOST_MARKS = 1000
 """Rows of one node that only say what was retracted or replaced."""
+MOST_WAITING_OF_ONE = 100
+"""Of them, of one publisher: nobody alone keeps others from being heard."""
 TRIMMED_AT_ONCE = 8
 _RETRACTED, _REPLACED = 1, 2
 _KEPT = "i.kind = 'item' AND i.retracted = 0"
@@ -189,7 +191,8 @@ def _remember(tx: Tx, node: Node, args: PublishItem) -> bool:
     who = {"uuid": args.uuid, "node": node.id, "address": args.address}
     if any(tx.one(others.format(table), who) is not None for table in ("item", "waiting_item")):
         raise IdReused
-    key = retry_key(args.origin, args.address, args.imid, uuid_text(args.uuid))
+    # A node that has the name of one that was removed is another one: to it the ID is new.
+    key = retry_key(args.origin, args.address, f"{args.imid} {node.id} {node.created}", uuid_text(args.uuid))
     insert = "INSERT INTO retry (key, digest, day) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
     if tx.executemany(insert, [(key, digest, args.now // DAY)]):
         return True
@@ -208,8 +211,13 @@ def _waits(tx: Tx, node: Node, uuid: bytes) -> bool:
 
 
 def _wait(tx: Tx, node: Node, args: PublishItem) -> None:
-    count = tx.one("SELECT count(*) FROM waiting_item WHERE node = :node", {"node": node.id})
-    if count is not None and count[0] >= MOST_WAITING:
+    row = tx.one(
+        "SELECT count(*), coalesce(sum(publisher = :publisher), 0) FROM waiting_item"
+        " WHERE node = :node AND uuid <> :uuid",
+        {"node": node.id, "publisher": args.address, "uuid": args.uuid},
+    )
+    assert row is not None
+    if row[0] >= MOST_WAITING or row[1] >= MOST_WAITING_OF_ONE:
         raise FeedsFull
     tx.execute(
         "INSERT INTO waiting_item (node, uuid, publisher, created, level, title, type, body)"
@@ -235,7 +243,7 @@ def _store(
         ),
     )
     if node.by_mail:
-        tx.execute("INSERT INTO fan_out (item, node, cursor) VALUES (?, ?, 0)", (seq, node.id))
+        tx.execute("INSERT INTO fan_out (item, node, owner) VALUES (?, ?, ?)", (seq, node.id, node.owner))
     _count(tx, node, seq, 1 - replaced, int(replaced))
     return Published(node.id, title, seq, node.last_item, True, bool(node.by_mail), accounting, edition, node.every)
 
@@ -350,7 +358,10 @@ def newest(tx: Tx, _: None) -> int:
 
 @write_unit
 def forget_items(tx: Tx, args: ForgetItems) -> tuple[int, bool]:
-    """One step through the nodes: the node that was looked at (0: the end), and whether it has more to forget."""
+    """One step through the nodes: the node that was looked at (0: the end), and whether it has more to forget.
+
+    What waits for the owner is forgotten at the same age.
+    """
     row = tx.one(
         "SELECT id, keep, age, items FROM node WHERE id > :after AND imid IS NOT NULL ORDER BY id LIMIT 1",
         {"after": args.after},
@@ -359,6 +370,11 @@ def forget_items(tx: Tx, args: ForgetItems) -> tuple[int, bool]:
         return 0, False
     node, keep, age, items = row
     before = args.now - age * DAY
+    expired = tx.executemany(
+        "DELETE FROM waiting_item WHERE node = :node AND uuid IN"
+        " (SELECT uuid FROM waiting_item WHERE node = :node AND created < :before LIMIT :limit)",
+        [{"node": node, "before": before, "limit": args.limit}],
+    )
     too_many = min(max(0, items - keep), args.limit)
     kept = tx.executemany(
         f"DELETE FROM item WHERE seq IN (SELECT i.seq FROM item i WHERE i.node = :node AND {_KEPT}"  # noqa: S608
@@ -375,4 +391,4 @@ def forget_items(tx: Tx, args: ForgetItems) -> tuple[int, bool]:
     )
     if kept or marks:
         tx.execute("UPDATE node SET items = items - ?, marks = marks - ? WHERE id = ?", (kept, marks, node))
-    return node, args.limit in (kept, marks)
+    return node, args.limit in (kept, marks, expired)

@@ -80,6 +80,7 @@ CREATE TABLE waiting_item (
   body BLOB NOT NULL,
   PRIMARY KEY (node, uuid)
 ) WITHOUT ROWID;
+CREATE INDEX waiting_item_by_publisher ON waiting_item (node, publisher, created);
 
 CREATE TABLE subscription (
   id INTEGER PRIMARY KEY,
@@ -131,7 +132,12 @@ END;
 CREATE TABLE fan_out (
   item INTEGER PRIMARY KEY,
   node INTEGER NOT NULL,
-  cursor INTEGER NOT NULL                -- subscription.id
+  owner INTEGER NOT NULL,                -- of the node: owners take turns, and so do the nodes of each
+  cursor INTEGER NOT NULL DEFAULT 0,     -- subscription.id
+  failed INTEGER NOT NULL DEFAULT 0,     -- how often its step failed in a row
+  due INTEGER NOT NULL DEFAULT 0         -- not before; others go on meanwhile
 );
+CREATE INDEX fan_out_in_turn ON fan_out (owner, node, item);
+CREATE INDEX fan_out_by_node ON fan_out (node);
 
 ALTER TABLE position ADD COLUMN item INTEGER NOT NULL DEFAULT 0;
