@@ -561,3 +561,14 @@ async def test_what_waits_for_an_owner_is_bounded_for_each_publisher_and_in_time
     assert [(await store.write(forget_items(forget)))[1] for _ in range(2)] == [True, False]
     assert [item.title for item in await store.read(node_items(NodeItems(node.id)))] == ["Hello"]
     await put_item(store, eve)
+
+
+async def test_a_node_keeps_the_right_count_where_items_were_dismissed(store: Store) -> None:
+    owner, alice = await make_box(store, "news@a.example"), await make_box(store, "alice@a.example")
+    await make_node(store, owner, keep=2)
+    await join(store, alice)
+    for number in range(5):
+        item = an_item(owner, title=f"{number}")
+        await store.write(publish(item))
+        await store.write(dismiss_item(DismissItem(alice.id, NODE, item.uuid)))
+    assert await titles(store, alice, pull=True) == ["3", "4"]

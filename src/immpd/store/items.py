@@ -274,18 +274,20 @@ def _count(tx: Tx, node: Node, seq: int, kept: int, marks: int) -> None:
     """The node has so many items and marks more; what it need not keep any longer goes, a few at once."""
     kept, marks = node.items + kept, node.marks + marks
     if kept > node.keep:
-        kept -= _forget_oldest(tx, node, _KEPT, min(kept - node.keep, TRIMMED_AT_ONCE))
+        kept -= _forget_oldest(tx, node.id, _KEPT, min(kept - node.keep, TRIMMED_AT_ONCE))
     if marks > MOST_MARKS:
-        marks -= _forget_oldest(tx, node, f"NOT ({_KEPT})", min(marks - MOST_MARKS, TRIMMED_AT_ONCE))
+        marks -= _forget_oldest(tx, node.id, f"NOT ({_KEPT})", min(marks - MOST_MARKS, TRIMMED_AT_ONCE))
     tx.execute("UPDATE node SET last_item = ?, items = ?, marks = ? WHERE id = ?", (seq, kept, marks, node.id))
 
 
-def _forget_oldest(tx: Tx, node: Node, which: str, many: int) -> int:
-    return tx.executemany(
+def _forget_oldest(tx: Tx, node: int, which: str, many: int, **more: int) -> int:
+    """Forget such items of a node, but none that is on its way; so many, without what goes with them."""
+    gone = tx.rows(
         f"DELETE FROM item WHERE seq IN (SELECT i.seq FROM item i WHERE i.node = :node AND {which}"  # noqa: S608
-        " AND NOT EXISTS (SELECT 1 FROM fan_out f WHERE f.item = i.seq) ORDER BY i.seq LIMIT :many)",
-        [{"node": node.id, "many": many}],
+        " AND NOT EXISTS (SELECT 1 FROM fan_out f WHERE f.item = i.seq) ORDER BY i.seq LIMIT :many) RETURNING seq",
+        {"node": node, "many": many, **more},
     )
+    return len(gone)
 
 
 @write_unit
@@ -376,19 +378,10 @@ def forget_items(tx: Tx, args: ForgetItems) -> tuple[int, bool]:
         [{"node": node, "before": before, "limit": args.limit}],
     )
     too_many = min(max(0, items - keep), args.limit)
-    kept = tx.executemany(
-        f"DELETE FROM item WHERE seq IN (SELECT i.seq FROM item i WHERE i.node = :node AND {_KEPT}"  # noqa: S608
-        " AND NOT EXISTS (SELECT 1 FROM fan_out f WHERE f.item = i.seq) AND (i.created < :before OR i.seq IN"
-        f" (SELECT i.seq FROM item i WHERE i.node = :node AND {_KEPT} ORDER BY i.seq LIMIT :many))"
-        " ORDER BY i.seq LIMIT :limit)",
-        [{"node": node, "before": before, "many": too_many, "limit": args.limit}],
-    )
-    marks = tx.executemany(
-        f"DELETE FROM item WHERE seq IN (SELECT i.seq FROM item i WHERE i.node = :node AND NOT ({_KEPT})"  # noqa: S608
-        " AND NOT EXISTS (SELECT 1 FROM fan_out f WHERE f.item = i.seq) AND i.created < :before"
-        " ORDER BY i.seq LIMIT :limit)",
-        [{"node": node, "before": before, "limit": args.limit}],
-    )
+    oldest = f"SELECT i.seq FROM item i WHERE i.node = :node AND {_KEPT} ORDER BY i.seq LIMIT :too_many"  # noqa: S608
+    which = f"{_KEPT} AND (i.created < :before OR i.seq IN ({oldest}))"
+    kept = _forget_oldest(tx, node, which, args.limit, before=before, too_many=too_many)
+    marks = _forget_oldest(tx, node, f"NOT ({_KEPT}) AND i.created < :before", args.limit, before=before)
     if kept or marks:
         tx.execute("UPDATE node SET items = items - ?, marks = marks - ? WHERE id = ?", (kept, marks, node))
     return node, args.limit in (kept, marks, expired)
