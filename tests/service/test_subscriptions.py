@@ -5,6 +5,7 @@ from functools import partial
 import pytest
 from tests.service.test_feeds import a_node, event, publish, subscribe, titles, watching
 
+from immpd.server.settings import Bounds
 from immpd.service.settings import Limits
 
 pytestmark = pytest.mark.usefixtures("server")
@@ -149,3 +150,18 @@ async def test_a_node_that_is_gone_can_be_left(account, talk):
     await subscribe(reader, node)
     assert (await reader.ask(f"UNSUBSCRIBE {node}")).code == 283
     assert (await reader.ask(f"UNSUBSCRIBE {node}")).word == "NO-SUBSCRIPTION"
+
+
+async def test_a_digest_names_also_what_the_node_keeps_no_longer(serve, talk):
+    """Each was acknowledged with accepted=1."""
+    server = await serve(bounds=Bounds(idle=10**6, alive=10**6))
+    owner, alice = await server.unique_account("news"), await server.unique_account()
+    one, reader = await talk(owner, on=server), await talk(alice, on=server)
+    node = await a_node(one, owner, more="KEEP 1 TITLE News")
+    await subscribe(reader, node, "DIGEST hourly")
+    await watching(reader)
+    for title in ("One", "Two", "Three"):
+        assert " accepted=1 " in (await one.ask(publish(node, title))).rows[0]
+    server.pass_time(3601)
+    shown = await event(reader)
+    assert (shown["event"], shown["subject"]) == ("mail", "News: 3 new items")

@@ -8,7 +8,7 @@ import random
 from typing import Any
 
 import pytest
-from tests.store.making import Box, make_box
+from tests.store.making import NOW, Box, a_delivery, make_box, new_id
 from tests.store.test_feeds import (
     NODE,
     an_item,
@@ -22,8 +22,10 @@ from tests.store.test_feeds import (
 
 from immpd.model.feed import Accounting
 from immpd.store.contract import Store
+from immpd.store.digests import DueDigests, SendDigest, due_digests, send_digest
 from immpd.store.errors import FanOutRunning, NoSubscription
 from immpd.store.fanout import Turn, next_outstanding
+from immpd.store.feeds import DAY
 from immpd.store.item_pages import NodeItems, node_items
 from immpd.store.items import NameItem, publish, retract
 from immpd.store.subscriptions import SetSubscription, set_subscription, unsubscribe
@@ -161,6 +163,25 @@ class History:
             events = [title for title in await titles(self.store, box) if not title.startswith("(")]
             pushed = {title for title, forms, _ in since if forms.get(reader) == "notification"}
             assert events == [title for title in shown if title in pushed]
+        digests = await self.digests()
+        for reader, box in enumerate(self.boxes):
+            since = self.due[self.joined[reader] :] if reader in self.forms else []
+            left = [(title, forms.get(reader)) for title, forms, _ in since]
+            left = [(title, form) for title, form in left if title not in self.retracted | self.replaced]
+            told = digests.get(box.account.address, [])
+            assert len(set(told)) == len(told)
+            assert {title for title, form in left if form == "hourly"} <= set(told)
+            assert not {title for title, form in left if form == "notification"} & set(told)
+
+    async def digests(self) -> dict[str, list[str]]:
+        """By subscriber: what their digests name, sent now."""
+        told: dict[str, list[str]] = {}
+        while found := await self.store.read(due_digests(DueDigests(NOW + DAY))):
+            for digest in found:
+                told.setdefault(digest.subscriber, []).extend([title for _, title in digest.items])
+                message = a_delivery() if digest.items else None
+                await self.store.write(send_digest(SendDigest(digest, message, new_id(), NOW + DAY)))
+        return told
 
 
 @pytest.mark.parametrize("seed", range(12))

@@ -85,6 +85,7 @@ async def test_a_notification_that_nobody_has_or_that_never_ends_is_found(tmp_pa
         "UPDATE node SET last_item = 0",
         "UPDATE subscription SET state = 'left' WHERE form = 'message'",
         "UPDATE subscription SET folder = (SELECT max(id) + 1 FROM folder)",
+        "UPDATE subscription SET form = 'daily' WHERE form = 'notification'",
         "UPDATE item SET pending = -1",
         "DELETE FROM fan_out",
     ],

@@ -11,7 +11,7 @@ from itertools import islice
 import msgspec
 
 from immpd.model.feed import Accounting, Level
-from immpd.store.items import INLINE, Item, newest_item
+from immpd.store.items import IN_GAP, INLINE, Item, newest_item
 from immpd.store.units import Row, Tx, read_unit
 
 MOST_LOOKED_AT = 500
@@ -106,14 +106,10 @@ _NODES_BEHIND = (
 )
 _NUMBERS_BEHIND = "SELECT seq FROM item WHERE node = ? AND seq > ? ORDER BY seq LIMIT ?"
 _DISMISSED = "SELECT 1 FROM dismissal d WHERE d.item = item.seq AND d.mailbox = :mailbox"
-_IN_GAP = (
-    "coalesce((SELECT gap_end FROM push_gap WHERE subscription = :subscription AND gap_from <= :seq"
-    " ORDER BY gap_from DESC LIMIT 1), 0) > :seq"
-)
 _ONE_ITEM = (
     "SELECT seq, kind, uuid, title, type, level, publisher, created, length,"  # noqa: S608
     f" CASE WHEN length <= {INLINE} THEN body END, edition, EXISTS ({_DISMISSED}) FROM item WHERE seq = :seq"
-    f" AND retracted = 0 AND (kind <> 'item' OR :pull OR (:pushed AND NOT EXISTS ({_DISMISSED}) AND NOT {_IN_GAP}))"
+    f" AND retracted = 0 AND (kind <> 'item' OR :pull OR (:pushed AND NOT EXISTS ({_DISMISSED}) AND NOT {IN_GAP}))"
 )
 
 

@@ -21,11 +21,18 @@ INLINE = 4096
 MOST_WAITING = 1000
 """Items of one node that may wait for its owner."""
 MOST_MARKS = 1000
-"""Rows of one node that only say what was retracted or replaced."""
+"""Rows of one node that only say what was retracted or replaced, or what a digest is still to name."""
 MOST_WAITING_OF_ONE = 100
-"""Of them, of one publisher: nobody alone keeps others from being heard."""
+"""Of those that wait, of one publisher: nobody alone keeps others from being heard."""
 TRIMMED_AT_ONCE = 8
-_RETRACTED, _REPLACED = 1, 2
+_RETRACTED, _REPLACED, _TITLE_ONLY = 1, 2, 3
+NAMED = f"kind = 'item' AND retracted IN (0, {_TITLE_ONLY})"
+"""What a digest names: what is kept, and what is not but was when the last one was sent."""
+IN_GAP = (
+    "coalesce((SELECT gap_end FROM push_gap WHERE subscription = :subscription AND gap_from <= seq"
+    " ORDER BY gap_from DESC LIMIT 1), 0) > seq"
+)
+"""Whether an item lies where a subscription brought no notifications for a while."""
 _KEPT = "i.kind = 'item' AND i.retracted = 0"
 
 
@@ -274,10 +281,23 @@ def _count(tx: Tx, node: Node, seq: int, kept: int, marks: int) -> None:
     """The node has so many items and marks more; what it need not keep any longer goes, a few at once."""
     kept, marks = node.items + kept, node.marks + marks
     if kept > node.keep:
-        kept -= _forget_oldest(tx, node.id, _KEPT, min(kept - node.keep, TRIMMED_AT_ONCE))
+        many = min(kept - node.keep, TRIMMED_AT_ONCE)
+        named = _keep_titles(tx, node, many)
+        kept, marks = kept - named - _forget_oldest(tx, node.id, _KEPT, many - named), marks + named
     if marks > MOST_MARKS:
         marks -= _forget_oldest(tx, node.id, f"NOT ({_KEPT})", min(marks - MOST_MARKS, TRIMMED_AT_ONCE))
     tx.execute("UPDATE node SET last_item = ?, items = ?, marks = ? WHERE id = ?", (seq, kept, marks, node.id))
+
+
+def _keep_titles(tx: Tx, node: Node, many: int) -> int:
+    """Of the oldest items keep the title where a digest is still to name it; so many are kept no longer."""
+    return tx.executemany(
+        f"UPDATE item SET retracted = {_TITLE_ONLY}, length = 0, body = :none WHERE seq IN (SELECT i.seq FROM item i"  # noqa: S608
+        f" WHERE i.node = :node AND {_KEPT} AND NOT EXISTS (SELECT 1 FROM fan_out f WHERE f.item = i.seq)"
+        " ORDER BY i.seq LIMIT :many)"
+        " AND seq > (SELECT min(digested) FROM subscription WHERE node = :node AND due IS NOT NULL)",
+        [{"node": node.id, "many": many, "none": b""}],
+    )
 
 
 def _forget_oldest(tx: Tx, node: int, which: str, many: int, **more: int) -> int:
@@ -332,7 +352,7 @@ def retract(tx: Tx, args: NameItem) -> Retracted:
     if waiting is not None:
         tx.execute("DELETE FROM waiting_item WHERE node = :node AND uuid = :uuid", key)
         return Retracted(node.id, 0, 0)
-    if row is None or row[2]:
+    if row is None or row[2] in (_RETRACTED, _REPLACED):
         raise NoItem
     seq = tx.take_ids("item", 1)
     _empty(tx, row[1], _RETRACTED)
@@ -341,7 +361,8 @@ def retract(tx: Tx, args: NameItem) -> Retracted:
         " VALUES (?, ?, 'retracted', ?, ?, ?, ?, 'normal', '', '', 0, ?)",
         (seq, node.id, args.uuid, node.last_item, args.address, args.now, b""),
     )
-    _count(tx, node, seq, -1, 2)
+    kept = int(not row[2])
+    _count(tx, node, seq, -kept, 1 + kept)
     return Retracted(node.id, seq, node.last_item)
 
 

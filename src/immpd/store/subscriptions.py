@@ -194,12 +194,12 @@ def subscribe(tx: Tx, args: Subscribe) -> tuple[Subscription, Change | None]:
         "INSERT INTO subscription (uuid, node, mailbox, subscriber, state, form, form_from, push_from,"
         " push_end, first, folder, muted, since, due, digested, digest_end)"
         " VALUES (:uuid, :node, :mailbox, :subscriber, :state, :form, :first, :first, :push_end, :first, :folder, 0,"
-        " :now, :due, :first - 1, 0)"
+        " :now, :due, :first - 1, NULL)"
         " ON CONFLICT (mailbox, node) DO UPDATE SET uuid = excluded.uuid, state = excluded.state,"
         " form = excluded.form, form_from = excluded.form_from, push_from = excluded.push_from,"
         " push_end = excluded.push_end, first = excluded.first, folder = excluded.folder,"
         " muted = 0, tells = 0, since = excluded.since, due = excluded.due, digested = excluded.digested,"
-        " digest_end = 0"
+        " digest_end = NULL"
         " RETURNING id",
         {
             "uuid": args.uuid,
@@ -285,10 +285,13 @@ def _change_form(tx: Tx, one: Subscription, form: Form, now: int) -> None:
     elif one.form == "notification":
         tx.execute("UPDATE subscription SET push_end = :next WHERE id = :id", change)
     if form in DIGESTS:
-        # From one digest to another nothing is lost: the next names what waits.
+        # Where one is still due, also the last one, nothing is lost: the next names what it had to name.
         change["due"] = now + DIGESTS[form]
-        since = "" if one.form in DIGESTS else ", digested = :newest"
-        tx.execute(f"UPDATE subscription SET due = :due, digest_end = 0{since} WHERE id = :id", change)  # noqa: S608
+        tx.execute(
+            "UPDATE subscription SET due = :due, digest_end = NULL,"
+            " digested = CASE WHEN due IS NULL THEN :newest ELSE digested END WHERE id = :id",
+            change,
+        )
     elif one.form in DIGESTS:
         tx.execute("UPDATE subscription SET due = :due, digest_end = :newest WHERE id = :id", change)
     if one.state == "active":

@@ -71,15 +71,16 @@ def newest_of(tx: Tx, args: AfterNode) -> tuple[int, int]:
 
 @read_unit
 def count_some_subscribers(tx: Tx, args: CountSubscribers) -> tuple[int, int, int, int | None]:
-    """A step: active, of these by mail, those whose folder is not in their mailbox, and where to go on."""
+    """A step: active, of these by mail, those with a wrong folder or no next digest, and where to go on."""
     rows = tx.rows(
-        "SELECT s.id, s.state, s.form, s.folder <> 0 AND f.id IS NULL FROM subscription s"
+        "SELECT s.id, s.state, s.form, s.folder <> 0 AND f.id IS NULL,"
+        " s.state <> 'left' AND s.form IN ('hourly', 'daily') AND s.due IS NULL FROM subscription s"
         " LEFT JOIN folder f ON f.id = s.folder AND f.mailbox = s.mailbox"
         " WHERE s.node = :node AND s.id > :after ORDER BY s.id LIMIT :n",
         {"node": args.node, "after": args.after, "n": STEP},
     )
-    active = [form for _, state, form, _ in rows if state == "active"]
-    astray = sum([row[3] for row in rows])
+    active = [form for _, state, form, _, _ in rows if state == "active"]
+    astray = sum([row[3] or row[4] for row in rows])
     return len(active), active.count("message"), astray, rows[-1][0] if len(rows) == STEP else None
 
 
@@ -122,7 +123,7 @@ async def _verify_node(store: Store, node: int) -> list[str]:
         if newest > before.last_item:
             wrong.append(f"says its newest item is {before.last_item}; it is {newest}")
         if astray:
-            wrong.append(f"{astray} subscriptions have a folder that is not in their mailbox")
+            wrong.append(f"{astray} subscriptions have a folder that is not in their mailbox, or get no digest")
         if (active, by_mail) != (before.subscribers, before.by_mail):
             told = f"says {before.subscribers} subscribers, {before.by_mail} by mail"
             wrong.append(f"{told}; has {active}, {by_mail}")

@@ -52,7 +52,7 @@ CREATE TABLE item (
   created INTEGER NOT NULL,
   level TEXT NOT NULL,                   -- high, normal, low
   edition INTEGER NOT NULL DEFAULT 1,    -- published so many times under its ID, each time with other content
-  retracted INTEGER NOT NULL DEFAULT 0,  -- 1: taken back, 2: a later edition took its place
+  retracted INTEGER NOT NULL DEFAULT 0,  -- 1: taken back, 2: a later edition took its place, 3: title only
   accepted INTEGER NOT NULL DEFAULT 0,   -- subscribers that have it; together with the four below: all of that instant
   pending INTEGER NOT NULL DEFAULT 0,    -- who are still to get it as a message
   left_before INTEGER NOT NULL DEFAULT 0, -- who left before it came to them
@@ -100,10 +100,11 @@ CREATE TABLE subscription (
   since INTEGER NOT NULL,
   due INTEGER,                           -- when the next digest is sent
   digested INTEGER NOT NULL DEFAULT 0,   -- items up to it were in a digest
-  digest_end INTEGER NOT NULL DEFAULT 0, -- items behind it come another way; 0: there is no end yet
+  digest_end INTEGER,                    -- items behind it come another way
   UNIQUE (mailbox, node)
 );
 CREATE INDEX subscription_by_due ON subscription (due) WHERE due IS NOT NULL;
+CREATE INDEX subscription_by_digest ON subscription (node, digested) WHERE due IS NOT NULL;
 CREATE INDEX subscription_by_node ON subscription (node, id);
 CREATE INDEX subscription_by_mail ON subscription (node, id) WHERE state = 'active' AND form = 'message';
 
