@@ -312,3 +312,12 @@ async def test_timers_outlive_the_process(serve, talk):
     assert (await event(two))["body"] == "tomorrow"
     again.clock.advance(60)
     assert (await event(two))["why"] == "expired"
+
+
+async def test_a_token_never_looks_like_an_option_of_a_command(serve, talk):
+    server = await serve()
+    alice = await talk(await server.add_account("alice"), on=server)
+    server.services.random = lambda size: b"\xf8" * size  # the first character would be a hyphen
+    token = (await alice.ask("PUSH TOKEN ADD nas")).fields["token"]
+    assert token.startswith("e")
+    assert (await alice.ask(pushed(f"TO alice@a.test TOKEN {token}"))).code == 273

@@ -147,7 +147,9 @@ def add_token(session: Session, request: PushTokenAdd, _: Any) -> Outcome:
     if every and not 60 <= every <= MAX_EVERY:
         raise Refused(Code.BAD_VALUE, "BAD-TIME", f"EVERY is 60 to {MAX_EVERY} seconds")
     services = session.services
-    public, secret = services.random(TOKEN_PUBLIC), services.random(32)
+    first, *rest = services.random(TOKEN_PUBLIC)
+    # Six bits make the first character: 62 would be a hyphen, and the token look like an option of a command.
+    public, secret = bytes([first ^ 0x80 if first >> 2 == 62 else first, *rest]), services.random(32)
     cap = Level.CRITICAL if request.level is None else level_of(request.level)
     new = store.NewToken(
         session.mailbox, request.name, public, hashlib.sha256(secret).digest(), cap, every, services.clock.now()
