@@ -220,3 +220,13 @@ async def test_a_second_deletion_counts_from_its_own_time(store: Store) -> None:
     await store.write(delete(DeleteMessages(box.id, box.inbox, (one,), NOW)))
     await store.write(delete(DeleteMessages(box.id, lists, (one,), NOW + 20 * DAY)))
     assert (await store.write(expire_trash(ExpireTrash(NOW + DAY)))).changes == ()
+
+
+async def test_what_was_in_a_removed_folder_comes_back_to_inbox_and_not_to_the_next_folder(store: Store) -> None:
+    box = await make_box(store, "alice@a.example")
+    one = await put(store, box, await make_folder(store, box, "/a"))
+    while not (await store.write(remove_folder(RemoveFolder(box.id, "/a", NOW, True)))).done:
+        pass
+    other = await make_folder(store, box, "/b")
+    await store.write(undelete(UndeleteMessages(box.id, (one,), NOW)))
+    assert (await ids_in(store, box.inbox), await ids_in(store, other)) == ([one], [])

@@ -185,9 +185,13 @@ def make_mailbox(tx: Tx, kind: str, address: str, uuids: tuple[bytes, ...]) -> i
         "INSERT INTO mailbox (kind, address) VALUES (:kind, :address) RETURNING id", {"kind": kind, "address": address}
     )
     mailbox = int(made[0][0])
+    first = tx.take_ids("folder", len(ROLES))
     tx.executemany(
-        "INSERT INTO folder (mailbox, uuid, path, key, role) VALUES (?, ?, ?, ?, ?)",
-        [(mailbox, uuid, f"/{role.upper()}", f"/{role}", role) for role, uuid in zip(ROLES, uuids, strict=True)],
+        "INSERT INTO folder (id, mailbox, uuid, path, key, role) VALUES (?, ?, ?, ?, ?, ?)",
+        [
+            (number, mailbox, uuid, f"/{role.upper()}", f"/{role}", role)
+            for number, (role, uuid) in enumerate(zip(ROLES, uuids, strict=True), first)
+        ],
     )
     return mailbox
 

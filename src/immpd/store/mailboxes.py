@@ -206,9 +206,9 @@ class _Tree:
     def make(self, path: str, uuid: bytes) -> Folder:
         number = self.next_number()
         row = self._tx.one(
-            "INSERT INTO folder (mailbox, uuid, path, key, state) VALUES (?, ?, ?, ?, ?)"
+            "INSERT INTO folder (id, mailbox, uuid, path, key, state) VALUES (?, ?, ?, ?, ?, ?)"
             " RETURNING id, uuid, path, role, unread, total, state",
-            (self._mailbox, uuid, path, folder_key(path), number),
+            (self._tx.take_ids("folder", 1), self._mailbox, uuid, path, folder_key(path), number),
         )
         assert row is not None
         folder = Folder(*row)
@@ -325,7 +325,6 @@ def remove_folder(tx: Tx, args: RemoveFolder) -> Removal:
     for one in (*reversed(below), folder):
         tree.next_number()
         tx.execute("DELETE FROM folder WHERE id = ?", (one.id,))
-        # The next folder may get its number, also one of somebody else.
         tx.execute("UPDATE subscription SET folder = 0 WHERE mailbox = ? AND folder = ?", (mailbox, one.id))
         tree.tell("removed", one.id, one.path)
     return Removal(tuple(tree.changes), True)
