@@ -64,12 +64,14 @@ def with_folder(session: Session, imid: Imid, then: Callable[[Place], Outcome]) 
     mailbox = mailbox_of(session, imid)
     path = path_of(imid)
 
-    def found(folder: Folder | None) -> Outcome:
-        if folder is None:
-            raise Refused(Code.NOT_FOUND, "NO-FOLDER", f"There is no folder {path}; MBOX LIST shows them")
-        return then(Place(mailbox, folder.id, folder.path, folder.state, folder.role))
+    return Step(folder_at(FolderAt(mailbox, path)), lambda folder: then(place_of(mailbox, path, folder)))
 
-    return Step(folder_at(FolderAt(mailbox, path)), found)
+
+def place_of(mailbox: int, path: str, folder: Folder | None) -> Place:
+    """The folder that the store found at a path; refuses where there is none."""
+    if folder is None:
+        raise Refused(Code.NOT_FOUND, "NO-FOLDER", f"There is no folder {path}; MBOX LIST shows them")
+    return Place(mailbox, folder.id, folder.path, folder.state, folder.role)
 
 
 def message_ids(imid: Imid) -> tuple[bytes, ...]:

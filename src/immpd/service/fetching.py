@@ -19,9 +19,10 @@ from immpd.protocol.commands import MboxFetch
 from immpd.protocol.errors import Refused
 from immpd.protocol.registry import Span
 from immpd.store.ids import uuid_text
+from immpd.store.mailboxes import FetchAt, Folder, fetch_at
 from immpd.store.messages import Fetched, FetchIds, FetchPage, Stored, fetch_ids, fetch_page
 
-from .access import Place, message_ids, with_folder
+from .access import Place, mailbox_of, message_ids, path_of, place_of, with_folder
 from .messages import filter_of, from_position, mark_read
 from .outcome import Outcome, Page, Step
 from .rendering import (
@@ -56,7 +57,8 @@ class _Fetch:
         self.request = request
         self.place = place
         self.filter = filter_of(request.path.filter)
-        self.left = list(message_ids(request.path))
+        self.left: list[bytes] = []
+        """Ids whose messages were not read yet."""
         self.sent = 0
         self.skipped = 0
         self.rendering = 0
@@ -224,13 +226,27 @@ def fetch(session: Session, request: MboxFetch, _: Any) -> Outcome:
         text = f"Name messages: {request.path}#id, or {request.path}::unread, or {request.path}::* for all"
         raise Refused(Code.BAD_VALUE, "NO-MESSAGE-NAMED", text)
 
+    if request.path.ids:
+        return _by_ids(session, request)
+
     def found(place: Place) -> Outcome:
-        running = _Fetch(session, request, place)
-        if request.path.ids:
-            return running.next_ids()
-        return from_position(place, request.after, running.page)
+        return from_position(place, request.after, _Fetch(session, request, place).page)
 
     return with_folder(session, request.path, found)
+
+
+def _by_ids(session: Session, request: MboxFetch) -> Outcome:
+    """The folder and the first messages are one step: most often that is all."""
+    mailbox, path = mailbox_of(session, request.path), path_of(request.path)
+    ids = message_ids(request.path)
+
+    def found(there: tuple[Folder, list[Stored]] | None) -> Outcome:
+        folder, messages = (None, []) if there is None else there
+        running = _Fetch(session, request, place_of(mailbox, path, folder))
+        running.left = list(ids[IDS_AT_ONCE:])
+        return running.write(messages, running.next_ids)
+
+    return Step(fetch_at(FetchAt(mailbox, path, ids[:IDS_AT_ONCE], request.json)), found)
 
 
 # --- octets of parts

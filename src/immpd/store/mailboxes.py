@@ -20,6 +20,7 @@ from immpd.store.errors import (
     TooMuch,
 )
 from immpd.store.filing import to_trash
+from immpd.store.messages import FetchIds, Stored, fetch_ids
 from immpd.store.placing import IDS_PER_UNIT, Placed, folder_of_role
 from immpd.store.states import take_states
 from immpd.store.units import ROWS_PER_UNIT, Row, Tx, read_unit, write_unit
@@ -66,6 +67,15 @@ class FolderAt(msgspec.Struct, frozen=True):
 
     mailbox: int
     path: str
+
+
+class FetchAt(msgspec.Struct, frozen=True):
+    """Arguments of ``fetch_at``: at most some tens of ids."""
+
+    mailbox: int
+    path: str
+    ids: tuple[bytes, ...]
+    with_folders: bool = False
 
 
 class Check(msgspec.Struct, frozen=True):
@@ -162,10 +172,17 @@ def folders(tx: Tx, args: ListFolders) -> list[Folder]:
 @read_unit
 def folder_at(tx: Tx, args: FolderAt) -> Folder | None:
     """The folder of a path, or None."""
-    row = tx.one(
-        _FOLDER + " WHERE mailbox = :mailbox AND key = :key", {"mailbox": args.mailbox, "key": folder_key(args.path)}
-    )
+    row = tx.one(_FOLDER + " WHERE mailbox = ? AND key = ?", (args.mailbox, folder_key(args.path)))
     return None if row is None else Folder(*row)
+
+
+@read_unit
+def fetch_at(tx: Tx, args: FetchAt) -> tuple[Folder, list[Stored]] | None:
+    """A folder by its path, and these messages of it, at once; None: there is no such folder. Raises NoMessage."""
+    folder = folder_at.run(tx, FolderAt(args.mailbox, args.path))
+    if folder is None:
+        return None
+    return folder, fetch_ids.run(tx, FetchIds(args.mailbox, folder.id, args.ids, args.with_folders))
 
 
 @read_unit

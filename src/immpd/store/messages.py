@@ -352,6 +352,12 @@ _FOLDERS = (
     " WHERE o.id = p.id AND o.mailbox = :mailbox)"
 )
 _STORED_FROM = " FROM placement p JOIN content c ON c.id = p.content"
+_FROM_ID = (
+    " FROM message_place m JOIN placement p ON p.folder = m.folder AND p.seq = m.seq"
+    " JOIN content c ON c.id = p.content WHERE m.id = ?1 AND m.mailbox = ?2 AND m.folder = ?3"
+)
+_BY_ID = _STORED + _FROM_ID
+_BY_ID_WITH_FOLDERS = _STORED + _FOLDERS.replace(":mailbox", "?2") + _FROM_ID
 
 
 @read_unit
@@ -372,13 +378,8 @@ def fetch_page(tx: Tx, args: FetchPage) -> Fetched:
 @read_unit
 def fetch_ids(tx: Tx, args: FetchIds) -> list[Stored]:
     """These messages of a folder, in that order. Raises NoMessage with the ids that are not there."""
-    sql = (
-        _STORED
-        + (_FOLDERS if args.with_folders else "")
-        + " FROM message_place m JOIN placement p ON p.folder = m.folder AND p.seq = m.seq"
-        " JOIN content c ON c.id = p.content WHERE m.id = :id AND m.mailbox = :mailbox AND m.folder = :folder"
-    )
-    rows = tx.rows_of_many(sql, [{"id": one, "mailbox": args.mailbox, "folder": args.folder} for one in args.ids])
+    sql = _BY_ID_WITH_FOLDERS if args.with_folders else _BY_ID
+    rows = tx.rows_of_many(sql, [(one, args.mailbox, args.folder) for one in args.ids])
     if len(rows) != len(args.ids):
         found = {row[1] for row in rows}
         raise NoMessage(*(one for one in args.ids if one not in found))
