@@ -253,3 +253,15 @@ async def test_usage_errors_are_one_line(words: list[str], alice: Account, immp:
     assert (done.code, done.out) == (2, "")
     assert done.err.startswith("immp: ")
     assert done.err.count("\n") == 1
+
+
+@pytest.mark.usefixtures("alice")
+async def test_what_one_sets_for_the_account(immp: Immp):
+    done = await immp("settings", "push.repeat=300", "push.seen=YES", "--json")
+    (said,) = done.rows
+    assert said == {"push.quiet": "", "push.repeat": "300", "push.promote": "", "push.seen": "yes"}
+    assert ["push.repeat", "300"] in (await immp("settings")).cells
+    assert (await immp("settings", "push.repeat=", "push.seen=", "--json")).rows[0] == dict.fromkeys(said, "")
+    refused = await immp("settings", "push.quiet=never")
+    assert (refused.code, "[BAD-SETTING]" in refused.err) == (1, True)
+    assert (await immp("settings", "push.repeat")).code == 2

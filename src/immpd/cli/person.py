@@ -40,6 +40,10 @@ COMMANDS = {
     ),
     "unsubscribe": ("person_subscribe:unsubscribe", "Leave a feed, by its name or the subscription's id."),
     "items": ("person_subscribe:items", "Read what your feeds published, or clear an item on every device."),
+    "settings": (
+        "person_settings:settings",
+        "Show what you set for your account, or change it: immp settings push.repeat=300.",
+    ),
     "watch": ("person_watch:watch", "Show what happens in the mailbox, as it happens, until Ctrl-C."),
     "whoami": ("person_login:whoami", "Ask the server who you are."),
     "passwd": ("person_login:passwd", "Change the password."),

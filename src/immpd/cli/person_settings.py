@@ -1,0 +1,33 @@
+"""``immp settings``: what one sets for one's account."""
+
+from .person_common import Common, UsageError, run, session
+
+
+def settings(*changes: str, common: Common | None = None) -> int:
+    """Show what you set for your account, or change it: immp settings push.repeat=300.
+
+    Parameters
+    ----------
+    changes
+        NAME=VALUE sets, NAME= takes back. "push.quiet=22:00-07:00 Europe/Berlin": notifications wait.
+        push.repeat=SECONDS: an urgent one comes again until you answer. push.promote=SECONDS: what you do not
+        answer becomes a message. push.seen=yes: senders may know that you dismissed what they sent.
+    """
+    wanted = [change.partition("=") for change in changes]
+    for name, equals, _ in wanted:
+        if not (name and equals):
+            raise UsageError(f"{name!r} says no value: write NAME=VALUE, or NAME= to take it back")
+
+    async def work() -> None:
+        from .person_output import print_json, print_table
+
+        async with session(common) as me:
+            for name, _, value in wanted:
+                await me.set_setting(name, value)
+            there = await me.settings()
+        if common is not None and common.json:
+            print_json(there)
+        else:
+            print_table([[name, value] for name, value in there.items()])
+
+    return run(work())
