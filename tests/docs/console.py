@@ -45,6 +45,7 @@ class Console:
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         self.environment = {**os.environ, "PATH": path, "IMMP_HOME": str(folder / "home"), "COLUMNS": "120"}
         self.environment |= {"TZ": "UTC", "NO_COLOR": "1"}
+        self.environment.pop("PYTHONUNBUFFERED", None)  # few people have it
 
     def play(self, page: str) -> None:
         """Every block in order; AssertionError shows the command."""

@@ -8,7 +8,7 @@ it is needed, for a command must be done in 300 ms.
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -93,7 +93,9 @@ def run(work: Coroutine[Any, Any, int | None]) -> int:
 
 
 def tell(text: str) -> None:
-    """A line for the person, on standard error."""
+    """A line for the person, on standard error, behind what was said on standard output before."""
+    with suppress(OSError):  # nobody reads it: whoever writes there next is told
+        sys.stdout.flush()
     sys.stderr.write(f"immp: {text}\n")
 
 
