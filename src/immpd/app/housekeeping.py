@@ -15,6 +15,7 @@ from immpd.store.accounts import ListAccounts, list_accounts
 from immpd.store.answers import ForgetAnswers, forget_answers
 from immpd.store.bodies import unlink_doomed
 from immpd.store.changes import ForgetChanges, ForgetRetryKeys, forget_changes, forget_retry_keys
+from immpd.store.dismissals import ForgetDismissals, forget_dismissals
 from immpd.store.feeds import SweepNodes, sweep_nodes
 from immpd.store.filing import ExpireTrash, expire_trash
 from immpd.store.items import ForgetItems, forget_items
@@ -94,6 +95,13 @@ async def drop_items(services: Services) -> None:
         node = found - 1 if more else found
 
 
+async def drop_dismissals(services: Services) -> None:
+    """Forget who was done with items that are kept no longer."""
+    after: int | None = 0
+    while after is not None:
+        after = await services.store.write(forget_dismissals(ForgetDismissals(after)))
+
+
 async def sweep_removed_nodes(services: Services) -> None:
     """Forget nodes that were removed long ago, with all that they had."""
     before = services.clock.now() - REMOVED_DAYS * DAY * 1000
@@ -109,6 +117,7 @@ CHORES = (
     Chore("drop retry keys", DAY, drop_retry_keys),
     Chore("drop changes", DAY, drop_changes),
     Chore("drop items", DAY, drop_items),
+    Chore("drop dismissals", DAY, drop_dismissals),
     Chore("sweep removed nodes", DAY, sweep_removed_nodes),
 )
 

@@ -86,10 +86,13 @@ class ItemBus:
         self._tell(tuple(together), listeners, 0)
 
     def _tell(self, hints: tuple[ItemHint, ...], listeners: tuple[ItemListener, ...], at: int) -> None:
-        for listener in islice(listeners, at, at + AT_ONCE):
-            listener(hints)
-        at += AT_ONCE
         loop = asyncio.get_running_loop()
+        for listener in islice(listeners, at, at + AT_ONCE):
+            try:
+                listener(hints)
+            except Exception as failed:  # nobody's failure may deafen the others
+                loop.call_exception_handler({"message": "a listener failed", "exception": failed})
+        at += AT_ONCE
         if at < len(listeners):
             loop.call_soon(self._tell, hints, listeners, at)
         else:

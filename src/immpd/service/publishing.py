@@ -179,7 +179,8 @@ def take_back(session: Session, request: PublishRetract, _: Any) -> Outcome:
         if done.seq:
             row = Item(done.seq, "retracted", name.uuid, name.imid, "", "", "normal", "", name.now, 0, None)
             session.services.items.publish(ItemHint(done.node, done.seq, done.prev, item_event(row)))
-        return replies.Ok(text="Retracted")
+            return replies.Ok(text="Retracted")
+        return replies.Ok(text="What waited is gone; where an edition before it was published, that stands")
 
     return Step(retract(name), taken)
 

@@ -122,7 +122,9 @@ def _begin(session: Session, request: Push, draft: Draft) -> Outcome:
 def _from_node(session: Session, draft: Draft, node: str, planned: _Planned) -> Outcome:
     """A publisher notifies subscribers of the node, in its name."""
     account = account_of(session)
-    asking = Asking(node.partition("@")[2], node, account.mailbox, None, Level.CRITICAL, node=True)
+    asking = Asking(
+        node.partition("@")[2], node, account.mailbox, None, Level.CRITICAL, publisher=(account.id, account.address)
+    )
     refused = noted(session, "push refused", node)
 
     def failed(error: BaseException) -> Outcome:
@@ -134,7 +136,8 @@ def _from_node(session: Session, draft: Draft, node: str, planned: _Planned) -> 
 
     def checked(_: None) -> Outcome:
         try:
-            _pace(session, asking, session.services.limits.pushes_per_minute)
+            own = Asking(account.domain, account.address, account.mailbox, None, Level.CRITICAL)
+            _pace(session, own, session.services.limits.pushes_per_minute)  # nodes do not multiply it
             return planned(asking, None)
         except Refused as refusal:
             draft.refuse(refusal)
@@ -383,6 +386,10 @@ def _outcome(imid: Imid, what: Refused | Pushed) -> Refused | str:
         return Refused(Code.DENIED, "DECLINED", f"{who} does not want notifications from you")
     if what.outcome == "no-subscription":
         return Refused(Code.NOT_FOUND, "NO-SUBSCRIPTION", f"{who} does not subscribe to this node, or has left it")
+    if what.outcome == "not-publisher":
+        return Refused(Code.DENIED, "NOT-PUBLISHER", "You have no right to publish on this node")
+    if what.outcome == "id-reused":
+        return Refused(Code.CONFLICT, "ID-REUSED", "Another publisher of this node used the ID or the tag")
     if what.outcome == "bad-grant":
         return Refused(Code.DENIED, "BAD-GRANT", f"{imid} is used up, over, or not for your domain")
     if what.outcome == "pending":

@@ -137,6 +137,8 @@ class Watcher:
         if not changes and not more:
             self.cursor = max(self.cursor, cursor)
             return self.feeds.following(self._following, self._wait)
+        if any(change.kind == "dismissed" for change in changes):
+            self.feeds.behind = True  # its hint may still be under way: the store knows that it is not to be shown
         if not self.wanted and any(change.kind == "subscription" for change in changes):
             return self.feeds.renew(lambda: self._named(changes, cursor))
         return self._named(changes, cursor)

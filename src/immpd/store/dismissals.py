@@ -42,3 +42,24 @@ def dismiss_item(tx: Tx, args: DismissItem) -> Change | None:
         return None
     tx.execute("UPDATE item SET seen = seen + :tells WHERE seq = :seq", {"tells": tells, "seq": item[0]})
     return node_change(tx, "dismissed", args.mailbox, args.uuid, args.imid)
+
+
+class ForgetDismissals(msgspec.Struct, frozen=True):
+    """Arguments of ``forget_dismissals``: of the next item behind ``after``, at most ``limit`` rows."""
+
+    after: int = 0
+    limit: int = 500
+
+
+@write_unit
+def forget_dismissals(tx: Tx, args: ForgetDismissals) -> int | None:
+    """A step: who was done with an item that is kept no longer; returns where to go on, None at the end."""
+    row = tx.one("SELECT item FROM dismissal WHERE item > :after ORDER BY item LIMIT 1", {"after": args.after})
+    if row is None:
+        return None
+    key = {"item": row[0], "limit": args.limit}
+    if tx.one("SELECT 1 FROM item WHERE seq = :item AND retracted = 0", key) is not None:
+        return int(row[0])
+    rows = "SELECT mailbox FROM dismissal WHERE item = :item LIMIT :limit"
+    gone = tx.executemany(f"DELETE FROM dismissal WHERE item = :item AND mailbox IN ({rows})", [key])  # noqa: S608
+    return row[0] - 1 if gone == args.limit else int(row[0])

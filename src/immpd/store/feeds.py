@@ -165,6 +165,12 @@ def publishes(tx: Tx, node: Node, account: int, address: str) -> bool:
     return row is not None and bool(row[0])
 
 
+def speaks_for(tx: Tx, imid: str, account: int, address: str) -> bool:
+    """Whether the account owns the node of that name, or was named its publisher."""
+    row = tx.one(f"SELECT {NODE_COLUMNS} FROM node WHERE imid = :imid", {"imid": imid})
+    return row is not None and publishes(tx, node_of(row), account, address)
+
+
 @write_unit
 def create_node(tx: Tx, args: NewNode) -> Node:
     """Make a node. Raises NodeExists, also where an account has the name, NodeOfAnother and FeedsFull."""
@@ -178,11 +184,12 @@ def create_node(tx: Tx, args: NewNode) -> Node:
         raise FeedsFull
     given = args.options
     rows = tx.rows(
-        "INSERT INTO node (imid, was, owner, created, title, description, language, icon, access, form, list,"
+        "INSERT INTO node (id, imid, was, owner, created, title, description, language, icon, access, form, list,"
         " moderated, keep, age, every)"
-        " VALUES (:imid, :imid, :owner, :created, :title, :description, :language, :icon, :access, :form, :list,"
+        " VALUES (:id, :imid, :imid, :owner, :created, :title, :description, :language, :icon, :access, :form, :list,"
         f" :moderated, :keep, :age, :every) RETURNING {NODE_COLUMNS}",
         {
+            "id": tx.take_ids("node", 1),
             "imid": args.imid,
             "owner": args.owner,
             "created": args.now,

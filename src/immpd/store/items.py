@@ -142,13 +142,15 @@ def publish(tx: Tx, args: PublishItem) -> Published:
     """Store an item. Raises NoNode, NotPublisher, IdReused, FeedsFull."""
     node, trusted = _checked(tx, args)
     if args.keyed and not _remember(tx, node, args):
+        if _waits(tx, node, args.uuid):
+            return Published(node.id, args.title, 0, 0, True, False, Accounting())
         row = tx.one(
             f"SELECT seq, prev, title, edition, {_ACCOUNTING} FROM item"  # noqa: S608
             " WHERE uuid = :uuid AND node = :node AND kind = 'item' ORDER BY seq DESC LIMIT 1",
             {"uuid": args.uuid, "node": node.id},
         )
         if row is None:
-            return Published(node.id, args.title, 0, 0, _waits(tx, node, args.uuid), False, Accounting())
+            return Published(node.id, args.title, 0, 0, False, False, Accounting())
         return Published(node.id, row[2], row[0], row[1], False, False, Accounting(*row[4:]), row[3], node.every)
     if not trusted and node.moderated:
         _wait(tx, node, args)
@@ -237,6 +239,8 @@ def _wait(tx: Tx, node: Node, args: PublishItem) -> None:
 def _store(
     tx: Tx, node: Node, uuid: bytes, publisher: str, level: Level, title: str, type_: str, body: bytes, now: int
 ) -> Published:
+    if node.moderated:  # what waited under this ID is older than this
+        tx.execute("DELETE FROM waiting_item WHERE node = ? AND uuid = ?", (node.id, uuid))
     edition, replaced = _replace(tx, node, uuid)
     seq = tx.take_ids("item", 1)
     title = title or node.title

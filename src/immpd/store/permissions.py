@@ -54,8 +54,8 @@ class Asking(msgspec.Struct, frozen=True):
     """The mailbox whose token it showed."""
     cap: int
     """Of its token."""
-    node: bool = False
-    """The sender is a node of the origin's, and its publisher notifies subscribers."""
+    publisher: tuple[int, str] | None = None
+    """The sender is a node, in whose name this account (its number and address) notifies subscribers."""
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -78,8 +78,10 @@ def standing_permit(tx: Tx, mailbox: int, domain: str, asking: Asking) -> Permit
     decided = said.get(asking.sender) or said.get(asking.origin)
     if asking.token_of is not None:
         return Permit("token", asking.cap) if asking.token_of == mailbox else "declined"
-    if asking.node:
-        return _subscribed(tx, mailbox, asking.sender, decided)
+    if asking.publisher is not None:
+        if decided is not None and not decided[0]:
+            return "declined"
+        return _subscribed(tx, mailbox, asking.sender, said.get(asking.sender))
     if asking.author == mailbox:
         return Permit("own", Level.CRITICAL)
     if decided is not None:
@@ -89,8 +91,6 @@ def standing_permit(tx: Tx, mailbox: int, domain: str, asking: Asking) -> Permit
 
 def _subscribed(tx: Tx, mailbox: int, node: str, decided: tuple[int, int] | None) -> Permit | Refusal:
     """A node reaches who subscribes to it and nobody else; who wants no notifications of it is not disturbed."""
-    if decided is not None and not decided[0]:
-        return "declined"
     row = tx.one(
         "SELECT s.muted OR s.form <> 'notification' FROM node n JOIN subscription s ON s.node = n.id"
         " WHERE n.imid = ? AND s.mailbox = ? AND s.state = 'active'",

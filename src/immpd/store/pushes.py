@@ -15,6 +15,7 @@ from immpd.model.notification import Level
 from immpd.store.answers import open_answers, use_answer
 from immpd.store.deliver import DAY
 from immpd.store.due import drop_timers, set_timer, set_timers_of_shown, shown_at
+from immpd.store.feeds import speaks_for
 from immpd.store.notifications import COLUMNS, Notification, note, take_back
 from immpd.store.permissions import Asked, Asking, Permit, Refusal, ask, settings_of, standing_permit, use_grant
 from immpd.store.states import take_states
@@ -31,7 +32,10 @@ _PUSH = b"push"
 """Ends the key of a push where those of messages are remembered."""
 _WAITS = b'{"why":"waiting"}'
 
-Outcome = Literal["delivered", "updated", "duplicate", "no-mailbox", "full", "too-many"] | Refusal
+Outcome = (
+    Literal["delivered", "updated", "duplicate", "no-mailbox", "full", "too-many", "not-publisher", "id-reused"]
+    | Refusal
+)
 
 
 class PushTo(msgspec.Struct, frozen=True):
@@ -81,6 +85,9 @@ def push(tx: Tx, args: NewPush) -> tuple[Pushed, ...]:
     """Put it to every recipient who lets it in; what became of each, in their order. No mailbox stands there twice."""
     if args.token is not None and not _sign_of_life(tx, args.token, args.now):
         return tuple([Pushed("declined")] * len(args.to))
+    publisher = args.asking.publisher
+    if publisher is not None and not speaks_for(tx, args.asking.sender, *publisher):
+        return tuple([Pushed("not-publisher")] * len(args.to))
     mailboxes = _mailboxes(tx, args.to)
     tx.lock(mailboxes.values())
     decided = [_decide(tx, args, to, mailboxes.get(to.address)) for to in args.to]
@@ -101,7 +108,7 @@ def push(tx: Tx, args: NewPush) -> tuple[Pushed, ...]:
             results.append(Pushed("delivered" if one.old is None else "updated", tuple(changes)))
         else:
             results.append(Pushed(one))
-    if args.asking.author is not None and args.asking.token_of is None and not args.asking.node:
+    if args.asking.author is not None and args.asking.token_of is None and args.asking.publisher is None:
         news = [one.to for one in decided if isinstance(one, _Coming) and one.old is None]
         author, origin = args.asking.author, args.asking.origin
         open_answers(tx, [(author, to.address) for to in news if to.domain != origin], args.now)
@@ -158,6 +165,10 @@ def _decide(tx: Tx, args: NewPush, to: PushTo, mailbox: int | None) -> _Coming |
     named, tagged = _by_key(tx, mailbox, to), _by_tag(tx, mailbox, to)
     if named is None and _was_replaced(tx, to, args.digest):
         return "duplicate"
+    if args.asking.publisher is not None and any(
+        one is not None and one.author != args.asking.author for one in (named, tagged)
+    ):
+        return "id-reused"
     old = named or tagged
     other = None if tagged is None or old is None or tagged.id == old.id else tagged
     if old is not None and (old.push, old.digest) == (args.push, args.digest) and old.status != "retracted":

@@ -427,7 +427,10 @@ class SqliteStore:
         if self._room and self._weight <= self._limits.queue // 2:
             calls, self._room = self._room, []
             for call in calls:
-                call()
+                try:
+                    call()
+                except Exception as failed:  # nobody's failure may end the turns of all
+                    self._loop.call_exception_handler({"message": "a caller of the store failed", "exception": failed})
 
     def _fail_waiting(self, error: BaseException) -> None:
         waiting = [*self._alone, *self._waiting]

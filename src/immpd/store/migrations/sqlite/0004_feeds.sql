@@ -38,7 +38,7 @@ CREATE TABLE node_member (
 ) WITHOUT ROWID;
 CREATE INDEX node_member_by_address ON node_member (address);
 
-INSERT INTO next_id VALUES ('item', 1);
+INSERT INTO next_id VALUES ('item', 1), ('node', 1); -- numbers of nodes are never used again: watches know them
 
 -- What was published, and what happened to it: a retraction and the end of a node are rows of the same sequence.
 -- The body is last: a row is read without touching its overflow pages.
@@ -125,9 +125,6 @@ CREATE TABLE dismissal (
   mailbox INTEGER NOT NULL,
   PRIMARY KEY (item, mailbox)
 ) WITHOUT ROWID;
-CREATE TRIGGER item_forgotten AFTER DELETE ON item BEGIN
-  DELETE FROM dismissal WHERE item = OLD.seq;
-END;
 
 -- Items on their way to those who get messages: everybody up to the cursor has it.
 CREATE TABLE fan_out (
