@@ -89,3 +89,14 @@ async def test_who_was_done_with_an_item_is_forgotten_in_steps_once_the_item_is(
     assert steps == [0, 1, 2, None]
     assert await titles(store, readers[0]) == []  # the other is still known to be dismissed
     assert await titles(store, readers[1]) == [items[1].title]
+
+
+async def test_an_edition_that_was_replaced_does_not_come_back_when_it_is_sent_again(store: Store) -> None:
+    owner, alice = [await make_box(store, f"{name}@a.example") for name in ("news", "alice")]
+    await make_node(store, owner)
+    await join(store, alice)
+    first = an_item(owner, title="First")
+    second, third = [an_item(owner, uuid=first.uuid, title=title) for title in ("Second", "Third")]
+    for item, new in ((first, True), (second, True), (first, False), (third, True), (second, False), (third, False)):
+        assert (await store.write(publish(item))).new is new
+    assert await titles(store, alice) == ["Third"]

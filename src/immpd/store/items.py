@@ -193,7 +193,7 @@ _SUBSCRIBED = (
 
 
 def _remember(tx: Tx, node: Node, args: PublishItem) -> bool:
-    """Keep the ID; False where the same item came before. Raises IdReused where somebody else used it."""
+    """Keep the ID; False where the item or an edition of it came before. Raises IdReused where another used it."""
     said = "\0".join((args.title, args.type, args.level)).encode()
     digest = hashlib.sha256(said + b"\0" + args.body).digest()
     others = "SELECT publisher FROM {} WHERE uuid = :uuid AND node = :node AND publisher <> :address LIMIT 1"
@@ -205,13 +205,22 @@ def _remember(tx: Tx, node: Node, args: PublishItem) -> bool:
     insert = "INSERT INTO retry (key, digest, day) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
     if tx.executemany(insert, [(key, digest, args.now // DAY)]):
         return True
-    if not args.renews:
-        known = tx.one("SELECT digest FROM retry WHERE key = ?", (key,))
-        if known is None or known[0] != digest:
-            raise IdReused
+    known = tx.one("SELECT digest FROM retry WHERE key = ?", (key,))
+    assert known is not None
+    if known[0] == digest:
         return False
-    change = "UPDATE retry SET digest = ?, day = ? WHERE key = ? AND digest <> ?"
-    return bool(tx.executemany(change, [(digest, args.now // DAY, key, digest)]))
+    if not args.renews:
+        raise IdReused
+    if tx.one("SELECT 1 FROM retry WHERE key = ?", (_edition_key(key, digest),)) is not None:
+        return False  # an edition that was replaced, sent again too late
+    tx.executemany(insert, [(_edition_key(key, known[0]), known[0], args.now // DAY)])
+    tx.execute("UPDATE retry SET digest = ?, day = ? WHERE key = ?", (digest, args.now // DAY, key))
+    return True
+
+
+def _edition_key(key: bytes, digest: bytes) -> bytes:
+    """Under which an edition is remembered that was replaced; it lies beside the key of the ID."""
+    return key[:6] + hashlib.sha256(key + digest).digest()[:14]
 
 
 def _waits(tx: Tx, node: Node, uuid: bytes) -> bool:
