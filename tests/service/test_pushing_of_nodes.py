@@ -100,3 +100,13 @@ async def test_being_seen_is_told_only_where_it_may_be(stage):
         status = await owner.ask(f"PUSH STATUS {sent}")
         assert status.rows[0].startswith(told)
         assert ("at=" in status.rows[0]) == (setting == "yes")
+
+
+async def test_consent_to_be_seen_begins_when_it_is_given(stage):
+    _, owner, alice = stage
+    await alice.ask("PUSH ALLOW site.test")
+    await watching(alice)
+    sent = (await owner.ask(pushed("TO alice@a.test"))).text.split()[-1]
+    assert (await alice.ask(f"PUSH DISMISS {(await event(alice))['id']}")).code == 200
+    await alice.ask("SET GLOBAL push.seen=yes")
+    assert (await owner.ask(f"PUSH STATUS {sent}")).rows == ("alice@a.test delivered",)

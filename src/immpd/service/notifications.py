@@ -26,14 +26,12 @@ from immpd.store.notifications import (
     Notification,
     Retract,
     Retracted,
-    WhoTells,
     answer,
     by_ids,
     dismiss,
     notifications,
     retract,
     sent,
-    who_tells,
 )
 
 from .ids import time_text
@@ -171,25 +169,17 @@ def _told(session: Session, text: str) -> Callable[[tuple[Change, ...]], replies
 def status(session: Session, request: PushStatus, _: Any) -> Outcome:
     """A row a recipient of one's own notification."""
 
-    def told(found: list[Notification]) -> Outcome:
-        seen = tuple({one.mailbox for one in found if one.status == "dismissed"})
-        if not seen:
-            return _statuses(found, frozenset())
-        return Step(who_tells(WhoTells(seen)), lambda tells: _statuses(found, tells))
+    def told(found: list[Notification]) -> replies.PushStatuses:
+        return replies.PushStatuses(rows=tuple([_status(one) for one in found]))
 
     return Step(sent(ByPush(session.mailbox, request.id.bytes)), told)
 
 
-def _statuses(found: list[Notification], tells: frozenset[int]) -> replies.PushStatuses:
-    return replies.PushStatuses(rows=tuple([_status(one, tells) for one in found]))
-
-
-def _status(one: Notification, tells: frozenset[int]) -> replies.PushStatusRow:
-    seen = one.status == "dismissed" and one.mailbox in tells
-    ended = seen or one.status in ("answered", "expired", "retracted")
+def _status(one: Notification) -> replies.PushStatusRow:
+    ended = one.seen or one.status in ("answered", "expired", "retracted")
     return replies.PushStatusRow(
         imid=one.recipient,
-        status="seen" if seen else _STATUS.get(one.status, one.status),
+        status="seen" if one.seen else _STATUS.get(one.status, one.status),
         answer=one.answer or "",
         at=time_text(one.ended) if ended and one.ended is not None else "",
     )

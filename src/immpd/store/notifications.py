@@ -14,7 +14,7 @@ from immpd.model.change import Change
 from immpd.model.notification import MEDIA_TYPE, read_card
 from immpd.store.errors import Conflict, NotFound
 from immpd.store.ids import uuid_text
-from immpd.store.permissions import Why
+from immpd.store.permissions import Why, settings_of
 from immpd.store.states import take_states
 from immpd.store.units import Tx, read_unit, write_unit
 
@@ -69,6 +69,8 @@ class Notification(msgspec.Struct, frozen=True):
     repeats: int
     replaced: int
     state: int
+    seen: bool
+    """It was dismissed by somebody who lets that be known."""
 
     @property
     def is_open(self) -> bool:
@@ -78,7 +80,7 @@ class Notification(msgspec.Struct, frozen=True):
 
 COLUMNS = (
     "SELECT id, mailbox, uuid, push, author, origin, sender, recipient, digest, level, why, title, type, body,"
-    " created, due, expires, status, answer, ended, repeats, replaced, state FROM notification"
+    " created, due, expires, status, answer, ended, repeats, replaced, state, seen FROM notification"
 )
 
 
@@ -144,22 +146,6 @@ def sent(tx: Tx, args: ByPush) -> list[Notification]:
     if not rows:
         raise NoNotification
     return [Notification(*row) for row in rows]
-
-
-class WhoTells(msgspec.Struct, frozen=True):
-    """Arguments of ``who_tells``."""
-
-    mailboxes: tuple[int, ...]
-
-
-@read_unit
-def who_tells(tx: Tx, args: WhoTells) -> frozenset[int]:
-    """Of these mailboxes those whose senders may know what was seen."""
-    rows = tx.rows_of_many(
-        "SELECT mailbox FROM setting WHERE mailbox = ? AND name = 'push.seen' AND value = 'yes'",
-        [(mailbox,) for mailbox in args.mailboxes],
-    )
-    return frozenset([row[0] for row in rows])
 
 
 # --- the end
@@ -244,6 +230,8 @@ def dismiss(tx: Tx, args: Dismiss) -> tuple[Change, ...]:
     tx.lock((args.mailbox,))
     found = _of(tx, args.mailbox, args.id)
     number = take_states(tx, {args.mailbox: 1})[args.mailbox] + 1
+    seen = settings_of(tx, args.mailbox).get("push.seen") == "yes"
+    tx.execute("UPDATE notification SET seen = ? WHERE id = ?", (seen, found.id))
     return (end(tx, found, "dismissed", number, args.now),)
 
 
