@@ -2,16 +2,18 @@
 
 import asyncio
 
+import msgspec
 import pytest
 from tests.store.making import NOW, make_box, new_account, new_id
 from tests.store.test_feeds import NODE, an_item, join, make_node, titles
 
 from immpd.store.accounts import add_account
+from immpd.store.changes import ForgetRetryKeys, forget_retry_keys
 from immpd.store.contract import Store
 from immpd.store.dismissals import DismissItem, ForgetDismissals, dismiss_item, forget_dismissals
-from immpd.store.errors import NoItem
+from immpd.store.errors import IdReused, NoItem
 from immpd.store.feeds import SetMember, add_member
-from immpd.store.items import NameItem, accept_item, publish
+from immpd.store.items import NameItem, accept_item, publish, retract
 from immpd.store.sqlite.engine import Limits, open_sqlite
 
 DAY = 86_400_000
@@ -100,3 +102,31 @@ async def test_an_edition_that_was_replaced_does_not_come_back_when_it_is_sent_a
     for item, new in ((first, True), (second, True), (first, False), (third, True), (second, False), (third, False)):
         assert (await store.write(publish(item))).new is new
     assert await titles(store, alice) == ["Third"]
+
+
+async def test_an_id_stays_its_publishers_when_the_owner_took_the_item_back(store: Store) -> None:
+    owner, bob = [await make_box(store, f"{name}@a.example") for name in ("news", "bob")]
+    await make_node(store, owner)
+    await store.write(add_member(SetMember(NODE, owner.account.id, bob.account.address, True, NOW, 10)))
+    item = an_item(bob, title="First")
+    await store.write(publish(item))
+    await store.write(retract(NameItem(NODE, owner.account.id, owner.account.address, item.uuid, NOW)))
+    again = await store.write(publish(item))
+    assert (again.new, again.seq) == (False, 0)  # it came before, and nothing of it is there
+    assert (await store.write(publish(msgspec.structs.replace(item, title="Mended")))).edition == 2
+
+
+async def test_the_same_item_is_published_once_as_long_as_it_is_kept(store: Store) -> None:
+    owner, alice = [await make_box(store, f"{name}@a.example") for name in ("news", "alice")]
+    await make_node(store, owner)
+    await join(store, alice)
+    item, untitled = an_item(owner, title="First"), an_item(owner, title="")
+    for one in (item, untitled):
+        await store.write(publish(one))
+    later = NOW + 40 * DAY
+    await store.write(forget_retry_keys(ForgetRetryKeys(later // DAY)))
+    for one in (item, untitled):
+        assert not (await store.write(publish(msgspec.structs.replace(one, now=later)))).new
+    with pytest.raises(IdReused):
+        await store.write(publish(msgspec.structs.replace(item, body=b"other", now=later, renews=False)))
+    assert len(await titles(store, alice)) == 2

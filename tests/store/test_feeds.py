@@ -50,17 +50,8 @@ from immpd.store.feeds import (
     sweep_nodes,
 )
 from immpd.store.item_pages import ItemsSince, NodeItems, items_since, node_items
-from immpd.store.items import (
-    MOST_WAITING_OF_ONE,
-    ForgetItems,
-    NameItem,
-    Published,
-    PublishItem,
-    accept_item,
-    forget_items,
-    publish,
-    retract,
-)
+from immpd.store.items import MOST_WAITING_OF_ONE, NameItem, Published, PublishItem, accept_item, publish, retract
+from immpd.store.keeping import ForgetItems, forget_items
 from immpd.store.mailboxes import FolderAt, folder_at
 from immpd.store.subscriptions import (
     AcceptSubscriber,

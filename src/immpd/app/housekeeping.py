@@ -18,7 +18,7 @@ from immpd.store.changes import ForgetChanges, ForgetRetryKeys, forget_changes, 
 from immpd.store.dismissals import ForgetDismissals, forget_dismissals
 from immpd.store.feeds import SweepNodes, sweep_nodes
 from immpd.store.filing import ExpireTrash, expire_trash
-from immpd.store.items import ForgetItems, forget_items
+from immpd.store.keeping import ForgetItems, forget_items
 from immpd.store.notifications import ForgetNotifications, forget_notifications
 
 DAY = 24 * 3600

@@ -9,7 +9,8 @@ import msgspec
 from immpd.model.change import Change
 from immpd.model.feed import DIGESTS, Form
 from immpd.store.deliver import Delivery, Target, deliver
-from immpd.store.items import IN_GAP, NAMED, newest_item
+from immpd.store.items import IN_GAP, newest_item
+from immpd.store.keeping import NAMED
 from immpd.store.units import Tx, read_unit, write_unit
 
 MOST_NAMED = 100

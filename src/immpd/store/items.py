@@ -14,26 +14,20 @@ from immpd.store.deliver import retry_key
 from immpd.store.errors import FeedsFull, IdReused, NoItem, NotPublisher
 from immpd.store.feeds import DAY, expect_sign, find_node, owned_node, publishes
 from immpd.store.ids import uuid_text
+from immpd.store.keeping import REPLACED, RETRACTED, count_rows
 from immpd.store.units import Tx, read_unit, write_unit
 
 INLINE = 4096
 """Octets of a body that an event brings along."""
 MOST_WAITING = 1000
 """Items of one node that may wait for its owner."""
-MOST_MARKS = 1000
-"""Rows of one node that only say what was retracted or replaced, or what a digest is still to name."""
 MOST_WAITING_OF_ONE = 100
 """Of those that wait, of one publisher: nobody alone keeps others from being heard."""
-TRIMMED_AT_ONCE = 8
-_RETRACTED, _REPLACED, _TITLE_ONLY = 1, 2, 3
-NAMED = f"kind = 'item' AND retracted IN (0, {_TITLE_ONLY})"
-"""What a digest names: what is kept, and what is not but was when the last one was sent."""
 IN_GAP = (
     "coalesce((SELECT gap_end FROM push_gap WHERE subscription = :subscription AND gap_from <= seq"
     " ORDER BY gap_from DESC LIMIT 1), 0) > seq"
 )
 """Whether an item lies where a subscription brought no notifications for a while."""
-_KEPT = "i.kind = 'item' AND i.retracted = 0"
 
 
 class PublishItem(msgspec.Struct, frozen=True):
@@ -126,14 +120,6 @@ class Item(msgspec.Struct, frozen=True):
     dismissed: bool = False
 
 
-class ForgetItems(msgspec.Struct, frozen=True):
-    """Arguments of ``forget_items``: what is too old or too many, of the node after ``after``."""
-
-    now: int
-    after: int = 0
-    limit: int = 500
-
-
 _ACCOUNTING = "accepted, pending, left_before, blocked, over_quota"
 
 
@@ -146,10 +132,10 @@ def publish(tx: Tx, args: PublishItem) -> Published:
             return Published(node.id, args.title, 0, 0, True, False, Accounting())
         row = tx.one(
             f"SELECT seq, prev, title, edition, {_ACCOUNTING} FROM item"  # noqa: S608
-            " WHERE uuid = :uuid AND node = :node AND kind = 'item' ORDER BY seq DESC LIMIT 1",
+            " WHERE uuid = :uuid AND node = :node AND kind = 'item' AND retracted = 0",
             {"uuid": args.uuid, "node": node.id},
         )
-        if row is None:
+        if row is None:  # retracted, or kept no longer
             return Published(node.id, args.title, 0, 0, False, False, Accounting())
         return Published(node.id, row[2], row[0], row[1], False, False, Accounting(*row[4:]), row[3], node.every)
     if not trusted and node.moderated:
@@ -196,14 +182,26 @@ def _remember(tx: Tx, node: Node, args: PublishItem) -> bool:
     """Keep the ID; False where the item or an edition of it came before. Raises IdReused where another used it."""
     said = "\0".join((args.title, args.type, args.level)).encode()
     digest = hashlib.sha256(said + b"\0" + args.body).digest()
-    others = "SELECT publisher FROM {} WHERE uuid = :uuid AND node = :node AND publisher <> :address LIMIT 1"
-    who = {"uuid": args.uuid, "node": node.id, "address": args.address}
-    if any(tx.one(others.format(table), who) is not None for table in ("item", "waiting_item")):
+    named = {"uuid": args.uuid, "node": node.id}
+    last = tx.one(
+        "SELECT publisher, retracted, title, type, level, body FROM item"
+        " WHERE uuid = :uuid AND node = :node AND kind = 'item' ORDER BY seq DESC LIMIT 1",
+        named,
+    )
+    waiting = tx.one("SELECT publisher FROM waiting_item WHERE uuid = :uuid AND node = :node", named)
+    if any(row is not None and row[0] != args.address for row in (last, waiting)):
         raise IdReused
     # A node that has the name of one that was removed is another one: to it the ID is new.
     key = retry_key(args.origin, args.address, f"{args.imid} {node.id} {node.created}", uuid_text(args.uuid))
     insert = "INSERT INTO retry (key, digest, day) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
     if tx.executemany(insert, [(key, digest, args.now // DAY)]):
+        if last is None or last[1]:
+            return True
+        # What is kept is known for longer than IDs are.
+        if last[2:] == (args.title or node.title, args.type, args.level, args.body):
+            return False
+        if not args.renews:
+            raise IdReused
         return True
     known = tx.one("SELECT digest FROM retry WHERE key = ?", (key,))
     assert known is not None
@@ -264,7 +262,7 @@ def _store(
     )
     if node.by_mail:
         tx.execute("INSERT INTO fan_out (item, node, owner) VALUES (?, ?, ?)", (seq, node.id, node.owner))
-    _count(tx, node, seq, 1 - replaced, int(replaced))
+    count_rows(tx, node, seq, 1 - replaced, int(replaced))
     return Published(node.id, title, seq, node.last_item, True, bool(node.by_mail), accounting, edition, node.every)
 
 
@@ -278,7 +276,7 @@ def _replace(tx: Tx, node: Node, uuid: bytes) -> tuple[int, bool]:
     if row is None:
         return 1, False
     seq, edition, retracted = row
-    _empty(tx, seq, _REPLACED)
+    _empty(tx, seq, REPLACED)
     return edition + 1, not retracted
 
 
@@ -288,39 +286,6 @@ def _empty(tx: Tx, seq: int, why: int) -> None:
         "UPDATE item SET retracted = :why, title = '', length = 0, body = :none WHERE seq = :seq",
         {"why": why, "none": b"", "seq": seq},
     )
-
-
-def _count(tx: Tx, node: Node, seq: int, kept: int, marks: int) -> None:
-    """The node has so many items and marks more; what it need not keep any longer goes, a few at once."""
-    kept, marks = node.items + kept, node.marks + marks
-    if kept > node.keep:
-        many = min(kept - node.keep, TRIMMED_AT_ONCE)
-        named = _keep_titles(tx, node, many)
-        kept, marks = kept - named - _forget_oldest(tx, node.id, _KEPT, many - named), marks + named
-    if marks > MOST_MARKS:
-        marks -= _forget_oldest(tx, node.id, f"NOT ({_KEPT})", min(marks - MOST_MARKS, TRIMMED_AT_ONCE))
-    tx.execute("UPDATE node SET last_item = ?, items = ?, marks = ? WHERE id = ?", (seq, kept, marks, node.id))
-
-
-def _keep_titles(tx: Tx, node: Node, many: int) -> int:
-    """Of the oldest items keep the title where a digest is still to name it; so many are kept no longer."""
-    return tx.executemany(
-        f"UPDATE item SET retracted = {_TITLE_ONLY}, length = 0, body = :none WHERE seq IN (SELECT i.seq FROM item i"  # noqa: S608
-        f" WHERE i.node = :node AND {_KEPT} AND NOT EXISTS (SELECT 1 FROM fan_out f WHERE f.item = i.seq)"
-        " ORDER BY i.seq LIMIT :many)"
-        " AND seq > (SELECT min(digested) FROM subscription WHERE node = :node AND due IS NOT NULL)",
-        [{"node": node.id, "many": many, "none": b""}],
-    )
-
-
-def _forget_oldest(tx: Tx, node: int, which: str, many: int, **more: int) -> int:
-    """Forget such items of a node, but none that is on its way; so many, without what goes with them."""
-    gone = tx.rows(
-        f"DELETE FROM item WHERE seq IN (SELECT i.seq FROM item i WHERE i.node = :node AND {which}"  # noqa: S608
-        " AND NOT EXISTS (SELECT 1 FROM fan_out f WHERE f.item = i.seq) ORDER BY i.seq LIMIT :many) RETURNING seq",
-        {"node": node, "many": many, **more},
-    )
-    return len(gone)
 
 
 @write_unit
@@ -365,17 +330,17 @@ def retract(tx: Tx, args: NameItem) -> Retracted:
     if waiting is not None:
         tx.execute("DELETE FROM waiting_item WHERE node = :node AND uuid = :uuid", key)
         return Retracted(node.id, 0, 0)
-    if row is None or row[2] in (_RETRACTED, _REPLACED):
+    if row is None or row[2] in (RETRACTED, REPLACED):
         raise NoItem
     seq = tx.take_ids("item", 1)
-    _empty(tx, row[1], _RETRACTED)
+    _empty(tx, row[1], RETRACTED)
     tx.execute(
         "INSERT INTO item (seq, node, kind, uuid, prev, publisher, created, level, title, type, length, body)"
         " VALUES (?, ?, 'retracted', ?, ?, ?, ?, 'normal', '', '', 0, ?)",
         (seq, node.id, args.uuid, node.last_item, args.address, args.now, b""),
     )
     kept = int(not row[2])
-    _count(tx, node, seq, -kept, 1 + kept)
+    count_rows(tx, node, seq, -kept, 1 + kept)
     return Retracted(node.id, seq, node.last_item)
 
 
@@ -390,32 +355,3 @@ def newest_item(tx: Tx) -> int:
 def newest(tx: Tx, _: None) -> int:
     """The number of the newest item of the server: where a watch begins that begins now."""
     return newest_item(tx)
-
-
-@write_unit
-def forget_items(tx: Tx, args: ForgetItems) -> tuple[int, bool]:
-    """One step through the nodes: the node that was looked at (0: the end), and whether it has more to forget.
-
-    What waits for the owner is forgotten at the same age.
-    """
-    row = tx.one(
-        "SELECT id, keep, age, items FROM node WHERE id > :after AND imid IS NOT NULL ORDER BY id LIMIT 1",
-        {"after": args.after},
-    )
-    if row is None:
-        return 0, False
-    node, keep, age, items = row
-    before = args.now - age * DAY
-    expired = tx.executemany(
-        "DELETE FROM waiting_item WHERE node = :node AND uuid IN"
-        " (SELECT uuid FROM waiting_item WHERE node = :node AND created < :before LIMIT :limit)",
-        [{"node": node, "before": before, "limit": args.limit}],
-    )
-    too_many = min(max(0, items - keep), args.limit)
-    oldest = f"SELECT i.seq FROM item i WHERE i.node = :node AND {_KEPT} ORDER BY i.seq LIMIT :too_many"  # noqa: S608
-    which = f"{_KEPT} AND (i.created < :before OR i.seq IN ({oldest}))"
-    kept = _forget_oldest(tx, node, which, args.limit, before=before, too_many=too_many)
-    marks = _forget_oldest(tx, node, f"NOT ({_KEPT}) AND i.created < :before", args.limit, before=before)
-    if kept or marks:
-        tx.execute("UPDATE node SET items = items - ?, marks = marks - ? WHERE id = ?", (kept, marks, node))
-    return node, args.limit in (kept, marks, expired)

@@ -417,9 +417,10 @@ class SqliteStore:
             self._checkpointed = self._wal_pages
             self._checkpoints.call(self._copy_wal, self._copied)
 
-    def _tell(self, done: Done, result: Any, error: BaseException | None) -> None:
+    def _tell(self, done: Callable[..., None], *said: Any) -> None:
+        """Call back; nobody's failure may end the turns of all."""
         try:
-            done(result, error)
+            done(*said)
         except Exception as failed:
             self._loop.call_exception_handler({"message": "a caller of the store failed", "exception": failed})
 
@@ -427,10 +428,7 @@ class SqliteStore:
         if self._room and self._weight <= self._limits.queue // 2:
             calls, self._room = self._room, []
             for call in calls:
-                try:
-                    call()
-                except Exception as failed:  # nobody's failure may end the turns of all
-                    self._loop.call_exception_handler({"message": "a caller of the store failed", "exception": failed})
+                self._tell(call)
 
     def _fail_waiting(self, error: BaseException) -> None:
         waiting = [*self._alone, *self._waiting]
