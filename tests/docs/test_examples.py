@@ -1,6 +1,7 @@
 """The examples do what they are for, run with what cron, smartd and systemd give them, against a real server."""
 
 import asyncio
+import configparser
 import json
 import re
 import shlex
@@ -173,7 +174,14 @@ async def test_the_timer_sends_what_waits(server: Serving, machine: Machine):
     assert [row["title"] for row in await machine.shown()] == ["Hello"]
 
 
-@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd here")
+_PLACES = {
+    "Unit": {"description"},
+    "Service": {"type", "execstart", "successexitstatus"},
+    "Timer": {"onbootsec", "onunitinactivesec"},
+    "Install": {"wantedby"},
+}
+
+
 @pytest.mark.parametrize("unit", ["immp-failed@.service", "immp-flush.service", "immp-flush.timer"])
 async def test_systemd_understands_the_units(unit: str, machine: Machine):
     folder = machine.folder / "units"
@@ -183,8 +191,16 @@ async def test_systemd_understands_the_units(unit: str, machine: Machine):
     named = folder / unit.replace("@", "@backup.service")
     if named.name != unit:
         (folder / unit).rename(named)
+    # Every machine can see that each line has its place; what the values are worth systemd says, where there is one.
+    parser = configparser.ConfigParser(interpolation=None)
+    assert parser.read(named)
+    for section in parser.sections():
+        assert set(parser[section]) <= _PLACES[section], section
+    analyze = shutil.which("systemd-analyze")
+    if analyze is None:
+        return
     done = await asyncio.to_thread(
-        subprocess.run, ["systemd-analyze", "verify", "--man=no", named], capture_output=True, text=True, check=False
+        subprocess.run, [analyze, "verify", "--man=no", named], capture_output=True, text=True, check=False
     )
     assert (done.returncode, str(folder) in done.stderr) == (0, False), done.stderr
 

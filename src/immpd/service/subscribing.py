@@ -45,12 +45,15 @@ LISTED = 25
 """Subscriptions that are read at once: the items of each are counted."""
 
 
+_DIGESTS: dict[str, Form] = {"hourly": "hourly", "daily": "daily"}
+
+
 def _form(push: bool, mail: bool, digest: str | None) -> Form | None:
     if push + mail + (digest is not None) > 1:
         raise Refused(Code.BAD_VALUE, "BAD-SWITCH", "+PUSH, +MAIL and DIGEST exclude each other")
     if digest is None:
         return "notification" if push else "message" if mail else None
-    form: Form | None = {"hourly": "hourly", "daily": "daily"}.get(digest.lower())  # type: ignore[assignment]
+    form = _DIGESTS.get(digest.lower())
     if form is None:
         raise Refused(Code.BAD_VALUE, "BAD-OPTION", "DIGEST is hourly or daily; +PUSH or +MAIL ends it")
     return form
