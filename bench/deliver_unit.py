@@ -21,8 +21,9 @@ import apsw
 import uvloop
 
 from immpd.store.accounts import NewAccount, add_account
-from immpd.store.deliver import Delivery, Target, deliver
+from immpd.store.deliver import Delivered, Delivery, Target, deliver
 from immpd.store.sqlite.engine import SqliteStore, open_sqlite
+from immpd.store.units import Unit
 
 PRODUCERS = 100
 ENVELOPE = (
@@ -63,6 +64,18 @@ async def make_mailboxes(store: SqliteStore, count: int) -> list[tuple[int, int]
     return [(account.mailbox, inbox[account.mailbox]) for account in made]
 
 
+def a_delivery(box: tuple[int, int], body: bytes) -> Unit[tuple[Delivered, ...]]:
+    """Another message, with its own ID and body, into INBOX of a mailbox (both by number)."""
+    mailbox, inbox = box
+    unique = fresh_id()
+    return deliver(
+        Delivery(
+            "bob@b.example", 1_767_225_600_000, len(body), ROW, PARTS, ENVELOPE, unique + body[16:], unique + unique,
+            (Target(mailbox, inbox, inbox, fresh_id(), 0, unique[:6] + unique[2:16]),), 1_767_225_601_000,
+        )
+    )  # fmt: skip
+
+
 async def run_unit(
     store: SqliteStore, boxes: list[tuple[int, int]], outstanding: int, seconds: float
 ) -> dict[str, float]:
@@ -75,8 +88,7 @@ async def run_unit(
     finished = loop.create_future()
 
     def one() -> None:
-        mailbox, inbox = random.choice(boxes)
-        unique = fresh_id()
+        unit = a_delivery(random.choice(boxes), body)
         began = time.perf_counter()
 
         def done(result: object, error: BaseException | None) -> None:
@@ -93,15 +105,7 @@ async def run_unit(
                 if not left:
                     finished.set_result(None)
 
-        store.submit(
-            deliver(
-                Delivery(
-                    "bob@b.example", 1_767_225_600_000, 2048, ROW, PARTS, ENVELOPE, unique + body[16:], unique + unique,
-                    (Target(mailbox, inbox, inbox, fresh_id(), 0, unique[:6] + unique[2:16]),), 1_767_225_601_000,
-                )
-            ),
-            done,
-        )  # fmt: skip
+        store.submit(unit, done)
 
     began = time.perf_counter()
     for _ in range(PRODUCERS * outstanding):

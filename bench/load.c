@@ -1,14 +1,18 @@
 /* The load generator of the benchmarks: one thread, epoll, OpenSSL, TLS 1.3.
  *
  * Rules: it must not be the limit, so it keeps no object a message and reports its own CPU time beside the
- * server's; every message has its own body and ID; any reply of 4xx or 7xx ends the run with an error, so a
- * number is only ever printed for work that was done; what is measured lies between two instants of steady load.
+ * server's; every message, notification and item has its own body and ID, and the ID in its 273 must be that one; any
+ * reply of 4xx or 7xx, and an operation that is never answered, ends the run with an error, so a number is only ever
+ * printed for work that was done; what is measured lies between two instants of steady load; what was acknowledged in
+ * all, before and after them too, is told as finished, and what came to who watches must be as much.
  *
  *     load --port 1026 --domain bench.test --h HEX [--pid SERVER] [--warmup S] [--seconds S] --group ROLE[,key=value]...
  *
  * A group is a number of connections that do the same. Keys: conns, depth (operations outstanding on each
  * connection), user (local part; %d is the connection's number), size (octets of a body), to (how many mailboxes
- * u0, u1, ... it delivers to), count (operations after which the group is done), args (what follows the command).
+ * u0, u1, ... it delivers to), count (operations after which the group is done), args (what follows the command), rate
+ * (operations a second that are begun by the clock, whether or not those before are answered; their time runs from when
+ * they were due; for deliver).
  *
  *     deliver   DELIVER, DATA, DONE in one write; with depth > 1 in pipelines of their own, or, with chained=1, all
  *               in one
@@ -24,6 +28,7 @@
  *               their PUSH
  *     publish   PUBLISH args (a node) with the time in its title; with paced=N the next when all have the N-th last
  *     watch     subscribes to args (a node) and watches; operations are items that came, timed from their publishing
+ *     count     logs in, asks MBOX CHECK of INBOX, closes, once; items are the messages that lie there
  *     big       one message to itself, then the same message back; items are octets
  *
  * --bare: the peer is bench/yardstick.py: no greeting, no log-in. Result: one JSON object on standard output.
@@ -46,25 +51,34 @@
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
 enum { POOL = 1 << 20, READ = 256 << 10, CHUNK = 128 << 10, LINE = 32 << 10, MAX_DEPTH = 4096, READS = 16, BUCKETS = 64 * 40 };
-enum role { DELIVER, NOOP, FETCH, RANGE, UNREAD, INDEX, LOGIN, IDLE, PUBLISH, WATCH, PUSH, NOTIFIED, BIG };
+enum role { DELIVER, NOOP, FETCH, RANGE, UNREAD, INDEX, LOGIN, IDLE, PUBLISH, WATCH, PUSH, NOTIFIED, COUNT, BIG };
 static const char *const ROLES[] = {"deliver", "noop", "fetch", "range", "unread", "index", "login", "idle", "publish", "watch",
-                                    "push", "notified", "big"};
+                                    "push", "notified", "count", "big"};
 enum phase { WAITING, SHAKING, GREETED, CHALLENGED, COLLECTING, SETTLING, READY, RUNNING, CLOSED };
 
 struct group {
     enum role role;
     int conns, depth, to, chained, paced, finished;
-    long size, count, issued, ops, items, busy_us;
+    long size, count, issued, ops, items, busy_us, rate;
+    int64_t due_ns;     /* the next operation, where there is a rate */
+    struct slot *free;  /* a ring of those that may begin one */
+    long freed, taken;
     char user[64], args[256];
     long in_us, out_us; /* big */
     char (*ids)[37];
     int n_ids;
     uint32_t histogram[BUCKETS];
     long max_us;
+};
+
+struct slot {
+    struct conn *conn;
+    int number;
 };
 
 struct conn {
@@ -80,7 +94,8 @@ struct conn {
     long skip;   /* octets of a block, and the LF behind them */
     long stream; /* octets of a big body still to be said */
     int resetting, outstanding, first, again;
-    int64_t *began; /* by slot (pipelines), or a ring where replies come in order */
+    int64_t *began;   /* by slot (pipelines), or a ring where replies come in order */
+    char (*id)[37];   /* of what was sent, likewise */
     char nonce[33], bare[160];
 };
 
@@ -99,6 +114,8 @@ static struct conn **again; /* with octets that OpenSSL has and epoll does not k
 static int n_again;
 static int started, measuring, stopping;
 static long standing; /* pushed and not dismissed yet */
+static long pushed, shown; /* notifications, and those that came to who watches */
+static int showing;
 static long owed, delivered, watchers; /* items to those who watch */
 static uint64_t seed_a, seed_b;
 
@@ -111,11 +128,13 @@ static _Noreturn void die(const char *format, ...) {
     exit(2);
 }
 
-static int64_t now_us(void) {
+static int64_t now_ns(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
+
+static int64_t now_us(void) { return now_ns() / 1000; }
 
 static uint64_t rnd(void) { /* xorshift128+ */
     uint64_t a = seed_a, b = seed_b;
@@ -223,18 +242,23 @@ static void flush(struct conn *c) {
 
 /* --- operations */
 
+static void say_own(struct conn *c, const char *id) { /* a body that no other message has */
+    size_t size = (size_t)c->group->size;
+    room(c, size);
+    char *body = c->out + c->out_len;
+    memcpy(body, pool + rnd() % POOL, size);
+    memcpy(body, id, size < 36 ? size : 36);
+    c->out_len += size;
+}
+
 static void issue_deliver(struct conn *c, int slot) {
     struct group *g = c->group;
-    char id[37], as[16] = "";
+    char as[16] = "", *id = c->id[slot];
     uuid7(id);
     if (g->depth > 1 && !g->chained) snprintf(as, sizeof as, "AS p%d ", slot);
     say(c, "%sDELIVER TO u%d@%s SUBJECT \"Minutes %ld\" ID %s\n%sDATA body LENGTH %ld +CONTENT\n", as,
         (int)(rnd() % (uint64_t)g->to), domain, g->issued, id, as, g->size);
-    room(c, (size_t)g->size);
-    char *body = c->out + c->out_len;
-    memcpy(body, pool + rnd() % POOL, (size_t)g->size);
-    if (g->size >= 36) memcpy(body, id, 36);
-    c->out_len += (size_t)g->size;
+    say_own(c, id);
     say(c, "%sDONE\n", as);
 }
 
@@ -242,17 +266,20 @@ static void issue_push(struct conn *c, int slot) {
     struct group *g = c->group;
     char as[16] = "";
     if (g->depth > 1) snprintf(as, sizeof as, "AS p%d ", slot);
-    say(c, "%sPUSH TO u0@%s TITLE t%lld LENGTH %ld\n", as, domain, (long long)now_us(), g->size);
-    say_octets(c, pool + rnd() % POOL, (size_t)g->size);
+    uuid7(c->id[slot]);
+    say(c, "%sPUSH TO u0@%s TITLE t%lld ID %s LENGTH %ld\n", as, domain, (long long)now_us(), c->id[slot], g->size);
+    say_own(c, c->id[slot]);
     standing++;
+    pushed++;
 }
 
 static void issue_publish(struct conn *c, int slot) {
     struct group *g = c->group;
     char as[16] = "";
     if (g->depth > 1) snprintf(as, sizeof as, "AS p%d ", slot);
-    say(c, "%sPUBLISH %s TITLE t%lld LENGTH %ld\n", as, g->args, (long long)now_us(), g->size);
-    say_octets(c, pool + rnd() % POOL, (size_t)g->size);
+    uuid7(c->id[slot]);
+    say(c, "%sPUBLISH %s TITLE t%lld ID %s LENGTH %ld\n", as, g->args, (long long)now_us(), c->id[slot], g->size);
+    say_own(c, c->id[slot]);
     owed += watchers;
 }
 
@@ -286,8 +313,22 @@ static void fill(struct conn *c) { /* the first operations of a connection */
     case IDLE: case LOGIN: case WATCH: case PUSH: case NOTIFIED: return;
     default: break;
     }
-    for (int slot = 0; slot < c->group->depth; slot++) issue(c, slot);
+    for (int slot = 0; slot < c->group->depth; slot++) {
+        if (c->group->rate) c->group->free[c->group->freed++] = (struct slot){c, slot};
+        else issue(c, slot);
+    }
     flush(c);
+}
+
+static void keep_rate(struct group *g, int64_t now_ns) { /* begin what is due, as far as there is a slot for it */
+    long slots = (long)g->conns * g->depth;
+    if (!g->due_ns) g->due_ns = now_ns;
+    for (; !stopping && g->due_ns <= now_ns && g->taken < g->freed; g->due_ns += 1000000000L / g->rate) {
+        struct slot *slot = &g->free[g->taken++ % slots];
+        issue(slot->conn, slot->number);
+        slot->conn->began[slot->number] = g->due_ns / 1000;
+        flush(slot->conn);
+    }
 }
 
 static void answered(struct conn *c, int slot) { /* one operation is done: the next */
@@ -306,7 +347,14 @@ static void answered(struct conn *c, int slot) { /* one operation is done: the n
         took(g, us);
     }
     if (g->role == PUSH) c->began[slot] = 0;
+    else if (g->rate) g->free[g->freed++ % ((long)g->conns * g->depth)] = (struct slot){c, slot};
     else if (!g->paced) issue(c, slot);
+}
+
+static void acknowledged(struct conn *c, int slot, const char *line, size_t length) { /* 273: of what was sent */
+    const char *id = c->id[slot < 0 ? c->first : slot];
+    if (length < 40 || memcmp(line + 4, id, 36)) die("%s: sent %s, and the server said: %.*s", ROLES[c->group->role], id, (int)length, line);
+    answered(c, slot);
 }
 
 static void came(struct group *g, const char *line, size_t length) { /* an item, to one who watches */
@@ -331,6 +379,7 @@ static void notified(struct conn *c, const char *line, size_t length) { /* time 
     struct group *g = c->group;
     const char *at = memmem(line, length, "\"title\":\"t", 10), *id = memmem(line, length, "\"id\":\"", 6);
     if (!at || !id) return;
+    shown++;
     if (measuring) {
         g->ops++;
         took(g, now_us() - atoll(at + 10));
@@ -447,6 +496,11 @@ static void logged_in(struct conn *c) {
         c->phase = SETTLING;
         return;
     }
+    if (g->role == COUNT) {
+        say(c, "MBOX CHECK /INBOX\n");
+        c->phase = SETTLING;
+        return;
+    }
     if (g->role == NOTIFIED) snprintf(g->args, sizeof g->args, "WATCH");
     if ((g->role == IDLE || g->role == NOTIFIED) && *g->args) {
         say(c, "AS w %s\n", g->args);
@@ -521,6 +575,14 @@ static void big_line(struct conn *c, int code, int dash, const char *line, size_
     }
 }
 
+static void counted(struct conn *c, const char *line, size_t length) { /* how much lies in INBOX; no more is asked of it */
+    const char *at = memmem(line, length, " t=", 3);
+    if (!at) die("no total in: %.*s", (int)length, line);
+    c->group->items += atol(at + 3);
+    c->phase = CLOSED;
+    n_ready++;
+}
+
 static void heard(struct conn *c, const char *line, size_t length) {
     struct group *g = c->group;
     int slot = -1;
@@ -576,15 +638,16 @@ static void heard(struct conn *c, const char *line, size_t length) {
     case SETTLING:
         if (code == 280) say(c, "AS w WATCH\n");
         if (code == 260) mark_ready(c);
+        if (code == 240) counted(c, line, length);
         return;
     default: break;
     }
     switch (g->role) {
     case DELIVER:
-        if (code == 273 && !dash) answered(c, slot);
+        if (code == 273 && !dash) acknowledged(c, slot, line, length);
         break;
     case PUBLISH:
-        if (code == 273 && !dash) answered(c, g->depth > 1 ? slot : -1);
+        if (code == 273 && !dash) acknowledged(c, g->depth > 1 ? slot : -1, line, length);
         break;
     case WATCH:
         if (code == 260) came(g, line, length);
@@ -593,7 +656,7 @@ static void heard(struct conn *c, const char *line, size_t length) {
         if (code == 200) answered(c, -1);
         break;
     case PUSH:
-        if (code == 273 && !dash) answered(c, slot);
+        if (code == 273 && !dash) acknowledged(c, slot, line, length);
         break;
     case NOTIFIED:
         if (code == 260) notified(c, line, length);
@@ -698,7 +761,7 @@ static void ready_for(struct conn *c) {
         }
         if (c->phase == CLOSED) { /* a log-in is done: a fresh one */
             hang_up(c);
-            if (!stopping) open_connection(c);
+            if (c->group->role == LOGIN && !stopping) open_connection(c);
             return;
         }
     }
@@ -743,13 +806,15 @@ static void step(int timeout) {
     int count = epoll_wait(poller, events, 256, old ? 0 : timeout);
     for (int i = 0; i < count; i++) {
         struct conn *c = events[i].data.ptr;
-        if (c->ssl) ready_for(c);
+        if (c && c->ssl) ready_for(c);
     }
     for (int i = 0; i < old; i++) {
         again[i]->again = 0;
         if (again[i]->ssl) ready_for(again[i]);
     }
     for (int i = 0; started && i < n_conns; i++) push_more(&conns[i]);
+    for (int i = 0; started && i < n_groups; i++)
+        if (groups[i].rate) keep_rate(&groups[i], now_ns());
     for (int i = 0; started && i < n_conns; i++) {
         struct conn *c = &conns[i];
         if (!c->group->paced) continue;
@@ -757,6 +822,17 @@ static void step(int timeout) {
     }
     memmove(again, again + old, (size_t)(n_again - old) * sizeof *again);
     n_again -= old;
+}
+
+static void wake_for(const struct group *g) { /* often enough for its rate; epoll itself counts in milliseconds */
+    if (!g->rate) return;
+    long ns = 1000000000L / g->rate;
+    if (ns < 100000) ns = 100000;
+    struct itimerspec each = {.it_interval = {.tv_sec = ns / 1000000000L, .tv_nsec = ns % 1000000000L}};
+    each.it_value = each.it_interval;
+    int timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.ptr = NULL};
+    if (timer < 0 || timerfd_settime(timer, 0, &each, NULL) || epoll_ctl(poller, EPOLL_CTL_ADD, timer, &event)) die("no timer: %s", strerror(errno));
 }
 
 static int counted_all(void) {
@@ -771,6 +847,8 @@ static int outstanding(void) {
         if (conns[i].ssl) all += conns[i].outstanding + conns[i].resetting;
     return all;
 }
+
+static int missing(void) { return outstanding() || delivered != owed || (showing && shown != pushed); }
 
 static void parse_group(char *text) {
     if (n_groups == 8) die("at most 8 groups");
@@ -791,6 +869,7 @@ static void parse_group(char *text) {
         else if (!strcmp(word, "to")) g->to = atoi(value);
         else if (!strcmp(word, "size")) g->size = atol(value);
         else if (!strcmp(word, "paced")) g->paced = atoi(value);
+        else if (!strcmp(word, "rate")) g->rate = atol(value);
         else if (!strcmp(word, "chained")) g->chained = atoi(value);
         else if (!strcmp(word, "count")) g->count = atol(value);
         else if (!strcmp(word, "user")) snprintf(g->user, sizeof g->user, "%s", value);
@@ -800,6 +879,9 @@ static void parse_group(char *text) {
     if (g->depth < 1 || g->depth > MAX_DEPTH || g->conns < 1 || g->size < 1 || (g->role != BIG && g->size > POOL))
         die("conns, depth or size out of bounds");
     if (g->role == WATCH) watchers += g->conns;
+    if (g->role == NOTIFIED) showing = 1;
+    if (g->rate && (g->rate < 1 || g->rate > 1000000 || g->role != DELIVER || g->chained)) die("rate is for deliver, in pipelines");
+    if (g->rate && !(g->free = calloc((size_t)(g->conns * g->depth), sizeof *g->free))) die("out of memory");
     n_conns += g->conns;
 }
 
@@ -847,12 +929,18 @@ int main(int count, char **words) {
         for (int k = 0; k < groups[i].conns; k++, at++) {
             conns[at] = (struct conn){.group = &groups[i], .number = k, .fd = -1};
             conns[at].began = calloc((size_t)groups[i].depth, sizeof(int64_t));
+            conns[at].id = calloc((size_t)groups[i].depth, sizeof *conns[at].id);
+            if (!conns[at].began || !conns[at].id) die("out of memory");
         }
     int64_t limit = now_us() + 120 * 1000000LL;
     while (n_ready < n_conns) {
         open_more();
         step(100);
         if (now_us() > limit) die("only %d of %d connections are ready after 120 s", n_ready, n_conns);
+    }
+    if (groups[0].role == COUNT) {
+        printf("{\"groups\":[{\"role\":\"count\",\"items\":%ld}]}\n", groups[0].items);
+        return 0;
     }
     const char *suite = SSL_get_cipher(conns[0].ssl);
     if (groups[0].role == IDLE) {
@@ -877,6 +965,7 @@ int main(int count, char **words) {
             fill(&conns[i]);
         }
     }
+    for (int i = 0; i < n_groups; i++) wake_for(&groups[i]);
     int64_t t0 = now_us(), warm = t0 + (int64_t)(warmup * 1e6), end = INT64_MAX;
     double self = 0, server = 0, all = 0;
     int counting = groups[0].count != 0;
@@ -900,21 +989,22 @@ int main(int count, char **words) {
     self = cpu_self() - self;
     server = cpu_of(server_pid) - server;
     all = cpu_all() - all;
+    stopping = 1;
+    int64_t patience = now_us() + 30 * 1000000LL;
+    while (missing() && now_us() < patience) step(10);
+    if (missing()) die("%d operations were never answered, %ld items and %ld notifications never came", outstanding(), owed - delivered, showing ? pushed - shown : 0);
     printf("{\"suite\":\"%s\",\"seconds\":%.3f,\"generator_cpu\":%.3f,\"server_cpu\":%.3f,\"all_cpu\":%.3f,\"groups\":[", suite, span,
            self / span, server / span, all / span);
     for (int i = 0; i < n_groups; i++) {
         struct group *g = &groups[i];
         double busy = g->role == UNREAD ? (double)g->busy_us / 1e6 / g->conns : span;
         printf("%s{\"role\":\"%s\",\"ops\":%ld,\"per_second\":%.1f,\"items_per_second\":%.1f,\"p50_ms\":%.3f,\"p99_ms\":%.3f,"
-               "\"max_ms\":%.3f,\"in_s\":%.3f,\"out_s\":%.3f,\"octets\":%ld}",
+               "\"max_ms\":%.3f,\"finished\":%d,\"in_s\":%.3f,\"out_s\":%.3f,\"octets\":%ld}",
                i ? "," : "", ROLES[g->role], g->ops, busy > 0 ? (double)g->ops / busy : 0, busy > 0 ? (double)g->items / busy : 0,
-               percentile(g, .5) / 1e3, percentile(g, .99) / 1e3, (double)g->max_us / 1e3, (double)g->in_us / 1e6,
+               percentile(g, .5) / 1e3, percentile(g, .99) / 1e3, (double)g->max_us / 1e3, g->finished, (double)g->in_us / 1e6,
                (double)g->out_us / 1e6, g->role == BIG ? g->items : 0);
     }
     printf("]}\n");
     fflush(stdout);
-    stopping = 1;
-    int64_t patience = now_us() + 30 * 1000000LL;
-    while (outstanding() && now_us() < patience) step(10);
     return 0;
 }

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .stage import BIN, BUILD, DOMAIN, BenchError, H, Server, add_node, bare_server, data_folder, serving
+from .stage import BIN, BUILD, DOMAIN, BenchError, H, Server, add_node, bare_server, data_folder, fill_inbox, serving
 from .yardstick import store_alone
 
 CONNECTIONS = 100
@@ -65,6 +65,8 @@ Report = Callable[[Result], None]
 def measured(server: Server, settings: Settings, *groups: str, field: str = "per_second") -> dict[str, Any]:
     """The median run by ``field`` of its first group, which is also found as ``first``."""
     runs = []
+    if "count=" in groups[0]:
+        server.load(*groups)  # a counted run has no time before it that does not count
     for at in range(settings.runs):
         run = server.load(*groups, seconds=settings.seconds, warmup=0.3 if at else min(1.0, settings.seconds))
         run["first"] = run["groups"][0]
@@ -97,6 +99,21 @@ def deliver(settings: Settings, report: Report) -> None:
                 goal = _GOALS.get((count, depth))
                 name = f"deliver 2 KiB to {count:,}, {depth} outstanding"
                 report(line(name, run, "per_second", "msg/s", goal=goal, yardstick=alone))
+            server.check_received(count)
+
+
+def paced(settings: Settings, report: Report) -> None:
+    """2 KiB to 100 mailboxes at half and 80 % of the peak rate: begun by the clock, timed from when they were due."""
+    count, depth = 100, 8
+    with data_folder(count) as folder, serving(folder) as server:
+        group = f"deliver,conns={CONNECTIONS},depth={depth},to={count}"
+        peak = measured(server, settings, group)["first"]["per_second"]
+        for share in (0.5, 0.8):
+            rate = int(peak * share)
+            run = measured(server, settings, f"{group},rate={rate}", field="p99_ms")
+            note = f"{run['first']['per_second']:,.0f} msg/s, {share:.0%} of {peak:,.0f}"
+            report(line(f"deliver 2 KiB to {count} at {share:.0%} of the peak, p99", run, "p99_ms", "ms", note=note))
+        server.check_received(count)
 
 
 def chained(settings: Settings, report: Report) -> None:
@@ -106,6 +123,7 @@ def chained(settings: Settings, report: Report) -> None:
         alone = store_alone(folder.parent, 2048, CONNECTIONS, settings.seconds / 2)
         run = measured(server, settings, f"deliver,conns={CONNECTIONS},depth={depth},chained=1,to={count}")
         report(line(f"deliver 2 KiB to 1, {depth} in one pipeline", run, "per_second", "msg/s", yardstick=alone))
+        server.check_received(count)
 
 
 def deliver50(settings: Settings, report: Report) -> None:
@@ -116,12 +134,13 @@ def deliver50(settings: Settings, report: Report) -> None:
             alone = store_alone(folder.parent, size, CONNECTIONS, settings.seconds / 2)
             run = measured(server, settings, f"deliver,conns={CONNECTIONS},to={count},size={size}")
             report(line(f"deliver 50 KiB to {count:,}", run, "per_second", "msg/s", goal=3_000, yardstick=alone))
+            server.check_received(count)
 
 
 def beside(settings: Settings, report: Report) -> None:
     """Deliveries while one connection floods NOOPs and another fetches without end; yardstick: the quiet server."""
     with data_folder(2) as folder, serving(folder) as server:
-        server.load("deliver,conns=20,depth=8,count=10000")
+        server.load("deliver,conns=20,depth=8,to=1,count=10000")
         others = ("noop,depth=500,user=u1", "range,user=u0,args=+RAW -READ")
         for depth in settings.outstanding:
             main = f"deliver,conns={CONNECTIONS},depth={depth},to=1"
@@ -131,6 +150,7 @@ def beside(settings: Settings, report: Report) -> None:
             note = f"beside {flood['per_second']:,.0f} NOOP/s, {fetched['items_per_second']:,.0f} messages/s fetched"
             name = f"deliver 2 KiB beside floods, {depth} outstanding"
             report(line(name, run, "per_second", "msg/s", goal=quiet / 2, yardstick=quiet, note=note))
+        server.check_received(1)
 
 
 def unit(settings: Settings, report: Report) -> None:
@@ -347,14 +367,17 @@ def _memory_of_each(server: Server, count: int, args: str) -> float:
 
 
 def start(settings: Settings, report: Report) -> None:
-    """From the command to serving; the yardstick is a Python that does nothing."""
-    with data_folder(100) as folder:
-        times = []
-        for _ in range(settings.runs + 1):
-            with serving(folder) as server:
-                times.append(server.started_ms)
-        value = statistics.median(times[1:])
-        report(Result("start to serving", value, "ms", goal=500, most=True, yardstick=_python_alone(settings)))
+    """From the command to serving, without mail and with much; the yardstick is a Python that does nothing."""
+    for name, messages in (("start to serving", 0), ("start to serving, 1,000,000 messages", 1_000_000)):
+        with data_folder(100) as folder:
+            if messages:
+                fill_inbox(folder, "u0", messages)
+            times = []
+            for _ in range(settings.runs + 1):
+                with serving(folder) as server:
+                    times.append(server.started_ms)
+            value = statistics.median(times[1:])
+            report(Result(name, value, "ms", goal=500, most=True, yardstick=_python_alone(settings)))
 
 
 def ls(settings: Settings, report: Report) -> None:
@@ -411,6 +434,7 @@ def big(settings: Settings, report: Report) -> None:
 
 ALL: dict[str, Callable[[Settings, Report], None]] = {
     "deliver": deliver,
+    "paced": paced,
     "chained": chained,
     "deliver50": deliver50,
     "beside": beside,

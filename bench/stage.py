@@ -117,6 +117,26 @@ async def _add_node(folder: Path, imid: str, subscriptions: int, first: int, for
     await store.close()
 
 
+def fill_inbox(folder: Path, name: str, messages: int) -> None:
+    """So many messages of 200 octets in an account's INBOX, by the unit that deliveries use."""
+    asyncio.run(_fill_inbox(folder, name, messages))
+
+
+async def _fill_inbox(folder: Path, name: str, messages: int) -> None:
+    from immpd.store.accounts import FindRecipient, recipient
+    from immpd.store.sqlite.engine import open_sqlite
+
+    from .deliver_unit import a_delivery
+
+    store = await open_sqlite(folder)
+    found = await store.read(recipient(FindRecipient(f"{name}@{DOMAIN}")))
+    assert found is not None
+    for at in range(0, messages, 1000):
+        some = [a_delivery((found.mailbox, found.inbox), bytes(200)) for _ in range(min(1000, messages - at))]
+        await asyncio.gather(*[store.write(unit) for unit in some])
+    await store.close()
+
+
 @contextmanager
 def data_folder(mailboxes: int, senders: int = 100) -> Iterator[Path]:
     """A new data folder on this checkout's disk with accounts u0, u1, … and s0, s1, …; removed at the end."""
@@ -143,6 +163,8 @@ class Server:
         self.port = port
         self.bare = bare
         self.started_ms = started_ms
+        self.acknowledged = 0
+        """Deliveries that it answered for."""
 
     def rss_kib(self, field: str = "VmRSS") -> int:
         """Resident memory in KiB; ``VmHWM`` is the most it ever was."""
@@ -156,7 +178,14 @@ class Server:
         if done.returncode:
             raise BenchError(done.stderr.strip() or f"the load generator ended with {done.returncode}")
         result: dict[str, Any] = json.loads(done.stdout)
+        self.acknowledged += sum(group["finished"] for group in result["groups"] if group["role"] == "deliver")
         return result
+
+    def check_received(self, mailboxes: int) -> None:
+        """Raises BenchError unless as many messages lie in INBOX of u0, u1, … as were acknowledged."""
+        came = self.load(f"count,conns={mailboxes},user=u%d")["groups"][0]["items"]
+        if came != self.acknowledged:
+            raise BenchError(f"{self.acknowledged:,} deliveries were acknowledged, {came:,} messages are there")
 
     def load_words(self, *group_texts: str) -> list[str]:
         """The generator's command line."""
