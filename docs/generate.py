@@ -10,6 +10,8 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from library import library
+
 from immpd.app.configuration import settings as described_settings
 from immpd.cli.person import make_app
 from immpd.protocol.codes import Code
@@ -19,7 +21,13 @@ from immpd.protocol.states import STATE_NAMES, TRANSITIONS
 from immpd.protocol.words import WORDS
 
 DOCS = Path(__file__).resolve().parent
-PAGES = ("protocol.md", "reference/commands.md", "reference/immp.md", "reference/settings.md")
+PAGES = (
+    "protocol.md",
+    "reference/commands.md",
+    "reference/immp.md",
+    "reference/library.md",
+    "reference/settings.md",
+)
 _BLOCK = re.compile(r"(<!-- generated: ([\w -]+?) -->\n).*?(<!-- end -->)", re.DOTALL)
 assert Noop in BY_REQUEST
 
@@ -129,6 +137,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "common": common,
     "settings": settings,
     "immp": immp,
+    "library": library,
     **{f"command {command.name}": partial(command_box, command) for command in COMMANDS},
 }
 
