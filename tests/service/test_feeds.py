@@ -158,32 +158,26 @@ async def test_a_watch_that_ends_leaves_nothing(server, account, talk):
     assert (await one.ask(publish(node, "One"))).code == 273
 
 
-async def test_items_as_messages_come_once_also_over_a_restart(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("feeds")
-    async with serving(folder) as server:
+async def test_items_as_messages_come_once_also_over_a_restart(tmp_path, talk):
+    async with serving(tmp_path) as server:
         owner = await server.unique_account("news")
         readers = [await server.unique_account("reader") for _ in range(5)]
-        one = await (await Talk.clear(server)).upgrade()
-        await one.login(owner)
+        one = await talk(owner, on=server)
         node = await a_node(one, owner, more="FORM message")
         for reader in readers:
-            talk = await (await Talk.clear(server)).upgrade()
-            await talk.login(reader)
-            await subscribe(talk, node)
+            await subscribe(await talk(reader, on=server), node)
         answer = await one.ask(publish(node, "One", more="+IMPORTANT"))
         assert " pending=5 " in answer.rows[0]
-    async with serving(folder) as server:
-        one = await (await Talk.clear(server)).upgrade()
-        await one.login(owner)
+    async with serving(tmp_path) as server:
+        one = await talk(owner, on=server)
         await until_pending(one, node, 0)
         for reader in readers:
-            talk = await (await Talk.clear(server)).upgrade()
-            await talk.login(reader)
-            answer = await talk.ask("MBOX INDEX /inbox +JSON")
+            one_of_five = await talk(reader, on=server)
+            answer = await one_of_five.ask("MBOX INDEX /inbox +JSON")
             (row,) = [json.loads(row) for row in answer.rows]
             assert (row["subject"], row["from"], row["to"]) == ("One", str(owner), [node])
             assert row["flags"] == ["IMPORTANT"]
-            shown = await talk.ask(f"FETCH /inbox#{row['id']} +JSON")
+            shown = await one_of_five.ask(f"FETCH /inbox#{row['id']} +JSON")
             assert json.loads(shown.rows[0])["parts"][0]["data"] == "hello"
         answer = await one.ask(f"PUBLISH SHOW {node}")
         assert " accepted=5 pending=0 " in answer.rows[0]
