@@ -101,7 +101,7 @@ def tell(text: str) -> None:
 
 def exit_code(error: BaseException) -> int | None:
     """What a script learns of an error; None for what nobody foresaw."""
-    from immpd.client import ClientError, FingerprintMismatch, PasswordNeeded, Refused, ServerNotProven
+    from immpd.client import BadValue, ClientError, FingerprintMismatch, PasswordNeeded, Refused, ServerNotProven
     from immpd.model.imid import ImidError
     from immpd.net.fingerprints import KnownPeersUnreadable
     from immpd.protocol.codes import Code
@@ -119,7 +119,7 @@ def exit_code(error: BaseException) -> int | None:
         return NOT_LOGGED_IN
     if isinstance(error, FingerprintMismatch | KnownPeersUnreadable | KeyNotKnown):
         return OTHER_KEY
-    if isinstance(error, ClientError):
+    if isinstance(error, ClientError) and not isinstance(error, BadValue):
         return NOT_REACHED
     if isinstance(error, UsageError | ImidError | ScramError | OSError | ValueError):
         return USAGE

@@ -5,7 +5,7 @@
             print(row.from_, row.subject)
         await me.send("bob@a.com", "Lunch?", "At twelve.")
 
-``immpd.client.blocking`` offers the same without ``async``. Errors: ``immpd.client.errors``.
+``immpd.client.blocking`` offers the same without ``async``. Errors: ``immpd.client.errors``, all of them ImmpError.
 """
 
 from .caller import Caller, MessagePipeline, ReplyStream
@@ -13,14 +13,19 @@ from .client import Client, Secret, at
 from .composing import Attachment, new_id
 from .connecting import Server, connect, open_client
 from .errors import (
+    BadValue,
     CannotConnect,
     ClientError,
     ConnectionLost,
     FingerprintMismatch,
+    ImidError,
+    ImmpError,
+    KnownPeersUnreadable,
     NotSecure,
     PasswordNeeded,
     ProtocolFault,
     Refused,
+    ScramError,
     ServerNotProven,
     TooSlow,
 )
@@ -28,6 +33,7 @@ from .events import Event
 
 __all__ = [
     "Attachment",
+    "BadValue",
     "Caller",
     "CannotConnect",
     "Client",
@@ -35,12 +41,16 @@ __all__ = [
     "ConnectionLost",
     "Event",
     "FingerprintMismatch",
+    "ImidError",
+    "ImmpError",
+    "KnownPeersUnreadable",
     "MessagePipeline",
     "NotSecure",
     "PasswordNeeded",
     "ProtocolFault",
     "Refused",
     "ReplyStream",
+    "ScramError",
     "Secret",
     "Server",
     "ServerNotProven",

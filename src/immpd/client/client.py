@@ -22,7 +22,7 @@ from immpd.protocol.connection import Block
 from immpd.protocol.registry import Request, Span
 
 from .caller import Caller, MessagePipeline, ReplyStream
-from .composing import Attachment, Recipients, compose_parts, imids_of, new_id, transmit
+from .composing import Attachment, Recipients, compose_parts, imids_of, new_id, transmit, uuid_of
 from .errors import ProtocolFault
 from .events import Event
 from .link import Link
@@ -47,7 +47,7 @@ class Secret(msgspec.Struct, frozen=True):
 
 def at(path: PathLike, *ids: UUID | str) -> Imid:
     """The messages with these ids in a folder: ``at("/inbox", id)``."""
-    return msgspec.structs.replace(_imid(path), filter=None, ids=tuple(dict.fromkeys(UUID(str(one)) for one in ids)))
+    return msgspec.structs.replace(_imid(path), filter=None, ids=tuple(dict.fromkeys(uuid_of(one) for one in ids)))
 
 
 def _imid(path: PathLike) -> Imid:
@@ -157,7 +157,7 @@ class Client(Publishing, Notifying):
     ) -> r.IndexPage:
         """One page of a folder's rows with its state, and whether more follow: MBOX INDEX."""
         return await self.call(
-            c.MboxIndex(path=_imid(path), since=since, after=_uuid(after), limit=limit, reverse=reverse, json=True)
+            c.MboxIndex(path=_imid(path), since=since, after=uuid_of(after), limit=limit, reverse=reverse, json=True)
         )
 
     async def index(
@@ -209,7 +209,7 @@ class Client(Publishing, Notifying):
         limit: int | None = None,
     ) -> AsyncIterator[bytes]:
         """As ``fetch``, each message as the JSON object that came."""
-        request = c.MboxFetch(path=_imid(path), after=_uuid(after), limit=limit, json=True, read=not keep_unread)
+        request = c.MboxFetch(path=_imid(path), after=uuid_of(after), limit=limit, json=True, read=not keep_unread)
         async with self.stream(request) as items:
             pieces: list[bytes] = []
             async for item in items:
@@ -300,7 +300,7 @@ class Client(Publishing, Notifying):
             cc=imids_of(cc),
             bcc=imids_of(bcc),
             subject=subject,
-            id=_uuid(id) or new_id(),
+            id=uuid_of(id) or new_id(),
             important=important,
             secure=secure,
         )
@@ -329,7 +329,7 @@ class Client(Publishing, Notifying):
             cc=imids_of(cc),
             bcc=imids_of(bcc),
             subject=subject,
-            id=_uuid(id) or new_id(),
+            id=uuid_of(id) or new_id(),
             important=important,
             flags=tuple((name, True) for name in flags),
         )
@@ -378,7 +378,3 @@ class Client(Publishing, Notifying):
         await self.call(c.AuthPassword(stored=made.stored_key, server=made.server_key, i=rounds, secret=sealed))
         self.secret = Secret(h, salt, rounds)
         return self.secret
-
-
-def _uuid(value: UUID | str | None) -> UUID | None:
-    return value if value is None or isinstance(value, UUID) else UUID(value)

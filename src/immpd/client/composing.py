@@ -27,6 +27,7 @@ from immpd.protocol.commands import Abort, Data, Deliver, Done, MboxPut
 from immpd.protocol.errors import Refused
 
 from .caller import decode_reply
+from .errors import BadValue
 from .link import Link
 from .pending import Pending, Pipeline
 
@@ -76,6 +77,18 @@ def new_id() -> UUID:
     return UUID(bytes=bytes(octets))
 
 
+@overload
+def uuid_of(value: UUID | str) -> UUID: ...
+@overload
+def uuid_of(value: UUID | str | None) -> UUID | None: ...
+def uuid_of(value: UUID | str | None) -> UUID | None:
+    """A UUID, also where it is written as text; raises BadValue."""
+    try:
+        return value if value is None or isinstance(value, UUID) else UUID(value)
+    except ValueError:
+        raise BadValue(f"{value!r} is no UUID") from None
+
+
 def imids_of(recipients: Recipients) -> tuple[Imid, ...]:
     """One recipient or several, as IMIDs; raises ImidError."""
     several = (recipients,) if isinstance(recipients, str | Imid) else recipients
@@ -85,10 +98,10 @@ def imids_of(recipients: Recipients) -> tuple[Imid, ...]:
 def compose_parts(
     text: str | None, attachments: Sequence[Attachment | Path | bytes], eml: Path | bytes | None
 ) -> list[PartSource]:
-    """The parts of a message in order: text first. Raises OSError for a file, ValueError for what excludes another."""
+    """The parts of a message in order: text first. Raises OSError for a file, BadValue for what excludes another."""
     if eml is not None:
         if text is not None or attachments:
-            raise ValueError("an Internet mail is whole: it takes neither text nor attachments")
+            raise BadValue("an Internet mail is whole: it takes neither text nor attachments")
         return [_part("", "message/rfc822", True, eml)]
     parts = []
     if text is not None or not any(isinstance(one, Attachment) and one.content for one in attachments):
@@ -100,7 +113,7 @@ def compose_parts(
             name = attached.source.name if isinstance(attached.source, Path) else f"attachment-{number}"
         kind = attached.type or mimetypes.guess_type(name)[0] or "application/octet-stream"
         if not _TYPE.match(kind):
-            raise ValueError(f"{kind!r} is no media type, as in application/pdf")
+            raise BadValue(f"{kind!r} is no media type, as in application/pdf")
         parts.append(_part(name, kind, attached.content, attached.source))
     return parts
 

@@ -29,7 +29,7 @@ from immpd.protocol.replies import Capabilities
 
 from .caller import decode_reply
 from .client import Client, Secret
-from .errors import CannotConnect, NotSecure, PasswordNeeded, ProtocolFault, ServerNotProven
+from .errors import BadValue, CannotConnect, NotSecure, PasswordNeeded, ProtocolFault, ServerNotProven
 from .home import default_home
 from .link import Link
 
@@ -49,17 +49,17 @@ class Server(msgspec.Struct, frozen=True):
 
     @classmethod
     def parse(cls, text: str, port: int = PORT) -> "Server":
-        """Read HOST, HOST:PORT or [IPv6]:PORT; raises ValueError."""
+        """Read HOST, HOST:PORT or [IPv6]:PORT; raises BadValue."""
         host, rest = text, ""
         if text.startswith("["):
             host, bracket, rest = text[1:].partition("]")
             if not bracket or (rest and not rest.startswith(":")):
-                raise ValueError(f"{text!r} is no HOST:PORT")
+                raise BadValue(f"{text!r} is no HOST:PORT")
             rest = rest[1:]
         elif text.count(":") == 1:
             host, _, rest = text.partition(":")
         if not host or (rest and not (rest.isdecimal() and 0 < int(rest) < 65_536)):
-            raise ValueError(f"{text!r} is no HOST:PORT")
+            raise BadValue(f"{text!r} is no HOST:PORT")
         return cls(host, int(rest) if rest else port)
 
     def __str__(self) -> str:
@@ -97,7 +97,7 @@ async def open_client(
     ``on_first_sight`` is told of a new one, before anything is sent, and may raise to stop.
 
     Raises CannotConnect, NotSecure, FingerprintMismatch, Refused, ServerNotProven, PasswordNeeded,
-    ConnectionLost, ImidError, and ValueError for a bad ``server``.
+    ConnectionLost, ImidError, and BadValue for a bad ``server``.
     """
     account = account_of(address)
     where = Server.parse(server or account.domain, PORT_TLS if direct else PORT)

@@ -1,39 +1,54 @@
 """What a client's call can raise.
 
-    Refused                  the protocol's: a 4xx or 7xx of the server, with code, word, text, retry
-    ClientError              all that is the client's own
-    ├── CannotConnect        nobody answered at the server's address, or not in time
-    ├── NotSecure            the connection cannot be made safe: TLS missing, too old, or octets before it
-    ├── ServerNotProven      the server did not prove that it knows the account's password
-    ├── PasswordNeeded       what is kept of the password no longer fits the account: log in again
-    ├── ConnectionLost       the connection ended; what was on its way may or may not have happened
-    ├── ProtocolFault        the server sent what no reply can be
-    └── TooSlow              a stream's consumer left too much waiting
+    ImmpError                all of them
+    ├── Refused              a 4xx or 7xx of the server, with code, word, text, retry
+    ├── ImidError            a text is no address or path; a ValueError, too
+    ├── FingerprintMismatch  the server shows another key than the known one, or the one that was given
+    ├── KnownPeersUnreadable the file of known keys cannot be understood
+    ├── ScramError           a password has characters that none can have
+    └── ClientError          all that is the client's own
+        ├── CannotConnect    nobody answered at the server's address, or not in time
+        ├── NotSecure        the connection cannot be made safe: TLS missing, too old, or octets before it
+        ├── ServerNotProven  the server did not prove that it knows the account's password
+        ├── PasswordNeeded   what is kept of the password no longer fits the account: log in again
+        ├── ConnectionLost   the connection ended; what was on its way may or may not have happened
+        ├── ProtocolFault    the server sent what no reply can be
+        ├── TooSlow          a stream's consumer left too much waiting
+        └── BadValue         a value that was given cannot be what it is; a ValueError, too
 
-Rules: FingerprintMismatch comes from ``immpd.net.fingerprints``; nothing else is raised on purpose.
+Rules: ``immpd.client`` exports them all; nothing else is raised on purpose but TypeError and RuntimeError for a
+program's mistakes, and OSError for files that it names.
 """
 
-from immpd.net.fingerprints import FingerprintMismatch
+from immpd.model.errors import ImmpError
+from immpd.model.imid import ImidError
+from immpd.net.fingerprints import FingerprintMismatch, KnownPeersUnreadable
 from immpd.protocol.codes import Code, describe
 from immpd.protocol.errors import Refused
 from immpd.protocol.lines import Line
+from immpd.protocol.scram import ScramError
 
 __all__ = [
+    "BadValue",
     "CannotConnect",
     "ClientError",
     "ConnectionLost",
     "FingerprintMismatch",
+    "ImidError",
+    "ImmpError",
+    "KnownPeersUnreadable",
     "NotSecure",
     "PasswordNeeded",
     "ProtocolFault",
     "Refused",
+    "ScramError",
     "ServerNotProven",
     "TooSlow",
     "read_refusal",
 ]
 
 
-class ClientError(Exception):
+class ClientError(ImmpError):
     """Something went wrong on this side or between the two."""
 
 
@@ -63,6 +78,10 @@ class ProtocolFault(ClientError):
 
 class TooSlow(ClientError):
     """More of a stream waits to be taken than a client keeps."""
+
+
+class BadValue(ClientError, ValueError):
+    """A value that was given, such as HOST:PORT, a UUID or a media type, cannot be what it is."""
 
 
 def read_refusal(line: Line) -> Refused:

@@ -12,7 +12,7 @@ from immpd.protocol import commands as c
 from immpd.protocol import replies as r
 
 from .caller import Caller
-from .composing import Recipients, imids_of, new_id
+from .composing import Recipients, imids_of, new_id, uuid_of
 
 Id = UUID | str
 
@@ -53,7 +53,7 @@ class Notifying(Caller):
             to=imids_of(to),
             title=title or None,
             type=kind,
-            id=UUID(str(id)) if id is not None else new_id(),
+            id=uuid_of(id) or new_id(),
             ttl=ttl,
             at=None if at is None else at.isoformat(),
             tag=tag,
@@ -67,27 +67,27 @@ class Notifying(Caller):
         self, *, after: Id | None = None, limit: int | None = None, ended: bool = False
     ) -> r.Notifications:
         """Notifications that wait for an answer, the newest first; with ``ended`` all that are kept: PUSH LIST."""
-        return await self.call(c.PushList(after=None if after is None else UUID(str(after)), limit=limit, all=ended))
+        return await self.call(c.PushList(after=uuid_of(after), limit=limit, all=ended))
 
     async def notification(self, id: Id) -> r.Notifications:
         """One notification as a row: PUSH SHOW."""
-        return await self.call(c.PushShow(id=UUID(str(id))))
+        return await self.call(c.PushShow(id=uuid_of(id)))
 
     async def answer(self, id: Id, action: str) -> r.Ok:
         """Press a notification's button, once: PUSH ANSWER."""
-        return await self.call(c.PushAnswer(id=UUID(str(id)), action=action))
+        return await self.call(c.PushAnswer(id=uuid_of(id), action=action))
 
     async def dismiss(self, id: Id) -> r.Ok:
         """Clear a notification on all devices: PUSH DISMISS."""
-        return await self.call(c.PushDismiss(id=UUID(str(id))))
+        return await self.call(c.PushDismiss(id=uuid_of(id)))
 
     async def retract(self, id: Id) -> r.Ok:
         """Take a push of one's own back where nobody answered it: PUSH RETRACT."""
-        return await self.call(c.PushRetract(id=UUID(str(id))))
+        return await self.call(c.PushRetract(id=uuid_of(id)))
 
     async def push_status(self, id: Id) -> tuple[r.PushStatusRow, ...]:
         """What became of a push of one's own, a row a recipient: PUSH STATUS."""
-        return (await self.call(c.PushStatus(id=UUID(str(id))))).rows
+        return (await self.call(c.PushStatus(id=uuid_of(id)))).rows
 
     # --- who may push
 
@@ -140,11 +140,11 @@ class Notifying(Caller):
 
     async def accept_request(self, id: Id) -> r.Ok:
         """Let a stranger's domain notify you: REQUEST ACCEPT."""
-        return await self.call(c.RequestAccept(id=UUID(str(id))))
+        return await self.call(c.RequestAccept(id=uuid_of(id)))
 
     async def decline_request(self, id: Id) -> r.Ok:
         """Refuse a stranger's domain: REQUEST DECLINE."""
-        return await self.call(c.RequestDecline(id=UUID(str(id))))
+        return await self.call(c.RequestDecline(id=uuid_of(id)))
 
     async def settings(self) -> dict[str, str]:
         """What you set for your account: SET GLOBAL."""

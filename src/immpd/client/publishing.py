@@ -16,7 +16,7 @@ from immpd.protocol import replies as r
 from immpd.protocol.connection import Block
 
 from .caller import Caller
-from .composing import new_id
+from .composing import new_id, uuid_of
 from .errors import ProtocolFault
 from .events import Event
 
@@ -51,7 +51,12 @@ class Publishing(Caller):
         """
         octets = body.encode() if isinstance(body, str) else body
         request = c.Publish(
-            node=_node(node), title=title, type=type, id=_uuid(id) or new_id(), important=important, length=len(octets)
+            node=_node(node),
+            title=title,
+            type=type,
+            id=uuid_of(id) or new_id(),
+            important=important,
+            length=len(octets),
         )
         return await self.call(request, octets)
 
@@ -252,7 +257,7 @@ def _node(name: NodeLike) -> Imid:
 
 
 def _item(node: NodeLike, id: UUID | str) -> Imid:
-    return msgspec.structs.replace(_node(node).as_node(), ids=(UUID(str(id)),))
+    return msgspec.structs.replace(_node(node).as_node(), ids=(uuid_of(id),))
 
 
 def _name(name: NodeLike | UUID) -> UUID | Imid:
@@ -263,7 +268,3 @@ def _name(name: NodeLike | UUID) -> UUID | Imid:
             text = "A subscription is named by its node, account/name@domain, or by its id"
             raise ImidError(text, name) from None
     return name if isinstance(name, UUID) else _node(name)
-
-
-def _uuid(value: UUID | str | None) -> UUID | None:
-    return value if value is None or isinstance(value, UUID) else UUID(value)

@@ -10,6 +10,8 @@ import unicodedata
 from functools import cache
 from typing import Final, Protocol, cast
 
+from .errors import ImmpError
+
 MAX_SEGMENT: Final = 64
 """Octets of UTF-8 in one segment of a local part."""
 MAX_LOCAL: Final = 255
@@ -31,7 +33,7 @@ _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
-class ImidError(ValueError):
+class ImidError(ImmpError, ValueError):
     """A text is no IMID (or domain, folder name …); the message says what is wrong and what to do.
 
     ``reason`` is the message alone; ``place`` is the piece of the text that does not fit, as it was written.

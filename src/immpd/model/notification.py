@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from .errors import ImmpError
+
 MEDIA_TYPE = "application/immp-notification+json"
 """The type of a body that is a Card."""
 MAX_TITLE = 200
@@ -32,7 +34,7 @@ LEVELS = tuple(level.name.lower() for level in Level)
 """Their names, by number."""
 
 
-class NotificationError(ValueError):
+class NotificationError(ImmpError, ValueError):
     """A notification cannot be what it is; the text says which part and why."""
 
 

@@ -17,6 +17,7 @@ from weakref import WeakKeyDictionary
 
 import msgspec
 
+from immpd.model.errors import ImmpError
 from immpd.net.private_file import write_private_file
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ _SUITES_TLS12 = "ECDHE+AESGCM:ECDHE+CHACHA20"
 _NEVER = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 
 
-class CertificateError(Exception):
+class CertificateError(ImmpError):
     """A certificate or key is missing, unreadable or does not fit; the text names the file and what to do."""
 
 

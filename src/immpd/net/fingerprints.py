@@ -15,6 +15,7 @@ from typing import Literal, TypeVar
 
 import msgspec
 
+from immpd.model.errors import ImmpError
 from immpd.net.private_file import write_private_file
 
 Verification = Literal["administrator", "web-pki", "first-sight"]
@@ -53,7 +54,7 @@ _Peers = dict[str, tuple[KnownKey, ...]]
 _R = TypeVar("_R")
 
 
-class FingerprintMismatch(Exception):
+class FingerprintMismatch(ImmpError):
     """A known domain showed a key that is not one of its known keys: a new key, or somebody in the middle."""
 
     def __init__(self, domain: str, known: tuple[str, ...], shown: str) -> None:
@@ -66,7 +67,7 @@ class FingerprintMismatch(Exception):
         self.shown = shown
 
 
-class KnownPeersUnreadable(Exception):
+class KnownPeersUnreadable(ImmpError):
     """The file of known keys exists but cannot be understood; the text names it."""
 
 

@@ -11,13 +11,15 @@ was wrong and what to do (docs/protocol.md, "Errors").
 
 from typing import Self
 
+from immpd.model.errors import ImmpError
+
 from .codes import Code
 
 MAX_TEXT = 1000
 """Characters of an error's text on a line: what was wrong may be as long as a line, and be said more than once."""
 
 
-class Refused(Exception):
+class Refused(ImmpError):
     """A command was refused.
 
     ``retry`` is in seconds and set only where trying again later can help.

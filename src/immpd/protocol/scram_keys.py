@@ -14,6 +14,8 @@ from enum import Enum
 
 import msgspec
 
+from immpd.model.errors import ImmpError
+
 MIN_ITERATIONS = 600_000
 MAX_ITERATIONS = 10_000_000
 MIN_SALT = 16
@@ -39,7 +41,7 @@ class Reason(Enum):
     OTHER_ERROR = "other-error"
 
 
-class ScramError(Exception):
+class ScramError(ImmpError):
     """An exchange failed; ``reason`` is RFC 5802's word for it, the text is for people and holds no secret."""
 
     def __init__(self, reason: Reason, text: str) -> None:
