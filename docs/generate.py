@@ -1,7 +1,8 @@
 """Renews the generated tables of the documents from the code, or with --check says which are stale.
 
-A generated table stands between ``<!-- generated: NAME -->`` and ``<!-- end -->``; ``command MBOX MOVE`` is the
-table of that command.
+A generated table stands between ``<!-- generated: NAME -->`` and ``<!-- end -->``, each on a line of its own;
+``command MBOX MOVE`` is the table of that command. A mark without the other is an error: a table that is not closed
+would never be renewed again.
 """
 
 import re
@@ -28,7 +29,7 @@ PAGES = (
     "reference/library.md",
     "reference/settings.md",
 )
-_BLOCK = re.compile(r"(<!-- generated: ([\w -]+?) -->\n).*?(<!-- end -->)", re.DOTALL)
+_MARK = re.compile(r"<!-- *(?:generated: *(.*?)|end) *-->\n?")
 assert Noop in BY_REQUEST
 
 
@@ -60,13 +61,14 @@ def reference() -> str:
         if command.aliases:
             lines += [f"Also written {', '.join(' '.join(alias) for alias in command.aliases)}.", ""]
         lines.append(f"Said by: {', '.join(STATE_NAMES[state] for state in sorted(command.states))}.")
-        lines.append(
-            "Answers: "
-            + ", ".join(f"{code:d} {code.meaning[0].lower()}{code.meaning[1:]}" for code in command.codes)
-            + "."
-        )
+        lines.append("Answers: " + ", ".join(f"{code:d} {_inside(code.meaning)}" for code in command.codes) + ".")
         sections.append("\n".join(lines))
     return "\n\n".join(sections)
+
+
+def _inside(sentence: str) -> str:
+    """A sentence that stands inside another: its first letter is small, unless it begins with an abbreviation."""
+    return sentence if sentence[1:2].isupper() else sentence[:1].lower() + sentence[1:]
 
 
 def states() -> str:
@@ -143,8 +145,22 @@ TABLES: dict[str, Callable[[], str]] = {
 
 
 def renewed(text: str) -> str:
-    """The page with its tables made anew."""
-    return _BLOCK.sub(lambda found: f"{found[1]}{TABLES[found[2]]()}\n{found[3]}", text)
+    """The page with its tables made anew; ValueError where a mark stands without the other, or names no table."""
+    pieces = []
+    at = 0
+    table: str | None = None
+    for mark in _MARK.finditer(text):
+        opens: str | None = mark[1]
+        if (opens is None) is (table is None) or (opens is not None and opens not in TABLES):
+            line = text.count("\n", 0, mark.start()) + 1
+            raise ValueError(f"line {line}: {mark[0].strip()} stands where it cannot; every table has its two marks")
+        pieces.append(text[at : mark.start()] if table is None else TABLES[table]() + "\n")
+        pieces.append(mark[0])
+        at = mark.end()
+        table = opens
+    if table is not None:
+        raise ValueError(f"the table {table} has no <!-- end -->")
+    return "".join(pieces) + text[at:]
 
 
 def main(check: bool) -> int:
@@ -153,7 +169,11 @@ def main(check: bool) -> int:
     for name in PAGES:
         path = DOCS / name
         text = path.read_text()
-        new = renewed(text)
+        try:
+            new = renewed(text)
+        except ValueError as error:
+            print(f"{name}: {error}", file=sys.stderr)
+            return 1
         if new != text:
             stale.append(name)
             if not check:
