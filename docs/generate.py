@@ -2,7 +2,7 @@
 
 A generated table stands between ``<!-- generated: NAME -->`` and ``<!-- end -->``, each on a line of its own;
 ``command MBOX MOVE`` is the table of that command. A mark without the other is an error: a table that is not closed
-would never be renewed again.
+would never be renewed again. Some files are generated as a whole.
 """
 
 import re
@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import json_objects
 from library import library
 
 from immpd.app.configuration import settings as described_settings
@@ -140,8 +141,14 @@ TABLES: dict[str, Callable[[], str]] = {
     "settings": settings,
     "immp": immp,
     "library": library,
+    "objects": json_objects.table,
+    "events": json_objects.events,
     **{f"command {command.name}": partial(command_box, command) for command in COMMANDS},
 }
+
+
+FILES: dict[str, Callable[[], str]] = {"reference/objects.schema.json": json_objects.schema}
+"""Files that are generated as a whole."""
 
 
 def renewed(text: str) -> str:
@@ -166,11 +173,11 @@ def renewed(text: str) -> str:
 def main(check: bool) -> int:
     """Write the pages, or say which are stale."""
     stale = []
-    for name in PAGES:
+    for name in (*PAGES, *FILES):
         path = DOCS / name
-        text = path.read_text()
+        text = path.read_text() if path.exists() else ""
         try:
-            new = renewed(text)
+            new = FILES[name]() if name in FILES else renewed(text)
         except ValueError as error:
             print(f"{name}: {error}", file=sys.stderr)
             return 1

@@ -5,14 +5,15 @@ its client can take more, so a slow client costs nothing; the bus only wakes it.
 itself only if it is exactly the next change. Listen first, then catch up.
 """
 
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
 from immpd.model.change import NOTICES, Change
+from immpd.model.feed import SubscriptionState
 from immpd.model.flags import flag_names
 from immpd.model.imid import folder_key
-from immpd.protocol import replies
+from immpd.protocol import events, replies
 from immpd.protocol.codes import Code
 from immpd.protocol.commands import Ack, Watch
 from immpd.protocol.errors import Refused
@@ -237,24 +238,33 @@ class Watcher:
             if change.kind == "cleared":
                 said = b'"id":"%b",%b' % (uuid_text(change.id).encode(), said)
             return self._event(name, change.state)[:-2] + b"," + said + b"\n"
-        details: dict[str, Any] = {}
-        if change.id:
-            details["id"] = uuid_text(change.id)
-        if change.kind in ("subscription", "dismissed"):
-            details["node"] = change.path
-            if change.keywords:
-                details["status"] = change.keywords[0]
-        elif change.path:
-            details["folder"] = change.path
-            if change.old_path:
-                details["was"] = change.old_path
-        elif change.folder:
-            details["folder"] = self.paths.get(change.folder, "")
-        if change.origin:
-            details["from-folder"] = self.paths.get(change.origin, "")
-        if change.kind == "flags":
-            details["flags"] = (*flag_names(change.flags), *change.keywords)
-        return self._event(name, change.state)[:-2] + b"," + msgspec.json.encode(details)[1:] + b"\n"
+        return b"260- " + msgspec.json.encode(self._said(change)) + b"\n"
+
+    def _said(self, change: Change) -> events.Event:
+        """The event of a change that has no row."""
+        cursor = cursor_text(self.session, change.state, self.feeds.cursor)
+        id_ = uuid_text(change.id) if change.id else ""
+        folder = self.paths.get(change.folder, "")
+        match change.kind:
+            case "flags":
+                flags = (*flag_names(change.flags), *change.keywords)
+                return events.Flags(cursor=cursor, id=id_, folder=folder, flags=flags)
+            case "moved":
+                origin = self.paths.get(change.origin, "")
+                return events.Moved(cursor=cursor, id=id_, folder=folder, from_folder=origin)
+            case "created":
+                return events.FolderCreated(cursor=cursor, folder=change.path)
+            case "removed":
+                return events.FolderRemoved(cursor=cursor, folder=change.path)
+            case "renamed":
+                return events.FolderRenamed(cursor=cursor, folder=change.path, was=change.old_path)
+            case "dismissed":
+                return events.ItemCleared(cursor=cursor, id=id_, node=change.path)
+            case "subscription":
+                status = cast(SubscriptionState, change.keywords[0])
+                return events.Subscription(cursor=cursor, id=id_, node=change.path, status=status)
+            case _:
+                return events.Gone(cursor=cursor, id=id_, folder=folder)
 
     def _event(self, name: bytes, state: int) -> bytes:
         cursor = cursor_text(self.session, state, self.feeds.cursor).encode()
