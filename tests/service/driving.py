@@ -16,7 +16,7 @@ from immpd.protocol.commands import Data, Deliver, Done
 from immpd.protocol.registry import Request
 from immpd.protocol.replies import Reply
 from immpd.protocol.states import State
-from immpd.service.outcome import Page, Step, Wait
+from immpd.service.outcome import Page, Rows, Step, Wait
 from immpd.service.session import Services, Session, refusal_of
 from immpd.store.accounts import NewAccount, add_account
 from immpd.store.errors import StoreError
@@ -79,7 +79,8 @@ async def follow(session: Session, outcome: Any) -> tuple[Reply | Wait, bytes]:
                 outcome = outcome.failed(error)
             else:
                 outcome = outcome.then(result)
-        elif isinstance(outcome, Page):
+        elif isinstance(outcome, Page | Rows):
+            outcome = outcome.page() if isinstance(outcome, Rows) else outcome
             octets += b"".join(outcome.pieces)
             outcome = outcome.then()
         else:

@@ -5,9 +5,9 @@ import asyncio
 import pytest
 from tests.store.making import NOW, Box, fill, make_box, new_id, put
 
-from immpd.model.flags import Flag
+from immpd.model.flags import MAX_KEYWORDS, Flag
 from immpd.store.contract import Store
-from immpd.store.errors import NoFolder, NoMessage, StateConflict, TooMuch
+from immpd.store.errors import NoFolder, NoMessage, StateConflict, TooManyKeywords, TooMuch
 from immpd.store.filing import (
     CopyMessages,
     DeleteMessages,
@@ -230,3 +230,16 @@ async def test_what_was_in_a_removed_folder_comes_back_to_inbox_and_not_to_the_n
     other = await make_folder(store, box, "/b")
     await store.write(undelete(UndeleteMessages(box.id, (one,), NOW)))
     assert (await ids_in(store, box.inbox), await ids_in(store, other)) == ([one], [])
+
+
+async def test_a_message_has_a_bounded_number_of_keywords(store):
+    box = await make_box(store, "a@a.test")
+    one, other = await fill(store, box, 2)
+    many = tuple(f"k{n}" for n in range(MAX_KEYWORDS))
+    await store.write(flag(FlagMessages(box.id, box.inbox, (one,), add=many)))
+    units = [flag(FlagMessages(box.id, box.inbox, (id,), add=("more", "K1"))) for id in (one, other)]
+    results = await asyncio.gather(*[store.write(unit) for unit in units], return_exceptions=True)
+    assert isinstance(results[0], TooManyKeywords)
+    assert len((await one_of(store, box, box.inbox, one)).keywords) == MAX_KEYWORDS
+    assert (await one_of(store, box, box.inbox, other)).keywords == ("more", "K1")
+    await store.write(flag(FlagMessages(box.id, box.inbox, (one,), add=("more", "K1"), drop=("k0",))))

@@ -35,6 +35,7 @@ from immpd.protocol.states import State
 from immpd.server.server import Address, Server
 from immpd.service.alarm import Alarm
 from immpd.service.auth import AuthDesk
+from immpd.service.bulk import BulkQueue
 from immpd.service.feeding import Feeder
 from immpd.service.ids import IdMaker
 from immpd.service.pacing import Pace
@@ -90,6 +91,7 @@ async def opened(
             authentication=configuration.authentication,
             desk=desk,
             pace=Pace(clock),
+            bulk=BulkQueue(configuration.limits.bulk_commands),
             alarm=Alarm(clock),
             log=log,
             rendering=rendering,

@@ -17,6 +17,8 @@ class Flag(IntFlag):
     DRAFT = 16
 
 
+MAX_KEYWORDS = 64
+"""Keywords of one message: its index row is a line."""
 FLAG_BITS: dict[str, int] = {flag.name or "": int(flag) for flag in Flag}
 FLAG_MASK = sum(FLAG_BITS.values())
 _NAMES: tuple[tuple[str, ...], ...] = tuple(

@@ -17,7 +17,8 @@ from .text import LineReader, clean, quote, quote_text
 
 TEXT = "text"
 """The name of the field that runs to the end of the line."""
-_LINES_OF_THEIR_OWN = frozenset({"rows", "lines"})
+_LINES_OF_THEIR_OWN = frozenset({"rows", "lines", "before"})
+"""Rows, and how many were written before: no fields of the line."""
 
 
 class Line(msgspec.Struct, frozen=True):

@@ -131,7 +131,7 @@ WORDS: dict[str, tuple[tuple[Code, ...], str]] = {
     "TOO-MANY-FOLDERS": ((Code.LIMIT,), "More folders than a mailbox may have"),
     "NO-FLAG": ((Code.BAD_VALUE,), "MBOX FLAG without a flag"),
     "BAD-FLAG": ((Code.BAD_VALUE,), "The same flag is set and cleared"),
-    "TOO-MANY-KEYWORDS": ((Code.LIMIT,), "More keywords at once than may be"),
+    "TOO-MANY-KEYWORDS": ((Code.LIMIT,), "More keywords than a message may have"),
     "BAD-SWITCH": ((Code.BAD_VALUE,), "Switches or parameters that exclude each other"),
     "NO-PART": ((Code.NOT_FOUND,), "The message has no such part"),
     "BAD-RANGE": ((Code.BAD_VALUE,), "The range begins behind the part's end"),

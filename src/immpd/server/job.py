@@ -15,7 +15,7 @@ from immpd.protocol.connection import Call
 from immpd.protocol.errors import Refused
 from immpd.protocol.replies import Reply
 from immpd.protocol.text import clean
-from immpd.service.outcome import Attached, Outcome, Page, Step, Wait
+from immpd.service.outcome import Attached, Outcome, Page, Rows, Step, Wait
 from immpd.service.session import refusal_of
 from immpd.store.errors import StoreDamaged, StoreError, UnknownOutcome
 
@@ -143,6 +143,8 @@ class Job:
                         self._go_on_later(outcome.then if rest is None else rest)
                         return
                     outcome = outcome.then()
+                elif type(outcome) is Rows:
+                    outcome = outcome.page()
                 elif type(outcome) is Wait:
                     self._then = outcome.then
                     self.written = 0

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from immpd.model.change import Change
+from immpd.model.flags import MAX_KEYWORDS, split_flags
 from immpd.model.imid import Imid
 from immpd.protocol import replies
 from immpd.protocol.codes import Code
@@ -27,9 +28,10 @@ from immpd.store.mailboxes import (
 )
 
 from .access import Place, folder_of, mailbox_of, state_text, with_folder
+from .bulk import BulkTurn
 from .drafts import Draft
 from .outcome import Outcome, Step
-from .session import Session, handles
+from .session import Session, handles, on_arrival, refusal_of
 
 OWN_RIGHTS = ("lookup", "read", "write", "flag", "delete", "admin")
 
@@ -102,8 +104,14 @@ def rename(session: Session, request: MboxRename, _: Any) -> Outcome:
     return Step(unit, _published(session, f"Renamed to {folder_of(request.to)}"))
 
 
+@on_arrival(MboxRemove)
+def removal_turn(session: Session, _: str | None, __: MboxRemove) -> BulkTurn:
+    """A removal may move many messages."""
+    return BulkTurn(session)
+
+
 @handles(MboxRemove)
-def remove(session: Session, request: MboxRemove, _: Any) -> Outcome:
+def remove(session: Session, request: MboxRemove, turn: BulkTurn) -> Outcome:
     """An empty folder; with +RECURSIVE its messages go to TRASH, in steps."""
     arguments = RemoveFolder(
         mailbox_of(session, request.path),
@@ -112,11 +120,22 @@ def remove(session: Session, request: MboxRemove, _: Any) -> Outcome:
         force=request.recursive,
     )
 
-    def removed(step: Removal) -> Outcome:
-        session.services.bus.publish(step.changes)
-        return replies.Ok(text=f"Removed {arguments.path}") if step.done else Step(remove_folder(arguments), removed)
+    def step() -> Step:
+        return Step(remove_folder(arguments), removed, failed)
 
-    return Step(remove_folder(arguments), removed)
+    def removed(done: Removal) -> Outcome:
+        session.services.bus.publish(done.changes)
+        turn.stored()
+        if not done.done:
+            return step()
+        turn.leave()
+        return replies.Ok(text=f"Removed {arguments.path}")
+
+    def failed(error: BaseException) -> Outcome:
+        turn.leave()
+        raise refusal_of(error)
+
+    return turn.wait(arguments.mailbox, step) if request.recursive else step()
 
 
 @handles(MboxPut)
@@ -130,6 +149,8 @@ def put(session: Session, request: MboxPut, draft: Draft | None) -> Outcome:
         return replies.Opened()
 
     try:
+        if len(split_flags(tuple(name for name, _ in request.flags))[1]) > MAX_KEYWORDS:
+            raise Refused(Code.LIMIT, "TOO-MANY-KEYWORDS", f"A message has at most {MAX_KEYWORDS} keywords")
         folder_of(request.path)
         step = with_folder(session, request.path, found)
     except Refused as error:

@@ -1,11 +1,12 @@
 """Messages in folders: MBOX INDEX, FLAG, MOVE, COPY, DELETE (docs/protocol.md, "Mailboxes").
 
 Rules: a long answer is pages read by position, never one cursor; a change of many messages is units
-of at most 200, each committed and told before the next; what was named by id and is not there fails
-the whole command before anything changed, within its first unit.
+of at most 200, each committed and told before the next; of what they did only what the reply says is kept;
+what was named by id and is not there fails the whole command before anything changed, within its first unit.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -13,13 +14,15 @@ import msgspec
 
 from immpd.model.change import Change
 from immpd.model.filters import FilterTerm, FromTerm, KeywordTerm, SinceTerm, StateTerm
-from immpd.model.flags import FLAG_BITS, Flag, split_flags
+from immpd.model.flags import FLAG_BITS, MAX_KEYWORDS, Flag, split_flags
 from immpd.model.imid import Imid
 from immpd.model.message import IndexRow
 from immpd.protocol import replies
 from immpd.protocol.codes import Code
 from immpd.protocol.commands import MboxCopy, MboxDelete, MboxFlag, MboxIndex, MboxMove
 from immpd.protocol.errors import Refused
+from immpd.protocol.lines import Words
+from immpd.protocol.replies import Reply
 from immpd.protocol.text import clean
 from immpd.store.filing import (
     Copied,
@@ -49,14 +52,14 @@ from immpd.store.messages import (
 from immpd.store.units import Unit
 
 from .access import Place, folder_of, mailbox_of, message_ids, read_state, state_text, with_folder
-from .outcome import Outcome, Page, Step
-from .session import Session, handles
+from .bulk import BulkTurn
+from .outcome import Outcome, Page, Rows, Step
+from .session import Session, handles, on_arrival, refusal_of
 
 ROWS = 128
 """Index rows a page: about 64 KiB."""
 STEP = 200
 """Messages changed in one unit."""
-MAX_KEYWORDS = 32
 
 
 def filter_of(terms: tuple[FilterTerm, ...] | None, changed_since: int | None = None) -> Filter:
@@ -197,72 +200,95 @@ _MARKS = (("READ", "r"), ("FLAGGED", "f"), ("ANSWERED", "a"), ("IMPORTANT", "!")
 
 # --- changes of many messages
 
+UnitOf = Callable[[tuple[bytes, ...]], Unit[Any]]
+RowsOf = Callable[[tuple[bytes, ...], Any], list[Words]]
 
-def for_each_step(
-    session: Session,
-    path: Imid,
-    place: Place,
-    unit_of: Callable[[tuple[bytes, ...]], Unit[Any]],
-    end: Callable[[list[Any]], Outcome],
+
+class _Bulk:
+    """One command that changes messages, step by step; of what it did it keeps what its reply says."""
+
+    __slots__ = ("changed", "place", "session", "state", "turn")
+
+    def __init__(self, session: Session, place: Place, turn: BulkTurn) -> None:
+        self.session = session
+        self.place = place
+        self.turn = turn
+        self.changed = 0
+        self.state = place.state
+        """The mailbox's number of the last change."""
+
+    def run(
+        self, path: Imid, unit_of: UnitOf, rows_of: RowsOf | None = None, end: Callable[[], Reply] | None = None
+    ) -> Outcome:
+        """Run ``unit_of`` over the messages that the path names, 200 at a time; ``end`` makes the reply.
+
+        ``rows_of`` makes the rows of a step, which go out while the work goes on.
+        """
+
+        def over() -> Outcome:
+            self.turn.leave()
+            return self.reply() if end is None else end()
+
+        def step(ids: tuple[bytes, ...], go_on: Callable[[], Outcome]) -> Step:
+            def stored(result: Any) -> Outcome:
+                self.took(result.changes if isinstance(result, Copied) else result)
+                return go_on() if rows_of is None else Rows(rows_of(ids, result), go_on)
+
+            return Step(unit_of(ids), stored, self.failed)
+
+        if path.ids:
+            return _named(tuple(dict.fromkeys(message_ids(path))), step, over)
+        if path.filter is None:
+            text = f"Name messages: {path}#id, or {path}::unread, or {path}::* for all"
+            raise Refused(Code.BAD_VALUE, "NO-MESSAGE-NAMED", text)
+        wanted = filter_of(path.filter)
+
+        def collect(cursor: int | None) -> Outcome:
+            return Step(ids_page(IdsPage(self.place.folder, cursor, STEP, wanted)), got)
+
+        def got(found: Ids) -> Outcome:
+            following = found.next
+            go_on = over if following is None else partial(collect, following)
+            return step(tuple(found.ids), go_on) if found.ids else go_on()
+
+        return self.turn.wait(self.place.mailbox, lambda: collect(None))
+
+    def took(self, changes: tuple[Change, ...]) -> None:
+        """A step is committed: tell it."""
+        self.session.services.bus.publish(changes)
+        self.changed += len(changes)
+        if changes:
+            self.state = max(self.state, changes[-1].state)
+        self.turn.stored()
+
+    def failed(self, error: BaseException) -> Outcome:
+        """A step is not, or nobody knows."""
+        self.turn.leave()
+        raise refusal_of(error)
+
+    def reply(self) -> replies.Changed:
+        return replies.Changed(n=self.changed, s=state_text(self.session, self.state))
+
+
+def _named(
+    ids: tuple[bytes, ...],
+    step: Callable[[tuple[bytes, ...], Callable[[], Outcome]], Step],
+    over: Callable[[], Outcome],
 ) -> Outcome:
-    """Run ``unit_of`` over the messages that the path names, 200 at a time; ``end`` gets all results."""
-    results: list[Any] = []
-    if path.ids:
-        ids = message_ids(path)
-        chunks = [ids[at : at + STEP] for at in range(0, len(ids), STEP)]
-        return _run_chunks(session, chunks, unit_of, results, end)
-    if path.filter is None:
-        raise Refused(
-            Code.BAD_VALUE, "NO-MESSAGE-NAMED", f"Name messages: {path}#id, or {path}::unread, or {path}::* for all"
-        )
-    wanted = filter_of(path.filter)
-
-    def collect(cursor: int | None) -> Outcome:
-        return Step(ids_page(IdsPage(place.folder, cursor, STEP, wanted)), got)
-
-    def got(found: Ids) -> Outcome:
-        following = found.next
-
-        def go_on() -> Outcome:
-            return end(results) if following is None else collect(following)
-
-        if not found.ids:
-            return go_on()
-        return Step(unit_of(tuple(found.ids)), lambda result: _took(session, result, results, go_on))
-
-    return collect(None)
+    """These messages, in as many steps as they need: a line names no more than a few hundred."""
+    if not ids:
+        return over()
+    return step(ids[:STEP], lambda: _named(ids[STEP:], step, over))
 
 
-def _run_chunks(
-    session: Session,
-    chunks: list[tuple[bytes, ...]],
-    unit_of: Callable[[tuple[bytes, ...]], Unit[Any]],
-    results: list[Any],
-    end: Callable[[list[Any]], Outcome],
-) -> Outcome:
-    if not chunks:
-        return end(results)
-    first, *rest = chunks
-    return Step(
-        unit_of(first),
-        lambda result: _took(session, result, results, lambda: _run_chunks(session, rest, unit_of, results, end)),
-    )
-
-
-def _took(session: Session, result: Any, results: list[Any], go_on: Callable[[], Outcome]) -> Outcome:
-    session.services.bus.publish(result.changes if isinstance(result, Copied) else result)
-    results.append(result)
-    return go_on()
-
-
-def _changed(session: Session, place: Place, results: list[tuple[Change, ...]]) -> replies.Changed:
-    changes = [change for result in results for change in result]
-    state = max((change.state for change in changes), default=place.state)
-    return replies.Changed(n=len(changes), s=state_text(session, state))
+@on_arrival(MboxFlag, MboxMove, MboxCopy, MboxDelete)
+def bulk_turn(session: Session, _: str | None, __: Any) -> BulkTurn:
+    """What changes many messages waits until others of the account have done."""
+    return BulkTurn(session)
 
 
 @handles(MboxFlag)
-def set_flags(session: Session, request: MboxFlag, _: Any) -> Outcome:
+def set_flags(session: Session, request: MboxFlag, turn: BulkTurn) -> Outcome:
     """Set those with +, clear those with -."""
     if not request.flags:
         raise Refused(Code.BAD_VALUE, "NO-FLAG", "MBOX FLAG needs at least one +FLAG or -FLAG")
@@ -277,7 +303,7 @@ def set_flags(session: Session, request: MboxFlag, _: Any) -> Outcome:
         def unit_of(ids: tuple[bytes, ...]) -> Unit[Any]:
             return flag(FlagMessages(place.mailbox, place.folder, ids, on=on, off=off, add=add, drop=drop))
 
-        return for_each_step(session, request.path, place, unit_of, lambda r: _changed(session, place, r))
+        return _Bulk(session, place, turn).run(request.path, unit_of)
 
     return with_folder(session, request.path, found)
 
@@ -288,7 +314,7 @@ def mark_read(place: Place, ids: list[bytes]) -> Unit[Any]:
 
 
 @handles(MboxMove)
-def move_(session: Session, request: MboxMove, _: Any) -> Outcome:
+def move_(session: Session, request: MboxMove, turn: BulkTurn) -> Outcome:
     """Into another folder of the same mailbox; ids stay."""
     if mailbox_of(session, request.path) != mailbox_of(session, request.to):
         raise Refused(Code.BAD_VALUE, "OTHER-MAILBOX", "Messages are moved inside a mailbox; COPY them to another")
@@ -301,42 +327,41 @@ def move_(session: Session, request: MboxMove, _: Any) -> Outcome:
         def unit_of(ids: tuple[bytes, ...]) -> Unit[Any]:
             return move(MoveMessages(source.mailbox, source.folder, target.folder, ids, now))
 
-        return for_each_step(session, request.path, source, unit_of, lambda r: _changed(session, source, r))
+        return _Bulk(session, source, turn).run(request.path, unit_of)
 
     return _between(session, request.path, request.to, move_between)
 
 
 @handles(MboxCopy)
-def copy_(session: Session, request: MboxCopy, _: Any) -> Outcome:
+def copy_(session: Session, request: MboxCopy, turn: BulkTurn) -> Outcome:
     """Into a further folder: the same message and id inside one mailbox."""
 
     def copy_between(source: Place, target: Place) -> Outcome:
         services = session.services
         same = source.mailbox == target.mailbox
         now = services.clock.now()
-        asked: list[bytes] = []
+        count = 0
 
         def unit_of(ids: tuple[bytes, ...]) -> Unit[Any]:
-            asked.extend(ids)
             new = () if same else tuple(services.ids.octets() for _ in ids)
             return copy(CopyMessages(source.mailbox, source.folder, target.mailbox, target.folder, ids, new, now))
 
-        def end(results: list[Copied]) -> replies.Copied:
-            new = [one for result in results for one in result.ids]
-            return replies.Copied(
-                rows=tuple(
-                    replies.CopiedRow(old=uuid_text(old), new=uuid_text(one))
-                    for old, one in zip(asked, new, strict=True)
-                )
-            )
+        def rows_of(ids: tuple[bytes, ...], result: Copied) -> list[Words]:
+            nonlocal count
+            count += len(ids)
+            return [
+                replies.CopiedRow(old=uuid_text(old), new=uuid_text(new))
+                for old, new in zip(ids, result.ids, strict=True)
+            ]
 
-        return for_each_step(session, request.path, source, unit_of, end)
+        bulk = _Bulk(session, source, turn)
+        return bulk.run(request.path, unit_of, rows_of, lambda: replies.Copied(before=count))
 
     return _between(session, request.path, request.to, copy_between)
 
 
 @handles(MboxDelete)
-def delete_(session: Session, request: MboxDelete, _: Any) -> Outcome:
+def delete_(session: Session, request: MboxDelete, turn: BulkTurn) -> Outcome:
     """To TRASH, where what is there already stays; with +PURGE for good."""
 
     def found(place: Place) -> Outcome:
@@ -347,7 +372,7 @@ def delete_(session: Session, request: MboxDelete, _: Any) -> Outcome:
                 return purge(PurgeMessages(place.mailbox, place.folder, ids))
             return delete(DeleteMessages(place.mailbox, place.folder, ids, now))
 
-        return for_each_step(session, request.path, place, unit_of, lambda r: _changed(session, place, r))
+        return _Bulk(session, place, turn).run(request.path, unit_of)
 
     return with_folder(session, request.path, found)
 

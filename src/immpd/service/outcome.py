@@ -3,6 +3,7 @@
     Reply       the answer
     Step        a unit of work for the store, and what to do with its result
     Page        octets of a long answer that are ready, and how to get the next
+    Rows        the same as values: some rows of a list that is long, and how to get the next
     Wait        nothing yet: call back when there is more (WATCH)
     coroutine   network, files, waiting: the only one that costs a task
 
@@ -16,6 +17,7 @@ from typing import Any, Protocol, TypeAlias, final
 import msgspec
 
 from immpd.protocol.errors import Refused
+from immpd.protocol.lines import Words
 from immpd.protocol.replies import Reply
 from immpd.store.units import Unit
 
@@ -37,6 +39,18 @@ class Page(msgspec.Struct, gc=False):
     pieces: list[bytes]
     """Each begins where a line begins and ends where one ends; the pipeline's prefix goes before each."""
     then: Callable[[], "Outcome"]
+
+
+@final
+class Rows(msgspec.Struct, gc=False):
+    """Rows of a list; ``then`` is called when they were written. The reply at the end has the last of them, or none."""
+
+    rows: list[Words]
+    then: Callable[[], "Outcome"]
+
+    def page(self) -> Page:
+        """As octets."""
+        return Page([f"{row.CODE:d}- {row.to_text()}\n".encode() for row in self.rows], self.then)
 
 
 class Waker(Protocol):
@@ -77,4 +91,4 @@ class Taker(Attached, Protocol):
         """They were not what they should be."""
 
 
-Outcome: TypeAlias = "Reply | Step | Page | Wait | Coroutine[Any, Any, Outcome]"
+Outcome: TypeAlias = "Reply | Step | Page | Rows | Wait | Coroutine[Any, Any, Outcome]"

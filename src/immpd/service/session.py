@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from immpd.bus import ItemBus, LocalBus
+from immpd.model.flags import MAX_KEYWORDS
 from immpd.protocol.codes import Code
 from immpd.protocol.errors import Refused
+from immpd.protocol.lines import Words
 from immpd.protocol.registry import Request
 from immpd.protocol.replies import Capabilities, Reply
 from immpd.protocol.states import State
@@ -23,7 +25,7 @@ from immpd.store import notifications, permissions
 from immpd.store.contract import Store
 
 from .ids import IdMaker
-from .outcome import Outcome, Page, Step, Wait
+from .outcome import Outcome, Page, Rows, Step, Wait
 from .ports import Clock, Log, Randomness
 from .settings import Authentication, Limits
 
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
     from .alarm import Alarm
     from .auth import AuthDesk, Exchange
+    from .bulk import BulkQueue
     from .drafts import Drafts
     from .pacing import Pace
 
@@ -54,6 +57,7 @@ class Services(msgspec.Struct, kw_only=True, gc=False):
     authentication: Authentication
     desk: "AuthDesk"
     pace: "Pace"
+    bulk: "BulkQueue"
     alarm: "Alarm"
     log: Log
     rendering: Executor
@@ -73,6 +77,7 @@ class Session:
         "account",
         "authenticated_at",
         "channel_binding",
+        "closed",
         "device",
         "domain",
         "drafts",
@@ -103,6 +108,8 @@ class Session:
         self.failures = 0
         self.drafts: Drafts | None = None
         """Messages being sent, made with the first one."""
+        self.closed = False
+        """Nobody hears any more what it is answered."""
 
     @property
     def mailbox(self) -> int:
@@ -123,6 +130,7 @@ class Session:
     async def call(self, request: Request[R]) -> R:
         """Run one command to its reply, for callers inside the process; raises ``Refused``."""
         outcome = self.begin(request, self.arrive(None, request))
+        rows: list[Words] = []
         while not isinstance(outcome, Reply):
             if isinstance(outcome, Step):
                 step = outcome
@@ -137,14 +145,18 @@ class Session:
                     outcome = step.then(result)
             elif isinstance(outcome, Page):
                 outcome = outcome.then()
+            elif isinstance(outcome, Rows):
+                rows += outcome.rows
+                outcome = outcome.then()
             elif isinstance(outcome, Wait):
                 raise TypeError("a watch has no single reply")
             else:
                 outcome = await asyncio.ensure_future(outcome)
-        return outcome  # type: ignore[return-value] # the registry ties a request to its reply
+        return outcome.preceded(rows)  # type: ignore[return-value] # the registry ties a request to its reply
 
     def close(self) -> None:
         """Drop what is unfinished."""
+        self.closed = True
         if self.drafts is not None:
             self.drafts.close()
 
@@ -236,6 +248,13 @@ _STORE_WORDS: tuple[tuple[type[BaseException], Code, str, str, int | None], ...]
     (permissions.NameTaken, Code.CONFLICT, "EXISTS", "There is one of that name already", None),
     (permissions.TooMany, Code.LIMIT, "TOO-MANY", "There are as many as there may be; remove some", None),
     (store_errors.TooMuch, Code.LIMIT, "TOO-MUCH", "Too many messages at once; name fewer", None),
+    (
+        store_errors.TooManyKeywords,
+        Code.LIMIT,
+        "TOO-MANY-KEYWORDS",
+        f"A message has at most {MAX_KEYWORDS} keywords; what was changed before it stays so",
+        None,
+    ),
     (store_errors.NoNode, Code.NOT_FOUND, "NO-NODE", "There is no such node", None),
     (store_errors.NoItem, Code.NOT_FOUND, "NO-ITEM", "The node has no such item", None),
     (store_errors.NoSubscription, Code.NOT_FOUND, "NO-SUBSCRIPTION", "There is no such subscription", None),

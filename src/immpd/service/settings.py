@@ -20,6 +20,12 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     max_nodes: Annotated[int, msgspec.Meta(ge=0, description="nodes of one account")] = 100
     max_members: Annotated[int, msgspec.Meta(ge=1, description="members and publishers of one node")] = 10_000
     max_subscriptions: Annotated[int, msgspec.Meta(ge=1, le=10_000, description="subscriptions of one mailbox")] = 1000
+    bulk_commands: Annotated[
+        int,
+        msgspec.Meta(
+            ge=1, description="commands of one account that change what a filter finds, at once; the others wait"
+        ),
+    ] = 2
     message_idle: Annotated[
         int, msgspec.Meta(ge=10, description="seconds until an open message that nothing is added to is dropped")
     ] = 600

@@ -134,6 +134,10 @@ class TooMuch(Conflict):
     """The unit would touch more rows than a unit may (``units.ROWS_PER_UNIT``): do it in steps."""
 
 
+class TooManyKeywords(Conflict):
+    """A message would have more keywords than it may (``model.flags.MAX_KEYWORDS``)."""
+
+
 class NoNode(NotFound):
     """There is no such node."""
 

@@ -12,8 +12,8 @@ from itertools import repeat
 import msgspec
 
 from immpd.model.change import Change, ChangeKind
-from immpd.model.flags import Flag
-from immpd.store.errors import TooMuch
+from immpd.model.flags import MAX_KEYWORDS, Flag
+from immpd.store.errors import TooManyKeywords, TooMuch
 from immpd.store.messages import keyword_text
 from immpd.store.placing import (
     IDS_PER_UNIT,
@@ -169,7 +169,7 @@ def flag_many(tx: Tx, many: Sequence[FlagMessages]) -> list[tuple[Change, ...]]:
 
 
 def _keywords(old: str | None, add: tuple[str, ...], drop: tuple[str, ...]) -> str | None:
-    """Keywords after a change; compared without case, kept as first written."""
+    """Keywords after a change; compared without case, kept as first written. Raises TooManyKeywords."""
     if not add and not drop:
         return old
     named = {keyword.lower(): keyword for keyword in (old or "").split()}
@@ -177,6 +177,8 @@ def _keywords(old: str | None, add: tuple[str, ...], drop: tuple[str, ...]) -> s
         named.pop(keyword.lower(), None)
     for keyword in add:
         named.setdefault(keyword.lower(), keyword)
+    if len(named) > MAX_KEYWORDS:
+        raise TooManyKeywords
     return keyword_text(tuple(named.values()))
 
 

@@ -21,6 +21,11 @@ class Reply(Words, frozen=True, kw_only=True):
         """The reply as octets, each line with the pipeline's prefix."""
         return f"{prefix}{self.CODE:d} {self.to_text()}".rstrip(" ").encode() + b"\n"
 
+    def preceded(self, rows: Sequence[Words]) -> Self:
+        """The whole reply: this one, and the rows that were read before it."""
+        own: Any = self
+        return msgspec.structs.replace(self, rows=(*rows, *own.rows)) if rows else self
+
     @classmethod
     def decode(cls, lines: Sequence[Line]) -> Self:
         """The reply from its lines, the final one last."""
@@ -37,15 +42,26 @@ class Listed(Reply, frozen=True, kw_only=True):
 
     ROW: ClassVar[type[Words]]
     rows: tuple[Any, ...] = ()
+    before: int = 0
+    """Rows that were written before these, while the rest was still being read."""
+
+    @property
+    def count(self) -> int:
+        """All rows there are."""
+        return self.before + len(self.rows)
 
     def encode(self, prefix: str = "") -> bytes:
         """Dashed rows, then the end line."""
         rows = rows_of(self.ROW.CODE, [row.to_text() for row in self.rows], prefix)
         return f"{''.join(rows)}{prefix}{self.CODE:d} {self.end()}\n".encode()
 
+    def preceded(self, rows: Sequence[Words]) -> Self:
+        """The whole reply: this one, and the rows that were read before it."""
+        return msgspec.structs.replace(self, rows=(*rows, *self.rows), before=0)
+
     def end(self) -> str:
         """The text of the end line."""
-        return f"{len(self.rows)} rows"
+        return f"{self.count} rows"
 
     @classmethod
     def decode(cls, lines: Sequence[Line]) -> Self:

@@ -68,7 +68,7 @@ class Nodes(Listed, frozen=True, kw_only=True):
 
     def end(self) -> str:
         """How many nodes."""
-        return f"{len(self.rows)} nodes"
+        return f"{self.count} nodes"
 
 
 class ItemRow(Words, frozen=True, kw_only=True):
@@ -182,7 +182,7 @@ class Subscriptions(Listed, frozen=True, kw_only=True):
 
     def end(self) -> str:
         """How many subscriptions."""
-        return f"{len(self.rows)} subscriptions"
+        return f"{self.count} subscriptions"
 
 
 class Unsubscribed(Reply, frozen=True, kw_only=True):

@@ -81,7 +81,7 @@ class Folders(Listed, frozen=True, kw_only=True):
 
     def end(self) -> str:
         """How many folders."""
-        return f"{len(self.rows)} folders"
+        return f"{self.count} folders"
 
 
 class Changed(Reply, frozen=True, kw_only=True):
@@ -101,7 +101,7 @@ class Copied(Listed, frozen=True, kw_only=True):
 
     def end(self) -> str:
         """How many messages."""
-        return f"{len(self.rows)} copied"
+        return f"{self.count} copied"
 
 
 class Opened(Reply, frozen=True, kw_only=True):

@@ -26,7 +26,7 @@ class Accounts(Listed, frozen=True, kw_only=True):
 
     def end(self) -> str:
         """How many accounts."""
-        return f"{len(self.rows)} accounts"
+        return f"{self.count} accounts"
 
 
 class Finding(Words, frozen=True, kw_only=True):
@@ -45,7 +45,7 @@ class Findings(Listed, frozen=True, kw_only=True):
 
     def end(self) -> str:
         """The verdict."""
-        return f"{len(self.rows)} findings"
+        return f"{self.count} findings"
 
 
 class Salt(Reply, frozen=True, kw_only=True):

@@ -38,7 +38,7 @@ class PushStatuses(Listed, frozen=True, kw_only=True):
 
     def end(self) -> str:
         """How many recipients."""
-        return f"{len(self.rows)} recipients"
+        return f"{self.count} recipients"
 
 
 class NewToken(Reply, frozen=True, kw_only=True):
@@ -71,7 +71,7 @@ class Tokens(Listed, frozen=True, kw_only=True):
 
     def end(self) -> str:
         """How many tokens."""
-        return f"{len(self.rows)} tokens"
+        return f"{self.count} tokens"
 
 
 class NewGrant(Reply, frozen=True, kw_only=True):
@@ -103,7 +103,7 @@ class Grants(Listed, frozen=True, kw_only=True):
 
     def end(self) -> str:
         """How many grants."""
-        return f"{len(self.rows)} grants"
+        return f"{self.count} grants"
 
 
 class RequestRow(Words, frozen=True, kw_only=True):
@@ -128,7 +128,7 @@ class Requests(Listed, frozen=True, kw_only=True):
 
     def end(self) -> str:
         """How many requests."""
-        return f"{len(self.rows)} requests"
+        return f"{self.count} requests"
 
 
 class OriginRow(Words, frozen=True, kw_only=True):
@@ -151,7 +151,7 @@ class Origins(Listed, frozen=True, kw_only=True):
 
     def end(self) -> str:
         """How many decisions."""
-        return f"{len(self.rows)} origins"
+        return f"{self.count} origins"
 
 
 class SettingRow(Words, frozen=True, kw_only=True):
@@ -172,4 +172,4 @@ class Settings(Listed, frozen=True, kw_only=True):
 
     def end(self) -> str:
         """How many are set."""
-        return f"{len(self.rows)} settings"
+        return f"{self.count} settings"

@@ -1,0 +1,120 @@
+"""Changes of many messages: how many such commands of an account run at once, and in which order.
+
+Rules: a command has its turn from its beginning to its answer, whatever that is, and keeps it while the
+store has something of it; the others of the account wait, in the order they began, whichever connections
+they came by; what names its messages one by one is small and waits for nobody (docs/protocol.md, "Bounds").
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from .outcome import Outcome, Wait, Waker
+
+if TYPE_CHECKING:
+    from .session import Session
+
+
+class BulkQueue:
+    """Who changes many messages now, and who waits for a turn, by mailbox."""
+
+    def __init__(self, at_once: int) -> None:
+        self._at_once = at_once
+        self._running: dict[int, int] = {}
+        self._waiting: dict[int, deque[BulkTurn]] = {}
+
+    def running(self, mailbox: int) -> int:
+        """How many run now."""
+        return self._running.get(mailbox, 0)
+
+    def waiting(self, mailbox: int) -> int:
+        """How many wait."""
+        return len(self._waiting.get(mailbox, ()))
+
+    def enter(self, turn: "BulkTurn", mailbox: int) -> bool:
+        """Whether it may run; otherwise it waits, and is told."""
+        running = self.running(mailbox)
+        if running < self._at_once:
+            self._running[mailbox] = running + 1
+            return True
+        self._waiting.setdefault(mailbox, deque()).append(turn)
+        return False
+
+    def leave(self, mailbox: int) -> None:
+        """One that ran is over: the next of the mailbox runs."""
+        waiting = self._waiting.get(mailbox)
+        if waiting:
+            following = waiting.popleft()
+            if not waiting:
+                del self._waiting[mailbox]
+            following.granted()
+            return
+        self._running[mailbox] -= 1
+        if not self._running[mailbox]:
+            del self._running[mailbox]
+
+    def forget(self, turn: "BulkTurn", mailbox: int) -> None:
+        """It waits no longer."""
+        waiting = self._waiting[mailbox]
+        waiting.remove(turn)
+        if not waiting:
+            del self._waiting[mailbox]
+
+
+class BulkTurn:
+    """What a bulk command has besides its request: its turn among those of its account."""
+
+    __slots__ = ("_has", "_mailbox", "_over", "_session", "_waker")
+
+    def __init__(self, session: "Session") -> None:
+        self._session = session
+        self._mailbox = 0
+        """0: it does not want a turn (yet)."""
+        self._has = False
+        self._over = False
+        self._waker: Waker | None = None
+
+    def wait(self, mailbox: int, then: Callable[[], Outcome]) -> Outcome:
+        """Go on with ``then`` when it is this command's turn."""
+        self._mailbox = mailbox
+        self._has = self._session.services.bulk.enter(self, mailbox)
+        return then() if self._has else Wait(self._arm, then)
+
+    def _arm(self, waker: Waker) -> None:
+        if self._has:
+            waker.wake()
+        else:
+            self._waker = waker
+
+    def granted(self) -> None:
+        """It is its turn; whoever left goes on first."""
+        self._has = True
+        if self._waker is not None:
+            asyncio.get_running_loop().call_soon(self._wake)
+
+    def _wake(self) -> None:
+        waker, self._waker = self._waker, None
+        if waker is not None:
+            waker.wake()
+
+    def stored(self) -> None:
+        """The store has done a step; where the connection was lost meanwhile, it was the last."""
+        if self._session.closed:
+            self.leave()
+
+    def leave(self) -> None:
+        """The command is over; saying so once is enough."""
+        if self._over or not self._mailbox:
+            return
+        self._over = True
+        self._waker = None
+        queue = self._session.services.bulk
+        if self._has:
+            queue.leave(self._mailbox)
+        else:
+            queue.forget(self, self._mailbox)
+
+    def cancelled(self) -> None:
+        """It will not run, or not go on."""
+        self.leave()
