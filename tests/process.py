@@ -22,7 +22,8 @@ class ServerProcess:
     """A server process over ``folder/data`` that can be stopped or killed, and started again and again.
 
     ``data`` is the data folder where it lies elsewhere, ``prefix`` words before each command, such as those
-    that enter another view of the file system, ``serve`` the words that serve.
+    that enter another view of the file system, ``serve`` the words that serve. At ``host``, an
+    address that is given where nobody else listens, it has the same ports at every start.
     """
 
     def __init__(
@@ -31,6 +32,7 @@ class ServerProcess:
         data: Path | None = None,
         prefix: tuple[str, ...] = (),
         serve: tuple[str, ...] = (str(BIN / "immpd"), "serve"),
+        host: str = "",
     ) -> None:
         self.folder = folder
         self.data = data or folder / "data"
@@ -38,6 +40,7 @@ class ServerProcess:
         self.serve = serve
         self.log = folder / "log"
         self.process: subprocess.Popen[bytes] | None = None
+        self.host = host
         self.listen = ""
         self.listen_tls = ""
 
@@ -68,8 +71,8 @@ class ServerProcess:
         """Begin to start."""
         (self.folder / "ready").unlink(missing_ok=True)
         words = [*self.prefix, *self.serve, "--data", self.data, "--ready-file", self.folder / "ready"]
-        for option in ("--listen", "--listen-tls"):
-            words += [option, "127.0.0.1:0"]
+        for option, last in (("--listen", self.listen), ("--listen-tls", self.listen_tls)):
+            words += [option, (last if self.host else "") or f"{self.host or '127.0.0.1'}:0"]
         with self.log.open("ab") as log:
             self.process = await asyncio.to_thread(
                 subprocess.Popen, words, stderr=log, env={**os.environ, "IMMPD_LOG__FORMAT": "json"}

@@ -6,13 +6,14 @@ import os
 import stat
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import msgspec
 import pytest
 from tests.cli.running import Immp, profile_of
 from tests.serving import Account, Serving
+from tests.way import Way
 
 from immpd.cli.person_profile import Profiles
 from immpd.cli.person_push_route import Card, Route
@@ -20,50 +21,10 @@ from immpd.cli.person_spool import MOST, Kept, Spool
 from immpd.client import new_id
 
 
-class Way:
-    """A port before the server that can be closed, or cut the connection instead of bringing an answer."""
-
-    def __init__(self, server: Serving) -> None:
-        self._server = server
-        self._listener: asyncio.Server | None = None
-        self.port = 0
-        self.cut: Callable[[], bool] = lambda: False
-        """Asked before octets of the server go to the client."""
-        self.hold: Callable[[], bool] = lambda: False
-        """The same: then they never arrive, and the connection stays."""
-
-    async def open(self) -> None:
-        self._listener = await asyncio.start_server(self._relay, "127.0.0.1", self.port)
-        self.port = self._listener.sockets[0].getsockname()[1]
-
-    async def close(self) -> None:
-        if self._listener is not None:
-            self._listener.close()
-            await self._listener.wait_closed()
-            self._listener = None
-
-    async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        back, forth = await asyncio.open_connection(*self._server.listen)
-
-        async def pump(source, target, back: bool) -> None:
-            try:
-                while octets := await source.read(65_536):
-                    if back and self.cut():
-                        break
-                    if not (back and self.hold()):
-                        target.write(octets)
-            except ConnectionError:
-                pass
-            finally:
-                for one in (writer, forth):
-                    one.close()
-
-        await asyncio.gather(pump(reader, forth, False), pump(back, writer, True))
-
-
 @pytest.fixture
 async def way(server: Serving) -> AsyncIterator[Way]:
-    one = Way(server)
+    one = Way()
+    one.server = server
     await one.open()
     yield one
     await one.close()

@@ -19,9 +19,12 @@ def watch(
     since: str | None = None,
     ack: Annotated[bool, _SWITCH] = False,
     count: int | None = None,
+    once: Annotated[bool, _SWITCH] = False,
     common: Common | None = None,
 ) -> int:
     """Show what happens in the mailbox, as it happens, until Ctrl-C.
+
+    When the connection is lost it connects again and goes on where it was: nothing is missed, nothing comes twice.
 
     Parameters
     ----------
@@ -35,16 +38,22 @@ def watch(
         Acknowledge each event when it was shown: the next watch goes on behind it.
     count
         End after so many events.
+    once
+        End when the connection is lost, with exit code 4.
     """
     as_json = common is not None and common.json
 
     async def work() -> None:
+        from immpd.client import Reconnecting
+
         from .person_naming import folder_path
         from .person_output import print_json
 
         left = count
+        again = not once and Reconnecting(on_lost=_tell_lost)
+        where = [folder_path(path) for path in paths]
         async with session(common) as me:
-            async for event in me.watch(*(folder_path(path) for path in paths), since=since, name=name):
+            async for event in me.watch(*where, since=since, name=name, acknowledge=ack, reconnect=again):
                 if as_json:
                     print_json(event)
                 elif event.event not in _QUIET:
@@ -52,17 +61,23 @@ def watch(
                 _flush()
                 if event.event in _QUIET:
                     continue
-                if ack:
-                    await me.ack(event.cursor, name=name)
                 if left is not None:
                     left -= 1
                     if left <= 0:
+                        if ack:
+                            await me.ack(event.cursor, name=name)
                         break
 
     try:
         return run(work())
     except KeyboardInterrupt:
         return OK
+
+
+def _tell_lost(error: Exception) -> None:
+    from .person_common import describe_error, tell
+
+    tell(f"{describe_error(error)}; connecting again until it succeeds")
 
 
 def _flush() -> None:

@@ -30,6 +30,7 @@ from .errors import (
     TooSlow,
 )
 from .events import Event
+from .watching import Reconnecting
 
 __all__ = [
     "Attachment",
@@ -48,6 +49,7 @@ __all__ = [
     "NotSecure",
     "PasswordNeeded",
     "ProtocolFault",
+    "Reconnecting",
     "Refused",
     "ReplyStream",
     "ScramError",

@@ -24,12 +24,13 @@ from immpd.protocol.registry import Request
 
 from .blocking_loop import LoopThread, R
 from .client import Client as AsyncClient
-from .client import PathLike, Secret
+from .client import Secret
 from .composing import Attachment, Recipients
 from .connecting import open_client
 from .events import Event
 from .notifying import Id
 from .publishing import Access, Digest, Form, NodeLike
+from .watching import PathLike, Reconnecting
 
 __all__ = ["Client", "connect"]
 
@@ -250,19 +251,6 @@ class Client:
                 eml=eml,
             )
         )
-
-    def watch(
-        self, *paths: PathLike, since: str | None = None, name: str = "", acknowledge: bool = False
-    ) -> Iterator[Event]:
-        """Events as they happen, from ``since`` (a cursor), else from where this device acknowledged last: WATCH.
-
-        The first is ``watching``. ``acknowledge`` confirms each event when the next is asked for.
-        """
-        yield from self._thread.iterate(self._client.watch(*paths, since=since, name=name, acknowledge=acknowledge))
-
-    def ack(self, cursor: str, *, name: str = "") -> r.Ok:
-        """Confirm all events up to a cursor; the server keeps it for this device and the watch's name: ACK."""
-        return self._thread.run(self._client.ack(cursor, name=name))
 
     def change_password(self, new: str) -> Secret:
         """Set another password; wants a log-in of the last 5 minutes: AUTH PASSWORD. Returns what it became.
@@ -571,6 +559,37 @@ class Client:
     ) -> Iterator[Event]:
         """What one's nodes published behind a cursor, with all octets in ``octets``: SUBSCRIBE SINCE."""
         yield from self._thread.iterate(self._client.items(since, node=node, limit=limit))
+
+    def reconnect(self) -> None:
+        """Connect and log in again as before, where the connection is lost; later calls go over the new one.
+
+        What was under way when it was lost stays lost. Raises what ``open_client`` raises, and ConnectionLost
+        where the session was closed on purpose.
+        """
+        self._thread.run(self._client.reconnect())
+
+    def watch(
+        self,
+        *paths: PathLike,
+        since: str | None = None,
+        name: str = "",
+        acknowledge: bool = False,
+        reconnect: bool | Reconnecting = True,
+    ) -> Iterator[Event]:
+        """Events as they happen, from ``since`` (a cursor), else from where this device acknowledged last: WATCH.
+
+        The first is ``watching``. ``acknowledge`` confirms each event when the next is asked for. A watch does not
+        end by itself: when the connection is lost it connects again, for this whole session, and goes on behind the
+        last event, with another ``watching`` first; ``reconnect`` is False where it shall raise ConnectionLost
+        instead, or says how and how often. It raises what trying again cannot mend.
+        """
+        yield from self._thread.iterate(
+            self._client.watch(*paths, since=since, name=name, acknowledge=acknowledge, reconnect=reconnect)
+        )
+
+    def ack(self, cursor: str, *, name: str = "") -> r.Ok:
+        """Confirm all events up to a cursor; the server keeps it for this device and the watch's name: ACK."""
+        return self._thread.run(self._client.ack(cursor, name=name))
 
 
 @contextmanager

@@ -40,12 +40,13 @@ from immpd.protocol.registry import Request
 
 from .blocking_loop import LoopThread, R
 from .client import Client as AsyncClient
-from .client import PathLike, Secret
+from .client import Secret
 from .composing import Attachment, Recipients
 from .connecting import open_client
 from .events import Event
 from .notifying import Id
 from .publishing import Access, Digest, Form, NodeLike
+from .watching import PathLike, Reconnecting
 
 __all__ = ["Client", "connect"]
 
@@ -91,12 +92,14 @@ _CONNECT = '''
         thread.stop()
 '''
 _OWN = frozenset({"logged_in"})
+_CLASSES = ("Client", "Notifying", "Publishing", "Watching")
 
 
 def source(folder: Path) -> str:
     """The text of blocking.py (not yet formatted) for the client.py and connecting.py in ``folder``."""
     halves = [
-        _find(folder / f"{name.lower()}.py", ast.ClassDef, name) for name in ("Client", "Notifying", "Publishing")
+        _find(folder / f"{name.lower()}.py", ast.ClassDef, name)
+        for name in ("Client", "Notifying", "Publishing", "Watching")
     ]
     opening = _find(folder / "connecting.py", ast.AsyncFunctionDef, "open_client")
     methods = [

@@ -24,14 +24,13 @@ from immpd.protocol.registry import Request, Span
 from .caller import Caller, MessagePipeline, ReplyStream
 from .composing import Attachment, Recipients, compose_parts, imids_of, new_id, transmit, uuid_of
 from .errors import ProtocolFault
-from .events import Event
 from .link import Link
 from .notifying import Notifying
 from .publishing import Publishing
+from .watching import PathLike, Watching
 
 __all__ = ["Attachment", "Caller", "Client", "MessagePipeline", "ReplyStream", "Request", "Secret", "at"]
 
-PathLike = str | Imid
 PAGE = 500
 """Index rows asked for at once."""
 GOODBYE_SECONDS = 2.0
@@ -54,7 +53,7 @@ def _imid(path: PathLike) -> Imid:
     return path if isinstance(path, Imid) else parse_imid(path)
 
 
-class Client(Publishing, Notifying):
+class Client(Publishing, Notifying, Watching):
     """A session. Its methods may be called from any number of tasks at once.
 
     Every method raises Refused for a 4xx or 7xx, ConnectionLost, ProtocolFault, and ImidError for a bad path.
@@ -99,6 +98,7 @@ class Client(Publishing, Notifying):
 
     async def close(self) -> None:
         """Say QUIT, wait a moment for the good-bye, hang up."""
+        self.left = True
         link = self.link
         link.stop_streams()
         if link.lost_by is None:
@@ -112,6 +112,7 @@ class Client(Publishing, Notifying):
 
     async def abort(self) -> None:
         """Hang up at once."""
+        self.left = True
         self.link.stream.abort()
         await self._gone()
 
@@ -334,32 +335,6 @@ class Client(Publishing, Notifying):
             flags=tuple((name, True) for name in flags),
         )
         return await transmit(self.link, opening, compose_parts(text, attachments, eml), self.about.max_message)
-
-    # --- what happens
-
-    async def watch(
-        self, *paths: PathLike, since: str | None = None, name: str = "", acknowledge: bool = False
-    ) -> AsyncIterator[Event]:
-        """Events as they happen, from ``since`` (a cursor), else from where this device acknowledged last: WATCH.
-
-        The first is ``watching``. ``acknowledge`` confirms each event when the next is asked for.
-        """
-        request = c.Watch(paths=tuple(_imid(path) for path in paths), since=since, name=name)
-        async with self.stream(request) as items:
-            async for item in items:
-                if isinstance(item, Block):
-                    continue
-                try:
-                    event = msgspec.json.decode(item.text, type=Event)
-                except msgspec.DecodeError as error:
-                    raise ProtocolFault(f"The server's event cannot be understood: {error}") from error
-                yield event
-                if acknowledge:
-                    await self.ack(event.cursor, name=name)
-
-    async def ack(self, cursor: str, *, name: str = "") -> r.Ok:
-        """Confirm all events up to a cursor; the server keeps it for this device and the watch's name: ACK."""
-        return await self.call(c.Ack(cursor=cursor, name=name))
 
     # --- the password
 

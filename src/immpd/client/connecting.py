@@ -39,6 +39,8 @@ CONNECT_SECONDS = 15.0
 """For connection, handshake and greeting."""
 LOGIN_SECONDS = 60.0
 """A server makes guessing slow: after failures its answer may take half a minute."""
+KEEP_ALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4, "TCP_USER_TIMEOUT": 120_000}
+"""Seconds of silence before the system asks, between two questions, how many; ms that what was sent may lie."""
 
 
 class Server(msgspec.Struct, frozen=True):
@@ -122,6 +124,25 @@ async def open_client(
     except BaseException:
         _hang_up(link)
         raise
+
+    async def again() -> None:
+        lost = client.link
+        fresh = await open_client(
+            address,
+            server=server,
+            h=client.secret,
+            device=device,
+            fingerprint=fingerprint,
+            known=known,
+            on_first_sight=on_first_sight,
+            direct=direct,
+        )
+        client.link, client.about = fresh.link, fresh.about
+        _hang_up(lost)
+        if client.left:
+            await client.abort()
+
+    client.again = again
     return client
 
 
@@ -158,6 +179,14 @@ async def connect(
     await client.close()
 
 
+def _keep_alive(raw: socket.socket) -> None:
+    """Let the system find out within two minutes that the other end is gone without a word."""
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in KEEP_ALIVE.items():
+        if hasattr(socket, name):
+            raw.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
 def _hang_up(link: Link) -> None:
     if hasattr(link.stream, "transport"):
         link.stream.abort()
@@ -171,7 +200,7 @@ async def _secure(link: Link, where: Server) -> bytes:
             transport, _ = await loop.create_connection(lambda: link.stream, where.host, where.port)
             raw = transport.get_extra_info("socket")
             if raw is not None:
-                raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+                _keep_alive(raw)
             await asyncio.shield(link.encrypted)
     except TimeoutError:
         raise
