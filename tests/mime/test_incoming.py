@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from immpd.mime.incoming import (
     MAX_ADDRESSES,
-    MAX_REFERENCES,
     READ_LIMIT,
     SUBJECT_LIMIT,
     TEXT_LIMIT,
@@ -24,6 +23,7 @@ from immpd.mime.incoming import (
     read_headers,
     read_text,
 )
+from immpd.model.references import MAX_REFERENCES
 
 SAMPLES = Path(__file__).parent / "samples"
 CORPUS = Path(__file__).parents[2].parent / "shared" / "corpus" / "mail"

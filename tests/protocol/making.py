@@ -8,6 +8,7 @@ import msgspec
 from hypothesis import strategies as st
 
 from immpd.model.imid import Imid, parse_imid
+from immpd.model.references import Reference
 from immpd.protocol.connection import Call, ClientConnection, Event, Octets, ReplyLine, ServerConnection, Trouble
 from immpd.protocol.lines import Line
 from immpd.protocol.registry import COMMANDS, READERS, Command, Request, Span
@@ -82,6 +83,7 @@ _KINDS: dict[Any, st.SearchStrategy[Any]] = {
     UUID | Imid: st.uuids() | imids.filter(lambda imid: not imid.is_own_box),
     bytes: st.binary(max_size=40),
     Imid: imids,
+    Reference: st.uuids().map(str) | st.sampled_from(["a1@b.example", "x;y", "+1", 'ü"']),
     Span: st.builds(
         lambda first, length: Span(first=first, last=None if length is None else first + length),
         st.integers(0, 10**17),

@@ -90,7 +90,7 @@ def test_what_is_derived() -> None:
     assert list(data.by_switch) == ["BASE64", "CHUNKED", "CONTENT", "HEADERS"]
     assert [parameter.name for parameter in data.positionals] == ["NAME"]
     assert data.by_name["FOR"].field == "for_"
-    assert BY_REQUEST[Deliver].repeated == ("to", "cc", "bcc")
+    assert BY_REQUEST[Deliver].repeated == ("to", "cc", "bcc", "references")
     assert BY_REQUEST[Deliver].by_switch["IMPORTANT"].default is None
     assert BY_REQUEST[MboxFlag].free_switches == "flags"
     assert BY_REQUEST[AccountDisable].by_switch["DISABLED"].default is True

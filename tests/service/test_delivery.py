@@ -10,6 +10,8 @@ from tests.service.driving import account, answers, data, deliver, services_in
 
 from immpd.model.imid import parse_imid
 from immpd.model.message import FetchedMessage, IndexRow
+from immpd.model.references import Reference
+from immpd.protocol.codes import Code
 from immpd.protocol.commands import Data, Deliver, Done, MboxCheck, MboxCreate, MboxFetch, MboxIndex, MboxPut
 from immpd.protocol.errors import Refused
 from immpd.service.session import Services
@@ -197,6 +199,43 @@ async def test_header_fields_cannot_say_what_only_the_server_says(services, fiel
     with pytest.raises(Refused) as error:
         await deliver(bob, "bob@demo.test", parts=[(Data(name="h", headers=True), fields), ("body", b"x", True)])
     assert error.value.word == "BAD-HEADERS"
+
+
+async def test_what_the_command_says_of_the_thread_is_the_whole_of_it(services):
+    bob, alice = [await account(services, f"{name}@demo.test") for name in ("bob", "alice")]
+    fields = b"In-Reply-To: a1\nReferences: a0 a1\n"
+    parts = [(Data(name="h", headers=True), fields), ("body", b"hello", True)]
+    await deliver(bob, "alice@demo.test", parts=parts, in_reply_to=Reference("b1"))
+    await deliver(bob, "alice@demo.test", parts=parts)
+    headers, command = await messages(alice, "/inbox::*")
+    assert (command.envelope.in_reply_to, command.envelope.references) == ("b1", ())
+    assert (headers.envelope.in_reply_to, headers.envelope.references) == ("a1", ("a0", "a1"))
+    assert [row.thread for row in await rows(alice, "/inbox")] == ["a0", "b1"]
+    mail = Data(name="mail", type="message/rfc822", content=True)
+    octets = b"From: bob@demo.test\r\nReferences: <a0> <a1>\r\n\r\nhi"
+    await deliver(bob, "alice@demo.test", parts=[(mail, octets)], references=(Reference("c0"), Reference("c1")))
+    assert (await messages(alice, "/inbox::*"))[0].envelope.references == ("c0", "c1")
+
+
+async def test_ids_in_header_fields_are_bounded_as_those_of_the_command(services):
+    """An id of 20,000 octets named the thread, and made an INDEX row that is longer than a line."""
+    bob = await account(services, "bob@demo.test")
+    for name in (b"References", b"In-Reply-To"):
+        parts = [(Data(name="h", headers=True), name + b": " + b"x" * 20_000), ("body", b"x", True)]
+        with pytest.raises(Refused) as error:
+            await deliver(bob, "bob@demo.test", parts=parts)
+        assert error.value.word == "BAD-HEADERS"
+    many = b"References: " + b" ".join([b"r%d" % number for number in range(300)])
+    await deliver(bob, "bob@demo.test", parts=[(Data(name="h", headers=True), many), ("body", b"x", True)])
+    kept = (await messages(bob, "/inbox::*"))[0].envelope.references
+    assert (len(kept), kept[0], kept[-1]) == (100, "r0", "r299")
+
+
+async def test_more_references_than_a_message_keeps_are_refused(services):
+    bob = await account(services, "bob@demo.test")
+    with pytest.raises(Refused) as error:
+        await deliver(bob, "bob@demo.test", references=tuple(Reference(f"r{number}") for number in range(101)))
+    assert (error.value.code, error.value.word) == (Code.LIMIT, "TOO-MANY-REFERENCES")
 
 
 async def test_a_message_without_content_is_refused(services):

@@ -24,6 +24,7 @@ from immpd.mime.structure import (
 )
 from immpd.mime.text import clean_line, clean_text, decode, decode_words, size_text
 from immpd.model.message import Importance
+from immpd.model.references import bounded
 
 READ_LIMIT: Final = 8 * 1024 * 1024
 """Octets of a mail that are parsed at most."""
@@ -31,7 +32,6 @@ TEXT_LIMIT: Final = 256 * 1024
 """Characters of one message that are shown to a person, before the list of attachments."""
 SUBJECT_LIMIT: Final = 2000
 MAX_ADDRESSES: Final = 100
-MAX_REFERENCES: Final = 100
 ADDRESS_LIMIT: Final = 400
 _VALUE_LIMIT: Final = 16 * 1024  # characters of one field that are looked at
 
@@ -71,7 +71,7 @@ class ImportedHeaders(msgspec.Struct, frozen=True, gc=False):
     in_reply_to: str = ""
     """A message-id without its angle brackets, like the two below."""
     references: tuple[str, ...] = ()
-    """At most ``MAX_REFERENCES``: the first, which names the thread, and the last ones."""
+    """At most 100: the first, which names the thread, and the last ones."""
     message_id: str = ""
     importance: Importance = "normal"
 
@@ -117,9 +117,7 @@ def read_headers(octets: bytes) -> ImportedHeaders:
         return fields[name][0][:_VALUE_LIMIT].strip() if name in fields else ""
 
     authors = _addresses(fields.get("from"))
-    references = _message_ids(first("references"))
-    if len(references) > MAX_REFERENCES:
-        references = references[:1] + references[1 - MAX_REFERENCES :]
+    references = bounded(_message_ids(first("references")))
     return ImportedHeaders(
         subject=clean_line(decode_words(first("subject"))).strip()[:SUBJECT_LIMIT],
         date=_date(first("date")),

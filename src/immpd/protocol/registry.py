@@ -19,6 +19,7 @@ from uuid import UUID
 import msgspec
 
 from immpd.model.imid import Imid, parse_imid, read_uuid
+from immpd.model.references import Reference, read_reference
 
 from .codes import Code
 from .replies import Reply
@@ -298,6 +299,7 @@ READERS: dict[Any, tuple[Callable[[str], Any], str]] = {
     Imid: (parse_imid, "imid"),
     Span: (_read_span, "a-b"),
     UUID | Imid: (_read_uuid_or_imid, "uuid|imid"),
+    Reference: (read_reference, "message-id"),
 }
 """How the value of a field of that type is read, and what the help calls it."""
 

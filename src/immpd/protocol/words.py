@@ -96,6 +96,7 @@ WORDS: dict[str, tuple[tuple[Code, ...], str]] = {
         "More octets than a message, notification or item may have; or too many for this form of FETCH",
     ),
     "TOO-MANY-RECIPIENTS": ((Code.LIMIT,), "More recipients than a message may have"),
+    "TOO-MANY-REFERENCES": ((Code.LIMIT,), "More other messages in REFERENCES than a message keeps"),
     "TOO-MANY-PARTS": ((Code.LIMIT,), "More parts than a message may have"),
     # notifications
     "LOG-IN": ((Code.DENIED,), "This wants a log-in, or a TOKEN with the octets at once"),

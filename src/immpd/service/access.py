@@ -70,8 +70,13 @@ def with_folder(session: Session, imid: Imid, then: Callable[[Place], Outcome]) 
 def place_of(mailbox: int, path: str, folder: Folder | None) -> Place:
     """The folder that the store found at a path; refuses where there is none."""
     if folder is None:
-        raise Refused(Code.NOT_FOUND, "NO-FOLDER", f"There is no folder {path}; MBOX LIST shows them")
+        raise no_folder(path)
     return Place(mailbox, folder.id, folder.path, folder.state, folder.role)
+
+
+def no_folder(path: str) -> Refused:
+    """The refusal where there is no folder at a path."""
+    return Refused(Code.NOT_FOUND, "NO-FOLDER", f"There is no folder {path}; MBOX LIST shows them")
 
 
 def message_ids(imid: Imid) -> tuple[bytes, ...]:

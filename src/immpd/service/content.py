@@ -14,6 +14,7 @@ import msgspec
 from immpd.mime.headers import HeaderError, parse_header_block
 from immpd.mime.incoming import ImportedHeaders, read_headers
 from immpd.model.message import Envelope, Part, PartClass, thread_of
+from immpd.model.references import MAX_REFERENCES, bounded, native, read_reference
 from immpd.protocol.codes import Code
 from immpd.protocol.commands import Data, Deliver, MboxPut
 from immpd.protocol.errors import Refused
@@ -25,7 +26,6 @@ from .session import Session
 
 _TYPE = re.compile(r"[A-Za-z0-9][\w!#$&^.+\-]{0,126}/[A-Za-z0-9][\w!#$&^.+\-]{0,126}(?:\s*;\s*[\x20-\x7e]{1,500})?")
 _RFC822 = "message/rfc822"
-_OWN_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}@")
 _DATE = re.compile(r"\d{4}-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d:[0-6]\d(?:\.\d{1,9})?(?:Z|[+-][0-2]\d:[0-5]\d)", re.ASCII)
 _HEADER_FIELDS = frozenset({"subject", "date", "reply-to", "in-reply-to", "references"})
 MAX_ROW = 15_000
@@ -204,8 +204,8 @@ def _envelope(
             date=imported.date or now,
             author="" if aligned else imported.author,
             reply_to=imported.reply_to,
-            in_reply_to=_native(imported.in_reply_to),
-            references=tuple([_native(one) for one in imported.references]),
+            in_reply_to=native(imported.in_reply_to),
+            references=tuple([native(one) for one in imported.references]),
             importance=imported.importance if request.important is None else importance,
             verified=aligned,
         )
@@ -219,13 +219,28 @@ def _envelope(
             subject=request.subject if request.subject is not None else known.get("subject", envelope.subject),
             date=known.get("date", envelope.date),
             reply_to=known.get("reply-to", envelope.reply_to),
-            in_reply_to=known.get("in-reply-to", envelope.in_reply_to),
-            references=tuple(known["references"].split()) if "references" in known else envelope.references,
+            in_reply_to=next(iter(_ids_in(known, "in-reply-to")), envelope.in_reply_to),
+            references=bounded(_ids_in(known, "references")) or envelope.references,
             headers={name: value for name, value in headers.items() if name not in _HEADER_FIELDS},
+        )
+    if request.in_reply_to is not None or request.references:
+        # What a command says of the thread is the whole of it: half from there, half from a header, would be neither.
+        envelope = msgspec.structs.replace(
+            envelope, in_reply_to=request.in_reply_to or "", references=request.references
         )
     return envelope
 
 
-def _native(message_id: str) -> str:
-    """Our own id in a Message-ID that we rendered (uuid@origin), so that replies by mail find their thread."""
-    return message_id[:36] if _OWN_ID.match(message_id) else message_id
+def _ids_in(headers: dict[str, str], name: str) -> list[str]:
+    """The ids of other messages in a field of +HEADERS."""
+    try:
+        return [read_reference(one) for one in headers.get(name, "").split()]
+    except ValueError as error:
+        raise Refused(Code.BAD_VALUE, "BAD-HEADERS", f"{name.title()} of +HEADERS: {error}") from None
+
+
+def check_references(request: Deliver | MboxPut) -> None:
+    """Raises Refused where a command names more other messages than a message keeps."""
+    if len(request.references) > MAX_REFERENCES:
+        text = f"A message keeps at most {MAX_REFERENCES} REFERENCES: the first, and the last ones"
+        raise Refused(Code.LIMIT, "TOO-MANY-REFERENCES", text)

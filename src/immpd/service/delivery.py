@@ -20,7 +20,7 @@ from immpd.store.accounts import Account, FindRecipient, FindRecipients, Mailing
 from immpd.store.deliver import Delivered, Target, deliver, retry_key
 from immpd.store.ids import uuid_text
 
-from .content import content_of
+from .content import check_references, content_of
 from .drafts import Draft
 from .mailing_lists import Listed, publish_to_lists
 from .outcome import Outcome, Step
@@ -53,6 +53,7 @@ def open_delivery(session: Session, request: Deliver, draft: Draft | None) -> Ou
         if request.from_ is not None:
             _check_sender(account, request.from_)
         _check_subject(request.subject)
+        check_references(request)
     except Refused as error:
         draft.refuse(error)
         raise

@@ -29,6 +29,7 @@ from immpd.store.mailboxes import (
 
 from .access import Place, folder_of, mailbox_of, state_text, with_folder
 from .bulk import BulkTurn
+from .content import check_references
 from .drafts import Draft
 from .outcome import Outcome, Step
 from .session import Session, handles, on_arrival, refusal_of
@@ -152,6 +153,7 @@ def put(session: Session, request: MboxPut, draft: Draft | None) -> Outcome:
         if len(split_flags(tuple(name for name, _ in request.flags))[1]) > MAX_KEYWORDS:
             raise Refused(Code.LIMIT, "TOO-MANY-KEYWORDS", f"A message has at most {MAX_KEYWORDS} keywords")
         folder_of(request.path)
+        check_references(request)
         step = with_folder(session, request.path, found)
     except Refused as error:
         draft.refuse(error)

@@ -55,6 +55,7 @@ from .access import Place, folder_of, mailbox_of, message_ids, read_state, state
 from .bulk import BulkTurn
 from .outcome import Outcome, Page, Rows, Step
 from .session import Session, handles, on_arrival, refusal_of
+from .threads import conversation
 
 ROWS = 128
 """Index rows a page: about 64 KiB."""
@@ -158,10 +159,8 @@ class _Index:
         following = index.next
         if not rows:
             return self.end(None) if following is None else self.page(following)
-        if self.request.json:
-            pieces = [b"250- " + row + b"\n" for row in rows]
-        else:
-            pieces = [_for_people(row) for row in rows]
+        show = _as_json if self.request.json else _for_people
+        pieces = [show(row) for row in rows]
         if following is None:
             return Page(pieces, lambda: self.end(None))
         return Page(pieces, lambda: self.page(following))
@@ -174,6 +173,8 @@ class _Index:
 @handles(MboxIndex)
 def index(session: Session, request: MboxIndex, _: Any) -> Outcome:
     """Rows newest first; with +JSON as objects, else a line for people."""
+    if request.threads:
+        return conversation(session, request, _as_json if request.json else _for_people)
     if request.path.ids:
         raise Refused(Code.BAD_VALUE, "BAD-PATH", "MBOX INDEX takes a folder and a filter; MBOX FETCH takes ids")
 
@@ -185,6 +186,10 @@ def index(session: Session, request: MboxIndex, _: Any) -> Outcome:
 
 
 _decode_row = msgspec.json.Decoder(IndexRow).decode
+
+
+def _as_json(row: bytes) -> bytes:
+    return b"250- " + row + b"\n"
 
 
 def _for_people(row: bytes) -> bytes:

@@ -41,6 +41,8 @@ class Filter(msgspec.Struct, frozen=True):
     """Came into the mailbox earlier."""
     changed_since: int | None = None
     """Changed after this state of the mailbox."""
+    thread: str | None = None
+    """Of this thread, as its row says."""
     none: bool = False
     """Nothing matches."""
 
@@ -255,7 +257,12 @@ def _conditions(filter: Filter, params: dict[str, Any]) -> tuple[str, bool]:
             name = f"s{len(params)}"
             params[name] = f"%{_literal(sender)}%"
             found.append(f"{negated}lower(c.sender) LIKE :{name} ESCAPE '\\'")
-    return "".join(f" AND {one}" for one in found), bool(filter.senders or filter.without_senders)
+    if filter.thread is not None:
+        # Quotes in what a sender wrote are escaped in the row, so that only its own field can be this.
+        params["thread"] = b'"thread":' + msgspec.json.encode(filter.thread)
+        found.append("instr(c.row, :thread) > 0")
+    on_content = bool(filter.senders or filter.without_senders or filter.thread is not None)
+    return "".join(f" AND {one}" for one in found), on_content
 
 
 def _literal(text: str) -> str:

@@ -4,6 +4,7 @@ from typing import Annotated
 from uuid import UUID
 
 from immpd.model.imid import Imid
+from immpd.model.references import Reference
 from immpd.protocol import replies as r
 from immpd.protocol.codes import Code
 from immpd.protocol.registry import Positional, Request, Shape, command
@@ -28,6 +29,8 @@ class Deliver(Request[r.Opened], frozen=True, kw_only=True):
     from_: Imid | None = None
     subject: str | None = None
     id: UUID | None = None
+    in_reply_to: Reference | None = None
+    references: tuple[Reference, ...] = ()
     important: bool | None = None
     multipart: bool = False
     secure: bool = False

@@ -4,6 +4,7 @@ from typing import Annotated
 from uuid import UUID
 
 from immpd.model.imid import Imid
+from immpd.model.references import Reference
 from immpd.protocol import replies as r
 from immpd.protocol.codes import Code
 from immpd.protocol.registry import FreeSwitches, Positional, Request, Shape, Span, command
@@ -42,7 +43,7 @@ class MboxCheck(Request[r.Counts], frozen=True, kw_only=True):
     summary="A folder's messages, newest first",
 )
 class MboxIndex(Request[r.IndexPage], frozen=True, kw_only=True):
-    """Rows of a folder, filtered and in pages."""
+    """Rows of a folder, filtered and in pages; with +THREADS those of a message's conversation in all folders."""
 
     path: Path
     since: Annotated[str | None, "state"] = None
@@ -50,6 +51,7 @@ class MboxIndex(Request[r.IndexPage], frozen=True, kw_only=True):
     limit: int | None = None
     reverse: bool = False
     json: bool = False
+    threads: bool = False
 
 
 @command(
@@ -123,6 +125,8 @@ class MboxPut(Request[r.Opened], frozen=True, kw_only=True):
     bcc: tuple[Imid, ...] = ()
     subject: str | None = None
     id: UUID | None = None
+    in_reply_to: Reference | None = None
+    references: tuple[Reference, ...] = ()
     important: bool | None = None
     flags: FreeSwitches = ()
 
