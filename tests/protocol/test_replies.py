@@ -17,7 +17,7 @@ from immpd.protocol.codes import Code
 from immpd.protocol.lines import Line, Words
 from immpd.protocol.registry import COMMANDS
 from immpd.protocol.replies import Reply
-from immpd.protocol.text import UNSAFE, clean
+from immpd.protocol.text import clean
 
 REPLIES = sorted(
     {kind for kind in vars(r).values() if isinstance(kind, type) and issubclass(kind, Reply) and hasattr(kind, "CODE")},
@@ -67,11 +67,6 @@ def decoded(kind: type[Reply], octets: bytes) -> Reply:
     return kind.decode([line for _, line in lines_of(octets)])
 
 
-def _in_rows(text: str) -> str:
-    # what JSON itself escapes is kept as it is
-    return UNSAFE.sub(lambda found: found[0] if found[0] < " " else "\ufffd", text)
-
-
 @pytest.mark.parametrize("kind", REPLIES, ids=lambda kind: kind.__name__)
 @given(data=st.data(), prefix=st.sampled_from(["", "p1: "]))
 def test_every_reply_round_trips_and_forges_nothing(kind: type[Reply], data: st.DataObject, prefix: str) -> None:
@@ -87,7 +82,7 @@ def test_every_reply_round_trips_and_forges_nothing(kind: type[Reply], data: st.
         assert [line.more for _, line in lines] == [True] * (len(lines) - 1) + [False]
     expected = map_texts(reply, clean)
     if isinstance(reply, (r.IndexPage, r.Notifications)):
-        expected = msgspec.structs.replace(expected, rows=map_texts(reply.rows, _in_rows))
+        expected = msgspec.structs.replace(expected, rows=reply.rows)
     assert decoded(kind, octets) == expected
 
 

@@ -3,13 +3,14 @@
 import time
 import unicodedata
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.protocol.making import any_texts, line_texts
 
 from immpd.protocol.grammar import split_quoted
-from immpd.protocol.text import CONTROL, LineReader, clean, quote, quote_text, unescape
+from immpd.protocol.text import CONTROL, UNSAFE, LineReader, clean, escape_json, quote, quote_text, unescape
 
 
 @given(line_texts, st.frozensets(st.sampled_from(["TO", "NOOP"])))
@@ -142,3 +143,14 @@ def test_a_hostile_line_is_read_in_linear_time(text: str) -> None:
     while reader.word() is not None:
         pass
     assert time.perf_counter() - start < 0.5  # about 10 ms; anything quadratic takes seconds
+
+
+def test_json_keeps_every_character_and_none_can_forge_or_hide_a_line() -> None:
+    for character in map(chr, range(0x110000)):
+        if UNSAFE.match(character) and not "\ud800" <= character <= "\udfff":
+            octets = escape_json(msgspec.json.encode(f"a{character}b"))
+            assert octets.isascii()
+            assert b"\x7f" not in octets
+            assert msgspec.json.decode(octets) == f"a{character}b"
+    plain = msgspec.json.encode("Zürich – “ä” 东京 \\u202e \x01")
+    assert escape_json(plain) == plain

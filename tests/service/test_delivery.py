@@ -12,11 +12,26 @@ from immpd.model.imid import parse_imid
 from immpd.model.message import FetchedMessage, IndexRow
 from immpd.model.references import Reference
 from immpd.protocol.codes import Code
-from immpd.protocol.commands import Data, Deliver, Done, MboxCheck, MboxCreate, MboxFetch, MboxIndex, MboxPut
+from immpd.protocol.commands import Data, Deliver, Done, MboxCheck, MboxCreate, MboxFetch, MboxIndex, MboxPut, Watch
 from immpd.protocol.errors import Refused
+from immpd.protocol.text import UNSAFE
 from immpd.service.session import Services
+from immpd.store.units import Tx, write_unit
 
 ID = UUID("0197a2b4-7c3e-7d4a-8f00-1b2c3d4e5f60")
+
+
+class RawRow(msgspec.Struct, frozen=True):
+    """Arguments of ``keep_raw_row``."""
+
+
+@write_unit
+def keep_raw_row(tx: Tx, _: RawRow) -> None:
+    """The row of a store that was written before rows were escaped."""
+    ((row,),) = tx.rows("SELECT row FROM content")
+    raw = row.replace(b"\\u202e", "\u202e".encode())
+    assert raw != row
+    tx.execute("UPDATE content SET row = ?", (raw,))
 
 
 class RecordedLog:
@@ -301,3 +316,25 @@ async def test_a_cancelled_message_leaves_nothing_behind_in_what_is_shared(servi
         errors.append(error.value)
     assert {error.word for error in errors} == {"CANCELLED"}
     assert len({id(error) for error in errors}) == 3
+
+
+async def test_signs_that_could_forge_a_line_are_escapes_in_json_and_nothing_is_lost(services):
+    alice, bob = await account(services, "alice@demo.test"), await account(services, "bob@demo.test")
+    started = (await alice.call(MboxCheck(path=parse_imid("/inbox")))).rows[0].s
+    subject = "a\u202egnp.exe \u2028 z\u061c"
+    await deliver(bob, "alice@demo.test", parts=[("body", "\u2029".encode(), True)], subject=subject)
+
+    async def shown() -> list[bytes]:
+        path = parse_imid("/inbox::*")
+        asked = (Watch(since=started), MboxIndex(path=path, json=True), MboxFetch(path=path, json=True, read=False))
+        return [(await answers(alice, request))[1].splitlines()[-1].partition(b" ")[2] for request in asked]
+
+    at_first = await shown()
+    for octets in at_first:
+        assert b"\\u202egnp" in octets
+        assert not UNSAFE.search(octets.decode())
+    assert msgspec.json.decode(at_first[1], type=IndexRow).subject == subject
+    message = msgspec.json.decode(at_first[2], type=FetchedMessage)
+    assert (message.envelope.subject, message.parts[0].data) == (subject, "\u2029")
+    await services.store.write(keep_raw_row(RawRow()))
+    assert await shown() == at_first

@@ -2,12 +2,15 @@
 
 Rules (docs/protocol.md, "Values" and "Replies"): a value is quoted when it is empty, has a space,
 quote or semicolon, begins with + or -, or would be read as a name; control, bidi and line-separator
-characters never reach a line, they become U+FFFD, so nothing a person wrote can forge a line.
+characters never reach a line: in text they become U+FFFD, in JSON an escape, so nothing a person wrote
+can forge a line.
 """
 
 import re
 
 UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_LEADS = (0x7F, 0xC2, 0xD8, 0xE2)
+"""Octets with which those characters begin in UTF-8; a test knows them all."""
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _NEEDS_QUOTES = re.compile(r'[ ";]|\A[+\-]|\A\Z')
 _INSIDE = r'"([^"\\]*+(?:\\.[^"\\]*+)*+)"'
@@ -24,6 +27,19 @@ def clean(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     return UNSAFE.sub("\ufffd", text)
+
+
+def escape_json(octets: bytes) -> bytes:
+    r"""JSON for a line: each character that could forge or hide one is written ``\\uXXXX``, which loses nothing."""
+    if not any([lead in octets for lead in _LEADS]):
+        return octets
+    text = octets.decode()
+    return octets if UNSAFE.search(text) is None else UNSAFE.sub(_escape, text).encode()
+
+
+def _escape(found: re.Match[str]) -> str:
+    units = found[0].encode("utf-16-be").hex()
+    return "".join([f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4)])
 
 
 def quote(value: str, names: frozenset[str] = frozenset()) -> str:

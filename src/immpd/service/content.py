@@ -18,6 +18,7 @@ from immpd.model.references import MAX_REFERENCES, bounded, native, read_referen
 from immpd.protocol.codes import Code
 from immpd.protocol.commands import Data, Deliver, MboxPut
 from immpd.protocol.errors import Refused
+from immpd.protocol.text import escape_json
 from immpd.store.deliver import BodyFile, Delivery, Target
 
 from .drafts import Draft, PartDraft
@@ -108,9 +109,9 @@ def delivery_of(
         envelope.verified,
         envelope.author,
     )
-    said_row = _encode(row)
+    said_row = escape_json(_encode(row))
     if len(said_row) > MAX_ROW:
-        said_row = _encode(msgspec.structs.replace(row, to=_those_that_fit(row.to)))
+        said_row = escape_json(_encode(msgspec.structs.replace(row, to=_those_that_fit(row.to))))
     said = _encode(parts)
     # What makes two messages with the same ID the same: subject and parts, octet for octet.
     digest = hashlib.sha256(b"".join([envelope.subject.encode(), b"\0", said, *digests]))

@@ -8,7 +8,7 @@ import hashlib
 import msgspec
 
 from immpd.model.message import Envelope, Part
-from immpd.protocol.text import clean
+from immpd.protocol.text import clean, escape_json
 from immpd.store.deliver import Delivery
 from immpd.store.digests import Digest, DueDigests, SendDigest, due_digests, send_digest
 
@@ -57,7 +57,7 @@ def digest_message(digest: Digest, now: int, message_id: str) -> Delivery:
         sender=envelope.from_,
         sent=now,
         size=len(body),
-        row=_encode(row)[:-1],
+        row=escape_json(_encode(row))[:-1],
         parts=_encode([Part(1, "digest", "text/plain", len(body))]),
         envelope=_encode(envelope),
         octets=body,

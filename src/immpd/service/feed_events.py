@@ -15,7 +15,7 @@ from immpd.model.feed import Level
 from immpd.model.imid import Imid, ImidError
 from immpd.protocol.codes import Code
 from immpd.protocol.errors import Refused
-from immpd.protocol.text import UNSAFE
+from immpd.protocol.text import escape_json
 from immpd.store.errors import StoreError
 from immpd.store.ids import uuid_text
 from immpd.store.items import INLINE, Item
@@ -136,10 +136,7 @@ def event_of(item: Item) -> tuple[bytes, bool]:
 
 
 def _safe(told: dict[str, Any]) -> bytes:
-    octets = _encode(told)
-    if not octets.isascii() or b"\x7f" in octets:
-        octets = UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", octets.decode()).encode()
-    return b'",' + octets[1:] + b"\n"
+    return b'",' + escape_json(_encode(told))[1:] + b"\n"
 
 
 def _inline_text(item: Item) -> str | None:

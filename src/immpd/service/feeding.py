@@ -14,6 +14,7 @@ import msgspec
 
 from immpd.model.flags import Flag
 from immpd.model.message import Envelope, Part
+from immpd.protocol.text import escape_json
 from immpd.store.deliver import Delivery
 from immpd.store.errors import StoreUnavailable
 from immpd.store.fanout import (
@@ -126,7 +127,7 @@ def message_of(item: Outstanding, now: int) -> Delivery:
         sender=envelope.from_,
         sent=item.created,
         size=size,
-        row=_encode(row)[:-1],
+        row=escape_json(_encode(row))[:-1],
         parts=_encode([Part(1, "item", item.type, size)]),
         envelope=_encode(envelope),
         octets=item.body,

@@ -18,6 +18,7 @@ from immpd.protocol.codes import Code
 from immpd.protocol.commands import MboxFetch
 from immpd.protocol.errors import Refused
 from immpd.protocol.registry import Span
+from immpd.protocol.text import escape_json
 from immpd.store.ids import uuid_text
 from immpd.store.mailboxes import FetchAt, Folder, fetch_at
 from immpd.store.messages import Fetched, FetchIds, FetchPage, Stored, fetch_ids, fetch_page
@@ -207,9 +208,10 @@ class _Fetch:
         octets = _encode(message)
         if self.request.pretty:
             return blocks(f"{name} json".encode(), msgspec.json.format(octets, indent=2))
-        if len(octets) > _LINE_FOR_JSON:
+        line = octets if len(octets) > _LINE_FOR_JSON else escape_json(octets)
+        if len(line) > _LINE_FOR_JSON:
             return blocks(f"{name} json".encode(), octets)
-        return [b"250- " + octets + b"\n"]
+        return [b"250- " + line + b"\n"]
 
     def end(self, cursor: int | None) -> replies.Fetched:
         return replies.Fetched(n=self.sent, skipped=self.skipped or None, more="yes" if cursor is not None else None)

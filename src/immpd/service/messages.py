@@ -23,7 +23,7 @@ from immpd.protocol.commands import MboxCopy, MboxDelete, MboxFlag, MboxIndex, M
 from immpd.protocol.errors import Refused
 from immpd.protocol.lines import Words
 from immpd.protocol.replies import Reply
-from immpd.protocol.text import clean
+from immpd.protocol.text import clean, escape_json
 from immpd.store.filing import (
     Copied,
     CopyMessages,
@@ -189,7 +189,8 @@ _decode_row = msgspec.json.Decoder(IndexRow).decode
 
 
 def _as_json(row: bytes) -> bytes:
-    return b"250- " + row + b"\n"
+    # Rows are escaped when they are made; those of a store that is older than that, here.
+    return b"250- " + (row if row.isascii() else escape_json(row)) + b"\n"
 
 
 def _for_people(row: bytes) -> bytes:

@@ -15,7 +15,7 @@ from immpd.protocol import replies
 from immpd.protocol.codes import Code
 from immpd.protocol.commands import PushAnswer, PushDismiss, PushList, PushRetract, PushShow, PushStatus
 from immpd.protocol.errors import Refused
-from immpd.protocol.text import clean
+from immpd.protocol.text import escape_json
 from immpd.store.ids import uuid_text
 from immpd.store.notifications import (
     Answer,
@@ -82,12 +82,12 @@ def row_of(one: Notification) -> NotificationRow:
         again=one.repeats,
     )
     # JSON writes some characters with six octets: what would not fit on a line is fetched with PUSH SHOW.
-    return row if len(_encode(row)) <= MAX_ROW else msgspec.structs.replace(row, body="")
+    return row if len(escape_json(_encode(row))) <= MAX_ROW else msgspec.structs.replace(row, body="")
 
 
 def row_json(one: Notification) -> bytes:
     """The row as JSON on one line."""
-    return clean(_encode(row_of(one)).decode()).encode()
+    return escape_json(_encode(row_of(one)))
 
 
 @handles(PushList)

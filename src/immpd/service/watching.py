@@ -17,6 +17,7 @@ from immpd.protocol import events, replies
 from immpd.protocol.codes import Code
 from immpd.protocol.commands import Ack, Watch
 from immpd.protocol.errors import Refused
+from immpd.protocol.text import escape_json
 from immpd.store.changes import ChangesSince, Positions, SetPositions, changes_since, positions, set_positions
 from immpd.store.errors import StateGone
 from immpd.store.ids import uuid_text
@@ -205,7 +206,7 @@ class Watcher:
         unit = index_seqs(IndexSeqs(folder, path, self.session.services.store.epoch, tuple(seqs)))
 
         def got(found: list[bytes]) -> Outcome:
-            rows.update({_decode_id(row).id: row for row in found})
+            rows.update({_decode_id(row).id: escape_json(row) for row in found})
             return self._rows(rest, rows, visible, cursor)
 
         return Step(unit, got)

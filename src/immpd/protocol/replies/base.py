@@ -11,7 +11,7 @@ import msgspec
 
 from immpd.protocol.codes import Code
 from immpd.protocol.lines import Line, Words
-from immpd.protocol.text import clean
+from immpd.protocol.text import escape_json
 
 
 class Reply(Words, frozen=True, kw_only=True):
@@ -79,7 +79,7 @@ class JsonListed(Reply, frozen=True, kw_only=True):
 
     def encode(self, prefix: str = "") -> bytes:
         """JSON rows, then the end line."""
-        rows = rows_of(self.CODE, [clean(msgspec.json.encode(row).decode()) for row in self.rows], prefix)
+        rows = rows_of(self.CODE, [escape_json(msgspec.json.encode(row)).decode() for row in self.rows], prefix)
         return "".join(rows).encode() + super().encode(prefix)
 
     @classmethod
