@@ -273,6 +273,24 @@ async def test_ids_may_be_short_but_not_ambiguous(alice: Account, immp: Immp) ->
     assert len((await immp("ls", "--all")).cells) == 1
 
 
+async def test_everywhere_stands_who_is_proven_and_what_a_mail_claims_is_marked(
+    server: Serving, account, alice: Account, home: Path, immp: Immp, tmp_path: Path
+) -> None:
+    bob = await account("bob")
+    Profiles(home).save("bob", profile_of(server, bob), make_current=False)
+    (tmp_path / "forged.eml").write_text(f"From: Alice <{alice}>\nSender: {alice}\nSubject: Urgent\n\nPay.\n")
+    before = (await immp("do", "MBOX", "CHECK", "/inbox")).out.split("s=")[1].strip()
+    assert (await immp("send", alice, "--eml", tmp_path / "forged.eml", "--profile", "bob")).code == 0
+    marked = f"{bob} (unproven: Alice <{alice}>)"
+    ((_, short, _, sender, subject, _),) = (await immp("ls")).cells
+    assert (sender, subject) == (marked, "Urgent")
+    assert (await immp("watch", "--since", before, "--count", 1)).out == f"mail  {short}  /INBOX  {marked}  Urgent\n"
+    assert (await immp("read", short)).out.startswith(f"From: {marked}\nTo: {alice}\n")
+    assert (await immp("do", "MBOX", "INDEX", "/inbox")).out.splitlines()[0].endswith(f" {marked}  Urgent")
+    mail = f"Sender: {bob}\nFrom: Alice <{alice}>\nX-IMMP-Unproven-Sender: {alice}\nSubject: Urgent\n\nPay.\n"
+    assert (await immp("read", short, "--mime")).out == mail
+
+
 # --- watching
 
 

@@ -1,10 +1,12 @@
 """Header blocks of DATA +HEADERS."""
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from immpd.mime.headers import BLOCK_LIMIT, HeaderError, parse_header_block
+from immpd.mime.headers import BLOCK_LIMIT, HeaderError, is_commands_only, parse_header_block
+from immpd.model.message import Envelope
 
 
 def test_fields_come_back_in_order_with_names_in_lower_case() -> None:
@@ -57,12 +59,25 @@ def test_what_is_refused_is_named_with_its_line(block: bytes, line: int, reason:
         "Content-Type",
         "MIME-Version",
         "DKIM-Signature",
+        "Authentication-Results",
+        "Author",
+        "Importance",
+        "List-Id",
+        "list-unsubscribe",
+        "X-IMMP-Author",
+        "X-Spam-Status",
     ],
 )
 def test_what_only_commands_may_say(name: str) -> None:
     with pytest.raises(HeaderError, match="only commands") as caught:
         parse_header_block(f"Subject: x\n{name}: y")
     assert (caught.value.line, caught.value.field) == (2, name)
+
+
+def test_of_the_envelope_a_sender_says_these_and_no_others() -> None:
+    names = {field.encode_name for field in msgspec.structs.fields(Envelope)}
+    own = {name for name in names if not is_commands_only(name)}
+    assert own == {"subject", "date", "reply-to", "in-reply-to", "references", "headers"}
 
 
 @given(st.one_of(st.binary(max_size=200), st.text(max_size=200)))

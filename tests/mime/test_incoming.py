@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from immpd.mime.incoming import (
+    HEADER_LIMIT,
     MAX_ADDRESSES,
     READ_LIMIT,
     SUBJECT_LIMIT,
@@ -209,7 +210,7 @@ def test_another_parser_reads_the_same_header(path: Path) -> None:
         ("Bob Smith <Bob@X.example>", "Bob Smith <Bob@x.example>", "Bob@x.example"),
         ("bob@x.example (Bob)", "Bob <bob@x.example>", "bob@x.example"),
         ('"Doe, J\\"" <j@x.example>, k@x.example', '"Doe, J\\"" <j@x.example>, k@x.example', ""),
-        ("undisclosed-recipients:;", "", ""),
+        ("undisclosed-recipients:;", "(unreadable)", ""),
         ("=?utf-8?q?a=2C_evil=40x=2Eexample?= <b@x.example>", '"a, evil@x.example" <b@x.example>', "b@x.example"),
         ("Whomever", "Whomever", ""),
         ("Moderator <moderator>", "Moderator <moderator>", ""),
@@ -230,6 +231,22 @@ def test_authors(text: str, author: str, address: str) -> None:
 )
 def test_what_may_be_read_in_two_ways_is_nobodys_address(text: str) -> None:
     assert read_headers(f"From: {text}\n\n".encode()).author_address == ""
+
+
+@pytest.mark.parametrize(
+    ("mail", "author"),
+    [
+        (b"From: bob@x.example\n\nFrom: eve@x.example\n", "bob@x.example"),
+        (b"From: bob@x.example\nX-Long: " + b"x" * HEADER_LIMIT + b"\nFrom: eve@x.example\n\n", ""),
+        (b"X-Long: " + b"x" * HEADER_LIMIT + b"\nFrom: eve@x.example\n\n", ""),
+        (b"From: bob@x.example\nA: x\rFrom: eve@x.example\n\n", ""),
+        (b"A: x\rFrom: eve@x.example\n\n", ""),
+    ],
+)
+def test_an_author_is_certain_where_nobody_can_see_another(mail: bytes, author: str) -> None:
+    headers = read_headers(mail)
+    assert headers.author
+    assert headers.author_address == author
 
 
 @given(st.text(alphabet='ab@.,;:<>()"\\ \t=?q\u202e', max_size=60))

@@ -4,6 +4,7 @@ import email
 import email.policy
 from email.message import EmailMessage
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -84,10 +85,37 @@ def test_several_parts_are_mixed() -> None:
     assert latin.get_content() == "é"
 
 
-def test_internet_mail_goes_out_octet_for_octet() -> None:
-    mail = b"From: x\nweird \xff\0\r\r\n\nbody"
+def mail_of(mail: bytes, author: str = "") -> bytes:
     parts, octets = message(("", "Message/RFC822", mail))
-    assert render(ENVELOPE, parts, octets.__getitem__) == mail
+    return render(msgspec.structs.replace(ENVELOPE, author=author), parts, octets.__getitem__)
+
+
+def test_internet_mail_goes_out_octet_for_octet() -> None:
+    mail = b"From: x\nweird \xff\0\r\r\n\nbody\nSender: of the text"
+    assert mail_of(mail) == mail
+
+
+@pytest.mark.parametrize(
+    ("mail", "author", "written"),
+    [
+        (b"From: eve@e.example\r\n\r\nx", "eve@e.example", b"From: eve@e.example\r\n\r\nx"),
+        (b"From: eve@e.example\n\nx", "eve@e.example", b"From: eve@e.example\n\nx"),
+        (b"Sender: ceo@x\r\nFrom: b\r\n\r\nx", "", b"X-IMMP-Unproven-Sender: ceo@x\r\nFrom: b\r\n\r\nx"),
+        (b"A: x\rSENDER : y\r\nFrom: b\r\n\r\nx", "", b"A: x\rX-IMMP-Unproven-SENDER : y\r\nFrom: b\r\n\r\nx"),
+        (b"From: b\nA: x\rFrom: eve\n\n", "", b"From: b\nA: x\rFrom: eve\n\n"),
+        (b"Subject: nobody\n\nFrom: b\n", "", b"Subject: nobody\n\nFrom: b\n"),
+        (b"no lines", "", b"no lines"),
+    ],
+)
+def test_internet_mail_that_names_somebody_else_says_who_is_proven(mail: bytes, author: str, written: bytes) -> None:
+    line_end = b"\r\n" if b"\r\n" in mail or b"\n" not in mail else b"\n"
+    assert mail_of(mail, author) == b"Sender: helpdesk/bob@b.example" + line_end + written
+
+
+def test_a_list_is_named_by_the_server_alone() -> None:
+    envelope = msgspec.structs.replace(ENVELOPE, headers={"list-id": "news@b.example", "list-post": "x", "author": "x"})
+    mail = rendered(envelope, ("", "text/plain", b"x"))
+    assert (mail["List-Id"], mail["List-Post"], mail["Author"]) == ("news@b.example", None, None)
 
 
 @pytest.mark.parametrize(
@@ -188,11 +216,13 @@ def test_how_a_message_looks_to_a_person() -> None:
     envelope = Envelope(
         id="1", from_="bob@b.example", author="Carol <carol@c.example>", date="2013-09-02T10:00:00Z",
         to=("alice@a.example",), cc=("dan@d.example", "eve@e.example"), subject="Hi\nFrom: evil",
+        reply_to="else@e.example",
     )  # fmt: skip
     assert render_text(envelope, parts, octets.__getitem__) == (
-        "From: bob@b.example (on behalf of Carol <carol@c.example>)\n"
+        "From: bob@b.example (unproven: Carol <carol@c.example>)\n"
         "To: alice@a.example\n"
         "Cc: dan@d.example, eve@e.example\n"
+        "Reply-To: else@e.example\n"
         "Date: 2013-09-02T10:00:00Z\n"
         "Subject: Hi\ufffdFrom: evil\n"
         "\n"

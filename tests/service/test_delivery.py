@@ -158,17 +158,23 @@ async def test_a_refused_part_means_that_nothing_is_delivered(services):
     assert not await rows(alice, "/inbox")
 
 
+def blocks_in(said: bytes) -> list[bytes]:
+    """The octets of the 255 blocks of a reply."""
+    pieces = []
+    while said:
+        head, _, rest = said.partition(b"\n")
+        length = int(head.split()[3])
+        pieces.append(rest[:length])
+        said = rest[length + 1 :]
+    return pieces
+
+
 async def test_large_parts_go_through_files_octet_for_octet(services):
     bob, alice = [await account(services, f"{name}@demo.test") for name in ("bob", "alice")]
     large = bytes(range(256)) * 2400
     await deliver(bob, "alice@demo.test", parts=[("body", b"see there", True), ("a.bin", large, False)])
     _, octets = await answers(alice, MboxFetch(path=parse_imid("/inbox::*"), part=2))
-    pieces = []
-    while octets:
-        head, _, rest = octets.partition(b"\n")
-        length = int(head.split()[3])
-        pieces.append(rest[:length])
-        octets = rest[length + 1 :]
+    pieces = blocks_in(octets)
     assert b"".join(pieces) == large
     assert max(map(len, pieces)) <= 64 * 1024
 
@@ -195,6 +201,20 @@ async def test_internet_mail_keeps_its_octets_and_clears_verified_where_somebody
     own = MAIL.replace(b"eve@elsewhere.test", b"bob@demo.test")
     await deliver(bob, "alice@demo.test", parts=[(mail, own)])
     assert (await rows(alice, "/inbox"))[0].verified
+
+
+async def test_nothing_hides_who_wrote_an_internet_mail(services):
+    """Neither how its type is written, nor header fields before it, nor its size."""
+    bob, alice = [await account(services, f"{name}@demo.test") for name in ("bob", "alice")]
+    fields = (Data(name="h", headers=True), b"X-Ticket: 42\n")
+    for kind in ("message/rfc822", "Message/RFC822", "message/rfc822; charset=utf-8"):
+        mail = Data(name="mail.eml", type=kind, content=True)
+        for octets in (MAIL, MAIL + b"line\r\n" * 60_000):
+            await deliver(bob, "alice@demo.test", parts=[fields, (mail, octets)])
+            (row, *_) = await rows(alice, "/inbox")
+            assert (row.from_, row.author, row.verified) == ("bob@demo.test", "Eve <eve@elsewhere.test>", False)
+            _, said = await answers(alice, MboxFetch(path=parse_imid(f"/inbox#{row.id}"), mime=True))
+            assert b"".join(blocks_in(said)) == b"Sender: bob@demo.test\r\n" + octets
 
 
 async def test_header_fields_given_with_the_message_fill_the_envelope(services):

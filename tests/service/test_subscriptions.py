@@ -165,3 +165,18 @@ async def test_a_digest_names_also_what_the_node_keeps_no_longer(serve, talk):
     server.pass_time(3601)
     shown = await event(reader)
     assert (shown["event"], shown["subject"]) == ("mail", "News: 3 new items")
+
+
+async def test_an_item_that_is_a_mail_of_somebody_else_does_not_pass_for_proven(account, talk):
+    owner, alice = await account("news"), await account()
+    one, reader = await talk(owner), await talk(alice)
+    node = await a_node(one, owner)
+    await subscribe(reader, node, "+MAIL")
+    await watching(reader)
+    for kind in ("message/rfc822", "Message/RFC822"):
+        await one.ask(publish(node, "One", b"From: eve@x.test\n\nx", f"TYPE {kind}"))
+        told = await event(reader)
+        assert (told["from"], told["author"], told["verified"]) == (str(owner), "eve@x.test", False)
+    await one.ask(publish(node, "One", f"From: {owner}\n\nx".encode(), "TYPE message/rfc822"))
+    told = await event(reader)
+    assert ("author" in told, told["verified"]) == (False, True)

@@ -11,7 +11,7 @@ from datetime import datetime
 
 import msgspec
 
-from immpd.model.message import IndexRow
+from immpd.model.message import IndexRow, sender_text
 from immpd.protocol.text import UNSAFE, clean
 
 _UNSAFE_IN_LINES = re.compile(UNSAFE.pattern.replace(r"\x00-\x1f", r"\x00-\x08\x0b-\x1f"))
@@ -91,7 +91,7 @@ def print_index(rows: Sequence[IndexRow], *, sent: bool = False) -> None:
     cells = []
     for row in rows:
         marks = "".join(yes if name in row.flags else no for name, yes, no in MARKS)
-        who = ", ".join(row.to) if sent else row.author or row.from_
+        who = ", ".join(row.to) if sent else sender_text(row.from_, row.author)
         keywords = [f"[{flag}]" for flag in row.flags if flag not in _TAGS]
         subject = " ".join([clean(row.subject) or "(no subject)", *map(clean, keywords)])
         cells.append([marks, shown[row.id], date_text(row.date, now), clean(who), subject, size_text(row.size)])

@@ -88,13 +88,15 @@ def _flush() -> None:
 
 def _show(event: "Event") -> None:
     """One line for an event."""
+    from immpd.model.message import sender_text
     from immpd.protocol.text import clean
 
     from .person_output import print_text
 
     tail = event.id[-8:]
     if event.event in ("mail", "copied"):
-        text = f"{event.event}  {tail}  {event.folder}  {event.author or event.from_}  {event.subject}"
+        who = sender_text(event.from_, event.author)
+        text = f"{event.event}  {tail}  {event.folder}  {who}  {event.subject}"
     elif event.event == "moved":
         text = f"moved  {tail}  {event.from_folder} → {event.folder}"
     elif event.event == "flags":

@@ -12,15 +12,25 @@ MAX_FIELDS: Final = 200
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9!#$%&'*+.^_`|~-]{0,63}")
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-# What commands and the server say, so that it can be believed.
+SERVER_SAYS: Final = frozenset(("list-id",))
+"""Names that the server itself puts among the ``headers`` of an envelope."""
+# What commands and the server say, so that it can be believed: all names of the envelope but the sender's own.
 _COMMANDS_ONLY: Final = frozenset(
-    ("from", "to", "cc", "bcc", "id", "message-id", "origin", "received", "verified", "sender", "secure")
+    ("from", "to", "cc", "bcc", "id", "author", "importance", "secure", "origin", "verified")
 )
-# The same claims in the words of Internet mail, and what the encoder writes itself.
+# The same claims in the words of Internet mail, what a receiving server says there, and what the encoder writes itself.
 _MAIL_CLAIMS: Final = frozenset(
-    ("return-path", "authentication-results", "dkim-signature", "delivered-to", "mime-version")
+    (
+        *("message-id", "sender", "x-sender", "return-path", "received", "x-received", "priority", "x-priority"),
+        *("delivered-to", "apparently-to", "envelope-to", "x-original-to", "archived-at", "mime-version"),
+        *("authentication-results", "x-authentication-results", "bimi-indicator"),
+        *("dkim-signature", "domainkey-signature"),
+    )
 )
-_COMMANDS_ONLY_PREFIXES: Final = ("received-", "resent-", "content-", "arc-", "x-immp-")
+_COMMANDS_ONLY_PREFIXES: Final = (
+    *("received-", "resent-", "content-", "arc-", "x-immp-", "list-"),
+    *("x-envelope-", "x-spam-", "x-virus-"),
+)
 
 
 class HeaderError(ValueError):

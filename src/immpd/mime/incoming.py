@@ -15,8 +15,11 @@ import msgspec
 from immpd.mime.html import READ_LIMIT as HTML_LIMIT
 from immpd.mime.html import html_to_text
 from immpd.mime.structure import (
+    HEADER_LIMIT,
     Node,
     content_type,
+    count_from,
+    header_end,
     leaves,
     parameter,
     read_fields,
@@ -33,6 +36,7 @@ TEXT_LIMIT: Final = 256 * 1024
 SUBJECT_LIMIT: Final = 2000
 MAX_ADDRESSES: Final = 100
 ADDRESS_LIMIT: Final = 400
+UNREADABLE: Final = "(unreadable)"
 _VALUE_LIMIT: Final = 16 * 1024  # characters of one field that are looked at
 
 _MESSAGE_ID: Final = re.compile(r"<([^<>\s]{1,250})>")
@@ -61,7 +65,7 @@ class ImportedHeaders(msgspec.Struct, frozen=True, gc=False):
     date: str = ""
     """RFC 3339 with the sender's offset, ``Z`` where it is none; empty if unreadable."""
     author: str = ""
-    """The From field for people: ``Carol <carol@c.example>``."""
+    """The From field for people: ``Carol <carol@c.example>``; ``UNREADABLE`` where there may be one."""
     author_address: str = ""
     """The only address of the only From field. Empty if there are none or several, or it is not certain: nobody can be
     aligned with one author and show another."""
@@ -116,13 +120,18 @@ def read_headers(octets: bytes) -> ImportedHeaders:
     def first(name: str) -> str:
         return fields[name][0][:_VALUE_LIMIT].strip() if name in fields else ""
 
+    end = min(header_end(octets, HEADER_LIMIT), len(octets))
     authors = _addresses(fields.get("from"))
+    # Who is not certain to be the only one whom anybody sees is nobody that a sender can be aligned with.
+    said = fields.get("from", [])
+    certain = end < HEADER_LIMIT and count_from(octets[:end]) == len(said)
+    silent = certain and not "".join(said).strip(" \t,;")
     references = bounded(_message_ids(first("references")))
     return ImportedHeaders(
         subject=clean_line(decode_words(first("subject"))).strip()[:SUBJECT_LIMIT],
         date=_date(first("date")),
-        author=", ".join(map(str, authors[:10])),
-        author_address=authors[0].address if len(authors) == 1 and len(fields["from"]) == 1 else "",
+        author=", ".join(map(str, authors[:10])) or ("" if silent else UNREADABLE),
+        author_address=authors[0].address if certain and len(authors) == 1 and len(said) == 1 else "",
         to=tuple(map(str, _addresses(fields.get("to")))),
         cc=tuple(map(str, _addresses(fields.get("cc")))),
         reply_to=", ".join(map(str, _addresses(fields.get("reply-to"))[:10])),

@@ -1,7 +1,8 @@
 """Our message as Internet mail (RFC 5322, MIME), and as text for a terminal; the standard library builds the mail.
 
-Rules: what came as Internet mail goes out octet for octet; every other value is cleaned first, so nothing a sender
-wrote can begin a field, end a part or move a cursor; the result depends on the message alone, no clock and no chance.
+Rules: what came as Internet mail goes out octet for octet, but for who is proven to have sent it; every other value is
+cleaned first, so nothing a sender wrote can begin a field, end a part or move a cursor; the result depends on the
+message alone, no clock and no chance.
 
 Why not ``email.policy.SMTP``: it decodes encoded words in what it is given, so that a subject of
 ``=?utf-8?q?a=0d=0aBcc:_x@y?=`` makes a second field, and it writes long message-ids as encoded words. ``Header``, which
@@ -19,11 +20,11 @@ from email.policy import compat32
 from email.utils import format_datetime, quote
 from typing import Final
 
-from immpd.mime.headers import is_commands_only, is_field_name
+from immpd.mime.headers import SERVER_SAYS, is_commands_only, is_field_name
 from immpd.mime.incoming import READ_LIMIT, TEXT_LIMIT, Room, is_shown, media_type, part_text, read_text
-from immpd.mime.structure import content_type, parameter
+from immpd.mime.structure import HEADER_LIMIT, content_type, count_from, header_end, parameter
 from immpd.mime.text import clean_line, size_text
-from immpd.model.message import Envelope, Part
+from immpd.model.message import Envelope, Part, is_internet_mail, is_rfc822, sender_text
 
 ReadPart = Callable[[int], bytes]
 """Gives the octets of the part with that id."""
@@ -38,6 +39,7 @@ _MEDIA_TYPE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}/[A-Za-z
 _PARAMETER_NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,60}")
 _QP_LIMIT: Final = 256 * 1024  # octets of text; the library writes quoted-printable in Python
 _UTF8: Final = ("utf-8", "utf8", "us-ascii", "ascii")
+_SENDER: Final = re.compile(rb"(?<![^\r\n])(sender[ \t]*:)", re.IGNORECASE)  # a line begins behind a bare CR, too
 _BUILDER: Final = compat32.clone(linesep="\r\n", cte_type="7bit", max_line_length=78)
 _WRITER: Final = _BUILDER.clone(cte_type="8bit")  # writes RFC 6532 addresses and embedded mails as they are
 # Fields that the envelope or the encoder writes itself.
@@ -63,15 +65,15 @@ def render(
 ) -> bytes:
     """The message as Internet mail with CRLF line ends, in memory as a whole.
 
-    A message whose only part is a message/rfc822 content part comes back octet for octet. Else one part makes a simple
-    mail and several a multipart/mixed, everything in seven-bit encodings but embedded mails, which stay as they are.
+    What is one Internet mail comes back as ``with_sender`` says. Else one part makes a simple mail and several parts
+    a multipart/mixed, everything in seven-bit encodings but embedded mails, which stay as they are.
 
     The Message-ID is ``<id@origin>``. ``origin_of`` gives the origin of another message's UUID, for In-Reply-To and
     References (default: this message's own origin). ``with_bcc`` writes Bcc: only for the sender's own eyes.
     Addresses with a non-ASCII local part are written as RFC 6532 has them. Raises what ``read_part`` raises.
     """
-    if len(parts) == 1 and media_type(parts[0].type) == "message/rfc822" and parts[0].part_class == "content":
-        return read_part(parts[0].id)
+    if is_internet_mail(parts):
+        return with_sender(envelope, read_part(parts[0].id))
     domain = envelope.origin or envelope.from_.rpartition("@")[2].partition("/")[0]
     mail = _Entity(policy=_BUILDER)
     _add_headers(mail, envelope, _domain(domain), origin_of, with_bcc)
@@ -91,20 +93,35 @@ def render(
     return mail.as_bytes(policy=_WRITER)
 
 
+def with_sender(envelope: Envelope, octets: bytes) -> bytes:
+    """An Internet mail that says in ``Sender`` (RFC 5322 section 3.6.2) who is proven to have sent it.
+
+    Octet for octet as it came where it is certain to name nobody else. A ``Sender`` of its own becomes
+    ``X-IMMP-Unproven-Sender``. ``octets`` are the whole mail, or its first ``HEADER_LIMIT`` octets.
+    """
+    end = header_end(octets, HEADER_LIMIT)
+    head = octets[:end]
+    if not envelope.author and count_from(head) == 1 and _SENDER.search(head) is None:
+        return octets
+    line_end = b"\n" if b"\n" in head and b"\r\n" not in head else b"\r\n"
+    sender = b"Sender: " + _address(envelope.from_).encode() + line_end
+    return sender + _SENDER.sub(rb"X-IMMP-Unproven-\1", head) + octets[end:]
+
+
 def octets_shown(parts: Sequence[Part]) -> dict[int, int]:
     """Which parts ``render_text`` looks at, by id, and at how many of their octets: ``READ_LIMIT`` in all at most."""
     left = READ_LIMIT
     shown: dict[int, int] = {}
     for part in parts:
         if _is_read(part):
-            limit = READ_LIMIT if media_type(part.type) == "message/rfc822" else TEXT_LIMIT
+            limit = READ_LIMIT if is_rfc822(part.type) else TEXT_LIMIT
             shown[part.id] = min(part.length, limit, left)
             left -= shown[part.id]
     return shown
 
 
 def _is_read(part: Part) -> bool:
-    return part.part_class == "content" and (media_type(part.type) == "message/rfc822" or is_shown(part.type))
+    return part.part_class == "content" and (is_rfc822(part.type) or is_shown(part.type))
 
 
 def render_text(envelope: Envelope, parts: Sequence[Part], read_part: ReadPart) -> str:
@@ -113,12 +130,12 @@ def render_text(envelope: Envelope, parts: Sequence[Part], read_part: ReadPart) 
     ``read_part`` is asked for what ``octets_shown`` says, and may give more. Where not all is shown, the text says how
     to get it.
     """
-    author = f" (on behalf of {envelope.author})" if envelope.author else ""
     head = [
-        ("From", envelope.from_ + author),
+        ("From", sender_text(envelope.from_, envelope.author)),
         ("To", ", ".join(envelope.to)),
         ("Cc", ", ".join(envelope.cc)),
         ("Bcc", ", ".join(envelope.bcc)),
+        ("Reply-To", envelope.reply_to),
         ("Date", envelope.date),
         ("Subject", envelope.subject),
         ("Importance", envelope.importance if envelope.importance != "normal" else ""),
@@ -134,7 +151,7 @@ def render_text(envelope: Envelope, parts: Sequence[Part], read_part: ReadPart) 
             room.cut = count < part.length
             if count and room.text:
                 octets = read_part(part.id)[:count]
-                is_mail = media_type(part.type) == "message/rfc822"
+                is_mail = is_rfc822(part.type)
                 shown.append(read_text(octets, room) if is_mail else part_text(part.type, octets, room).strip("\n"))
             elif count:
                 room.cut = True
@@ -193,7 +210,7 @@ def _add_headers(
     if envelope.author:
         mail["X-IMMP-Author"] = _text("X-IMMP-Author", envelope.author)
     for name, value in envelope.headers.items():
-        if is_field_name(name) and name.lower() not in _WRITTEN and not is_commands_only(name):
+        if is_field_name(name) and name.lower() not in _WRITTEN and (name in SERVER_SAYS or not is_commands_only(name)):
             title = "-".join(word.capitalize() for word in name.split("-"))
             mail[title] = _text(title, value)
 

@@ -4,7 +4,8 @@ Rules: every value is frozen; JSON names are the protocol's (``in-reply-to``, ``
 octets are never in these values, they lie in the store and travel as sources of octets.
 """
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import Final, Literal
 
 import msgspec
 
@@ -102,6 +103,28 @@ class FetchedMessage(msgspec.Struct, frozen=True):
     parts: tuple[FetchedPart, ...]
     flags: tuple[str, ...]
     folders: tuple[str, ...]
+
+
+RFC822: Final = "message/rfc822"
+"""The media type of an Internet mail."""
+
+
+def is_rfc822(kind: str) -> bool:
+    """Whether a media type, however it is written, is that of an Internet mail."""
+    return kind == RFC822 or kind.partition(";")[0].strip().lower() == RFC822
+
+
+def is_internet_mail(parts: Sequence[Part]) -> bool:
+    """Whether the message is one Internet mail: its header says more than its envelope."""
+    return len(parts) == 1 and parts[0].part_class == "content" and is_rfc822(parts[0].type)
+
+
+def sender_text(sender: str, author: str) -> str:
+    """Who sent a message, for people: ``sender``, who is proven, before the ``author`` that a mail claims to be of.
+
+    ``author`` is empty where the mail names nobody else. Neither is cleaned here.
+    """
+    return f"{sender} (unproven: {author})" if author else sender
 
 
 def thread_of(envelope: Envelope) -> str:

@@ -13,7 +13,7 @@ import msgspec
 
 from immpd.mime.headers import HeaderError, parse_header_block
 from immpd.mime.incoming import ImportedHeaders, read_headers
-from immpd.model.message import Envelope, Part, PartClass, thread_of
+from immpd.model.message import Envelope, Part, PartClass, is_internet_mail, thread_of
 from immpd.model.references import MAX_REFERENCES, bounded, native, read_reference
 from immpd.protocol.codes import Code
 from immpd.protocol.commands import Data, Deliver, MboxPut
@@ -26,7 +26,6 @@ from .ids import time_text
 from .session import Session
 
 _TYPE = re.compile(r"[A-Za-z0-9][\w!#$&^.+\-]{0,126}/[A-Za-z0-9][\w!#$&^.+\-]{0,126}(?:\s*;\s*[\x20-\x7e]{1,500})?")
-_RFC822 = "message/rfc822"
 _DATE = re.compile(r"\d{4}-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d:[0-6]\d(?:\.\d{1,9})?(?:Z|[+-][0-2]\d:[0-5]\d)", re.ASCII)
 _HEADER_FIELDS = frozenset({"subject", "date", "reply-to", "in-reply-to", "references"})
 MAX_ROW = 15_000
@@ -70,7 +69,7 @@ def content_of(
     if not any([part.part_class == "content" for part in parts]):
         raise Refused(Code.BAD_VALUE, "NO-CONTENT", "A message needs at least one part with +CONTENT")
     imported = None
-    if len(parts) == 1 and parts[0].type == _RFC822:
+    if is_internet_mail(parts):
         imported = read_headers(drafts[0].octets if drafts[0].octets is not None else drafts[0].head)
     now = session.services.clock.now()
     envelope = _envelope(session, request, headers, imported, now)
@@ -197,18 +196,17 @@ def _envelope(
         verified=True,
     )
     if imported is not None:
-        # No address, but an author: several people, or something that cannot be read for certain.
-        aligned = imported.author_address.lower() == sender if imported.author_address else not imported.author
+        author = claimed_author(imported, sender)
         envelope = msgspec.structs.replace(
             envelope,
             subject=request.subject if request.subject is not None else imported.subject,
             date=imported.date or now,
-            author="" if aligned else imported.author,
+            author=author,
             reply_to=imported.reply_to,
             in_reply_to=native(imported.in_reply_to),
             references=tuple([native(one) for one in imported.references]),
             importance=imported.importance if request.important is None else importance,
-            verified=aligned,
+            verified=not author,
         )
     if headers:
         known = {name: value for name, value in headers.items() if name in _HEADER_FIELDS}
@@ -245,3 +243,10 @@ def check_references(request: Deliver | MboxPut) -> None:
     if len(request.references) > MAX_REFERENCES:
         text = f"A message keeps at most {MAX_REFERENCES} REFERENCES: the first, and the last ones"
         raise Refused(Code.LIMIT, "TOO-MANY-REFERENCES", text)
+
+
+def claimed_author(imported: ImportedHeaders, sender: str) -> str:
+    """The author of an Internet mail that ``sender`` sent, empty where it is the sender."""
+    if imported.author_address:
+        return "" if imported.author_address.lower() == sender else imported.author
+    return imported.author  # several people, or something that cannot be read for certain

@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from immpd.model.message import is_rfc822
 from immpd.protocol.codes import Code
 from immpd.protocol.commands import Data, Publish, Push
 from immpd.protocol.errors import Refused
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 IN_MEMORY = 256 * 1024
 SESSION_MEMORY = 2 << 20
 ROOM = 2 << 20
-RFC822 = "message/rfc822"
 
 
 def _cancelled() -> Refused:
@@ -121,7 +121,7 @@ class PartDraft:
             self._settle_if(True)
 
     def _spool(self, draft: "Draft", octets: bytes | bytearray) -> None:
-        if len(self.head) < IN_MEMORY and self.request.type == RFC822 and draft.parts[0] is self:
+        if len(self.head) < IN_MEMORY and self.number == 1 and is_rfc822(self.request.type or ""):
             self.head += octets[: IN_MEMORY - len(self.head)]
         assert self.spool is not None
         self.spool.write(octets)

@@ -12,8 +12,9 @@ from typing import Any
 
 import msgspec
 
+from immpd.mime.incoming import read_headers
 from immpd.model.flags import Flag
-from immpd.model.message import Envelope, Part
+from immpd.model.message import Envelope, Part, is_rfc822
 from immpd.protocol.text import escape_json
 from immpd.store.deliver import Delivery
 from immpd.store.errors import StoreUnavailable
@@ -30,7 +31,7 @@ from immpd.store.fanout import (
 )
 from immpd.store.ids import uuid_text
 
-from .content import RowStart
+from .content import RowStart, claimed_author
 from .ids import time_text
 from .session import Services
 
@@ -107,22 +108,25 @@ def message_of(item: Outstanding, now: int) -> Delivery:
     """The item as a message from its publisher to the node, without its targets."""
     importance: Any = item.level
     origin = item.node.partition("@")[2]
+    author = claimed_author(read_headers(item.body), item.publisher) if is_rfc822(item.type) else ""
     envelope = Envelope(
         id=uuid_text(item.uuid),
         from_=item.publisher,
         date=time_text(item.created),
         to=(item.node,),
         subject=item.title,
+        author=author,
         importance=importance,
         origin=origin,
         received_date=time_text(now),
-        verified=True,
+        verified=not author,
         headers={"list-id": item.node},
     )
     size = len(item.body)
     row = RowStart(
-        envelope.from_, envelope.to, envelope.subject, envelope.date, size, envelope.id, 1, envelope.importance, True
-    )
+        envelope.from_, envelope.to, envelope.subject, envelope.date, size, envelope.id, 1, envelope.importance,
+        envelope.verified, author,
+    )  # fmt: skip
     return Delivery(
         sender=envelope.from_,
         sent=item.created,

@@ -11,8 +11,10 @@ from typing import Any
 
 import msgspec
 
+from immpd.mime.outgoing import with_sender
+from immpd.mime.structure import HEADER_LIMIT
 from immpd.model.flags import Flag, flag_names
-from immpd.model.message import FetchedMessage, FetchedPart, Part
+from immpd.model.message import FetchedMessage, FetchedPart, Part, is_internet_mail
 from immpd.protocol import replies
 from immpd.protocol.codes import Code
 from immpd.protocol.commands import MboxFetch
@@ -32,7 +34,6 @@ from .rendering import (
     blocks,
     envelope_of,
     inline_octets,
-    is_whole_mail,
     parts_of,
     rendered,
     rendered_now,
@@ -154,7 +155,7 @@ class _Fetch:
                     bounds(part, request.range)
             except Refused as error:
                 return error.bare()
-        elif request.mime and stored.size > MAX_RENDERED and not is_whole_mail(parts_of(stored.parts)):
+        elif request.mime and stored.size > MAX_RENDERED and not is_internet_mail(parts_of(stored.parts)):
             text = f"The message has {stored.size} octets; fetch it with +RAW, or its parts with PART"
             return Refused(Code.LIMIT, "TOO-LARGE", text)
         return None
@@ -295,7 +296,7 @@ async def _stream(running: _Fetch, stored: Stored, then: Callable[[], Outcome]) 
     parts = parts_of(stored.parts)
     name = uuid_text(stored.id)
     files = stored.file_names()
-    whole_mail = request.mime and is_whole_mail(parts)
+    whole_mail = request.mime and is_internet_mail(parts)
     if not (request.raw or request.part is not None or request.range is not None or whole_mail):
         return Page(await rendered(running.session.services, stored, parts, request.mime), then)
     bodies = running.session.services.bodies
@@ -305,8 +306,13 @@ async def _stream(running: _Fetch, stored: Stored, then: Callable[[], Outcome]) 
             first, stop = bounds(part, request.range)
             head = f"{name} {'mime' if whole_mail else part.id}".encode()
             if part.id not in files:
-                yield blocks(head, inline_octets(stored, parts, part.id)[first:stop])
+                octets = inline_octets(stored, parts, part.id)[first:stop]
+                yield blocks(head, with_sender(envelope_of(stored), octets) if whole_mail else octets)
                 continue
+            if whole_mail:
+                first = min(stop, HEADER_LIMIT)
+                octets = b"".join([block async for block in bodies.blocks(files[part.id], 0, first)])
+                yield blocks(head, with_sender(envelope_of(stored), octets), more=first < stop)
             async for octets in bodies.blocks(files[part.id], first, stop - first):
                 first += len(octets)
                 yield blocks(head, octets, more=first < stop)

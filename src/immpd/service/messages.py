@@ -16,7 +16,7 @@ from immpd.model.change import Change
 from immpd.model.filters import FilterTerm, FromTerm, KeywordTerm, SinceTerm, StateTerm
 from immpd.model.flags import FLAG_BITS, MAX_KEYWORDS, Flag, split_flags
 from immpd.model.imid import Imid
-from immpd.model.message import IndexRow
+from immpd.model.message import IndexRow, sender_text
 from immpd.protocol import replies
 from immpd.protocol.codes import Code
 from immpd.protocol.commands import MboxCopy, MboxDelete, MboxFlag, MboxIndex, MboxMove
@@ -197,7 +197,7 @@ def _for_people(row: bytes) -> bytes:
     """A line that a person can read: id, flags, date, size, sender, subject."""
     one = _decode_row(row)
     marks = "".join(mark if name in one.flags else "-" for name, mark in _MARKS)
-    who = clean(one.author or one.from_)
+    who = clean(sender_text(one.from_, one.author))
     return f"250- {one.id} {marks} {one.date} {one.size:>8} {who}  {clean(one.subject)}\n".encode()
 
 

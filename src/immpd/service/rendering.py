@@ -59,11 +59,6 @@ def inline_octets(stored: Stored, parts: tuple[Part, ...], number: int) -> bytes
     raise Refused(Code.LIMIT, "TOO-LARGE", f"Part {number} is too large for this form; fetch it with PART {number}")
 
 
-def is_whole_mail(parts: tuple[Part, ...]) -> bool:
-    """Whether it is one Internet mail, which is sent on as it came."""
-    return len(parts) == 1 and parts[0].type == "message/rfc822"
-
-
 def blocks(head: bytes, octets: bytes, more: bool = False) -> list[bytes]:
     """255 blocks with these octets; ``more`` says that the part goes on after them."""
     size = len(octets)
