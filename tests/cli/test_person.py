@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import re
+import signal
 import stat
 import sys
 from datetime import UTC, datetime
@@ -95,7 +96,30 @@ async def test_a_key_that_the_administrator_told_is_accepted(
     where = ("--server", f"{host}:{port}", "--password-stdin", "--fingerprint", colons)
     assert (await immp("login", "dora@a.test", *where, stdin=b"p\n")).code == 0
     assert (await immp("whoami")).code == 0
-    assert known.keys("a.test")[-1].verified == "administrator"
+    assert [(key.fingerprint, key.verified) for key in known.keys("a.test")] == [(server.fingerprint, "administrator")]
+
+
+async def test_what_is_said_of_a_key_is_so(server: Serving, alice: Account, home: Path, immp: Immp) -> None:
+    host, port = server.listen
+    where = ("--server", f"{host}:{port}", "--password-stdin")
+    # At a wrong domain the key is shown, and not kept, because nobody logged in.
+    wrong = await immp("login", "alice@wrong.test", *where, stdin=b"x\n")
+    assert (wrong.code, "It is kept when the log-in succeeds" in wrong.err) == (3, True)
+    assert KnownPeers(home).domains() == ()
+    assert "It is kept from now on" in (await immp("raw", "x@a.test", *where[:2], stdin=b"QUIT\n")).err
+    assert KnownPeers(home).domains() == ("a.test",)
+    # A key that was given by hand is wrong, and has not changed; how a changed one is accepted is said, and works.
+    given = await immp("login", alice, *where, "--fingerprint", "b" * 64, stdin=b"x\n")
+    assert ("changed" in given.err, f"given was {'b' * 64}" in given.err) == (False, True)
+    peers = home / "known-peers.json"
+    peers.write_text(peers.read_text().replace(server.fingerprint, "a" * 64))
+    changed = (await immp("whoami")).err
+    assert f"has changed: known is {'a' * 64}, shown was {server.fingerprint}" in changed
+    assert changed.endswith(f"Then: immp login ADDRESS --fingerprint {server.fingerprint}\n")
+    salt = server.services.desk.salt("eve@a.test")
+    await server.add_account("eve", h=scram.salted_password("p", salt, ITERATIONS))
+    assert (await immp("login", "eve@a.test", *where, "--fingerprint", server.fingerprint, stdin=b"p\n")).code == 0
+    assert (await immp("whoami")).code == 0
 
 
 async def test_a_server_that_is_not_there(server: Serving, alice: Account, home: Path, immp: Immp) -> None:
@@ -392,6 +416,27 @@ async def test_help_documents_the_exit_codes(immp: Immp) -> None:
     ):
         assert code in text
     assert H not in text.encode()
+
+
+async def test_an_interrupt_ends_raw_and_nothing_else(alice: Account, home: Path) -> None:
+    pipe = asyncio.subprocess.PIPE
+    command = [Path(sys.executable).parent / "immp", "raw"]
+    process = await asyncio.create_subprocess_exec(
+        *command, stdin=pipe, stdout=pipe, stderr=pipe, env={**os.environ, "IMMP_HOME": str(home)}
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(b"NOOP\n")
+    assert await process.stdout.readline() == b"200 Done\n"
+    process.send_signal(signal.SIGINT)
+    code = await process.wait()
+    said = (await process.stderr.read()).decode().splitlines()
+    assert (code, await process.stdout.read(), [line for line in said if not line.startswith("immp: ")]) == (
+        130,
+        b"",
+        [],
+    )
+    process.stdin.close()
 
 
 async def test_raw_takes_a_script(server: Serving, alice: Account, immp: Immp) -> None:

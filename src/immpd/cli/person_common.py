@@ -79,11 +79,11 @@ async def session(common: Common | None) -> AsyncIterator["Client"]:
         yield me
 
 
-def show_first_sight(trust: "FirstSight") -> None:
-    """Tell the person of a key that is seen for the first time."""
+def show_first_sight(trust: "FirstSight", *, when: str = "when the log-in succeeds") -> None:
+    """Tell the person of a key that is seen for the first time, and ``when`` it is kept."""
     tell(
         f"The key of {trust.domain} is seen for the first time: SHA-256 {trust.fingerprint}\n"
-        "immp: It is kept from now on; compare it with what the server's administrator says."
+        f"immp: It is kept {when}; compare it with what the server's administrator says."
     )
 
 
@@ -128,8 +128,10 @@ def exit_code(error: BaseException) -> int | None:
 
 def describe_error(error: BaseException) -> str:
     """An error in one line for people."""
-    from immpd.client import Refused
+    from immpd.client import FingerprintMismatch, Refused
 
+    if isinstance(error, FingerprintMismatch) and not error.given:
+        return f"{error} Then: immp login ADDRESS --fingerprint {error.shown}"
     if isinstance(error, Refused):
         later = f" (try again in {error.retry} s)" if error.retry is not None else ""
         return f"{error.text} [{error.word}]{later}" if error.word else f"{error.text}{later}"

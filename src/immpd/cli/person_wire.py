@@ -9,6 +9,7 @@ import sys
 import threading
 from base64 import b64encode
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
@@ -200,7 +201,8 @@ def raw(
         else:
             _, profile = Profiles(home).load((common or Common()).profile)
             who, where, how = profile.address, profile.server or None, profile.direct
-        me = await open_client(who, server=where, direct=how, known=known, on_first_sight=show_first_sight)
+        seen = partial(show_first_sight, when="from now on")
+        me = await open_client(who, server=where, direct=how, known=known, on_first_sight=seen)
         return await _converse(me)
 
     return run(work())
@@ -219,10 +221,12 @@ async def _converse(me: "Client") -> int:
 
     link.take_over(received)
     loop = asyncio.get_running_loop()
-    lines: asyncio.Queue[bytes] = asyncio.Queue(maxsize=64)
-    _read_lines(lambda octets: asyncio.run_coroutine_threadsafe(lines.put(octets), loop).result())
+    typed: asyncio.Queue[bytes] = asyncio.Queue(maxsize=64)
+    last = b"\n"
+    """The end of what was sent."""
+    _read_input(lambda octets: asyncio.run_coroutine_threadsafe(typed.put(octets), loop).result())
     while not link.gone.done():
-        reading = asyncio.ensure_future(lines.get())
+        reading = asyncio.ensure_future(typed.get())
         both: set[asyncio.Future[Any]] = {reading, link.gone}
         await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
         if not reading.done():
@@ -232,11 +236,12 @@ async def _converse(me: "Client") -> int:
         if not octets:
             if not quitting:
                 # The server answers what it was asked, then says good-bye.
-                link.write(b"QUIT\n")
+                link.write(b"QUIT\n" if last.endswith(b"\n") else b"\nQUIT\n")
                 quitting = True
             await asyncio.shield(link.gone)
             break
-        quitting = quitting or octets.strip().upper() == b"QUIT"
+        last = (last + octets)[-64:]
+        quitting = quitting or last.upper().replace(b"\r", b"").endswith(b"\nQUIT\n")
         link.write(octets)
         await link.drain()
     if not quitting:
@@ -244,13 +249,17 @@ async def _converse(me: "Client") -> int:
     return OK
 
 
-def _read_lines(put: Callable[[bytes], object]) -> None:
-    """Read standard input on a thread that does not keep the process alive; empty octets are its end."""
+def _read_input(put: Callable[[bytes], object]) -> None:
+    """Read standard input on a thread that does not keep the process alive; empty octets are its end.
+
+    Unbuffered: a thread that waits in the buffered reader holds its lock, and the interpreter aborts when it ends.
+    """
+    source = getattr(sys.stdin.buffer, "raw", sys.stdin.buffer)
 
     def read() -> None:
         try:
-            while line := sys.stdin.buffer.readline(1 << 16):
-                put(line)
+            while octets := source.read(1 << 16):
+                put(octets)
             put(b"")
         except (RuntimeError, ValueError):
             pass  # the loop, or standard input, is closed: nobody listens any more

@@ -94,7 +94,7 @@ async def open_client(
     ``direct``, which speaks TLS from the first octet). Log in with ``password``, or with ``h``, which is
     what a password became; with neither the session stays unauthenticated. ``device`` is the label
     under which the server keeps a place in the timeline. ``fingerprint`` is the only key that is
-    accepted (64 hexadecimal digits, compared by a person), and a log-in keeps it as known; without it the
+    accepted (64 hexadecimal digits, compared by a person), and a log-in keeps it as the only known one; without it the
     key is compared with those ``known`` of the domain (by default in the person's own folder);
     ``on_first_sight`` is told of a new one, before anything is sent, and may raise to stop.
 
@@ -117,7 +117,9 @@ async def open_client(
         if fingerprint is None:
             await asyncio.to_thread(_keep, known, account.domain, seen)
         elif password is not None or h is not None:
-            await asyncio.to_thread(known.remember, account.domain, seen, "administrator", datetime.now(UTC))
+            await asyncio.to_thread(
+                known.remember, account.domain, seen, "administrator", datetime.now(UTC), alone=True
+            )
     except TimeoutError:
         _hang_up(link)
         raise CannotConnect(f"The server {where} did not answer in time") from None
@@ -228,7 +230,7 @@ async def _check_key(
         raise NotSecure(str(error)) from None
     if fingerprint is not None:
         if shown != fingerprint.lower():
-            raise FingerprintMismatch(domain, (fingerprint.lower(),), shown)
+            raise FingerprintMismatch(domain, (fingerprint.lower(),), shown, given=True)
         return shown
     trust = await asyncio.to_thread(known.check, domain, shown)
     if isinstance(trust, FirstSight) and on_first_sight is not None:

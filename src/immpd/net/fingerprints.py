@@ -55,16 +55,21 @@ _R = TypeVar("_R")
 
 
 class FingerprintMismatch(ImmpError):
-    """A known domain showed a key that is not one of its known keys: a new key, or somebody in the middle."""
+    """A domain showed another key than a known one, or, where ``given``, than the one that its user named.
 
-    def __init__(self, domain: str, known: tuple[str, ...], shown: str) -> None:
+    It is a new key, or somebody in the middle.
+    """
+
+    def __init__(self, domain: str, known: tuple[str, ...], shown: str, *, given: bool = False) -> None:
+        keys = " or ".join(known)
+        was = f"is not the one that was given: given was {keys}" if given else f"has changed: known is {keys}"
         super().__init__(
-            f"The key of {domain} has changed: known is {' or '.join(known)}, shown was {shown}. "
-            "Ask its administrator before you accept the new one."
+            f"The key of {domain} {was}, shown was {shown}. Ask its administrator before you accept the new one."
         )
         self.domain = domain
         self.known = known
         self.shown = shown
+        self.given = given
 
 
 class KnownPeersUnreadable(ImmpError):
@@ -84,10 +89,12 @@ class KnownPeers:
         """
         return _judge(self._read(), _domain(domain), _fingerprint(fingerprint))
 
-    def remember(self, domain: str, fingerprint: str, verified: Verification, now: datetime) -> KnownKey:
+    def remember(
+        self, domain: str, fingerprint: str, verified: Verification, now: datetime, *, alone: bool = False
+    ) -> KnownKey:
         """Keep a key of ``domain``, or note that a known one was verified better; returns what is kept.
 
-        A key that was only seen cannot join keys that are known: FingerprintMismatch.
+        A key that was only seen cannot join keys that are known: FingerprintMismatch. ``alone`` drops all others.
         """
         domain, fingerprint = _domain(domain), _fingerprint(fingerprint)
         new = KnownKey(fingerprint, verified, now.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"))
@@ -97,10 +104,12 @@ class KnownPeers:
             if verified == "first-sight":
                 _judge(peers, domain, fingerprint)
             old = next((key for key in keys if key.fingerprint == fingerprint), None)
-            if old is not None and _STRENGTH[old.verified] >= _STRENGTH[verified]:
-                return old
-            peers[domain] = (*(key for key in keys if key.fingerprint != fingerprint), new)
-            return new
+            kept = old if old is not None and _STRENGTH[old.verified] >= _STRENGTH[verified] else new
+            if alone:
+                peers[domain] = (kept,)
+            elif kept is new:
+                peers[domain] = (*(key for key in keys if key is not old), new)
+            return kept
 
         return self._change(add)
 
