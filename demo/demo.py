@@ -206,6 +206,16 @@ def indented(text: str) -> str:
     return "\n".join(f"    {line}" for line in text.rstrip().splitlines())
 
 
+def by_hand(folder: Path) -> list[str]:
+    """What to type to go on as alice with what is kept, at the usual port and on this machine only."""
+    alice = f"IMMP_HOME={folder}/alice {BIN}/immp"
+    return [
+        f"{BIN}/immpd serve --data {folder}/data --listen 127.0.0.1:1025 &",
+        f"echo {PASSWORDS['alice@demo.test']} | {alice} login alice@demo.test --server 127.0.0.1:1025 --password-stdin",
+        f"{alice} ls",
+    ]
+
+
 def main() -> int:
     """Run every step; 0 when all are ticked."""
     folder = Path(tempfile.mkdtemp(prefix="immpd-demo-"))
@@ -243,11 +253,7 @@ def main() -> int:
         demo.stop()
         if keep:
             print(f"\nKept in {folder}. Go on by hand:\n")
-            print(f"  {BIN}/immpd serve --data {demo.data} --listen 127.0.0.1:1025")
-            print(
-                f"  echo wonderland | IMMP_HOME={folder}/alice {BIN}/immp login alice@demo.test --server 127.0.0.1:1025"
-            )
-            print(f"  IMMP_HOME={folder}/alice {BIN}/immp ls")
+            print("\n".join(f"  {line}" for line in by_hand(folder)))
         else:
             shutil.rmtree(folder, ignore_errors=True)
             print("\nGo on by hand: KEEP=1 make demo leaves all this in place and says how to use it.")

@@ -5,9 +5,11 @@ from pathlib import Path
 import pytest
 
 from immpd.app.configuration import (
+    Configuration,
     ConfigurationError,
     effective,
     first_configuration,
+    listening,
     read_address,
     read_configuration,
     settings,
@@ -20,9 +22,22 @@ def written(folder: Path, text: str) -> Path:
 
 
 def test_what_init_writes_is_read_with_defaults(tmp_path: Path) -> None:
-    configuration = read_configuration(written(tmp_path, first_configuration(("a.test", "b.test"))), {})
+    configuration = read_configuration(written(tmp_path, first_configuration(("a.test", "b.test"), (), ())), {})
     assert configuration.domains == ("a.test", "b.test")
-    assert (configuration.listen, configuration.listen_tls) == ((":1025",), (":1026",))
+    assert (configuration.listen, configuration.listen_tls) == (("127.0.0.1:1025",), ("127.0.0.1:1026",))
+    opened = read_configuration(written(tmp_path, first_configuration(("a.test",), (":25", "[::1]:26"), ())), {})
+    assert (opened.listen, opened.listen_tls) == ((":25", "[::1]:26"), ())
+
+
+def test_the_command_line_says_all_of_where_to_listen() -> None:
+    configuration = Configuration(domains=("a.test",))
+    assert listening(configuration, (), ()) == configuration
+    there = listening(configuration, ("127.0.0.1:1",), ())
+    assert (there.listen, there.listen_tls) == (("127.0.0.1:1",), ())
+    there = listening(configuration, (), ("127.0.0.1:1",))
+    assert (there.listen, there.listen_tls) == ((), ("127.0.0.1:1",))
+    with pytest.raises(ConfigurationError, match=r"^--listen-tls: 'nowhere' is no HOST"):
+        listening(configuration, (), ("nowhere",))
 
 
 def test_domains_become_canonical(tmp_path: Path) -> None:
@@ -72,6 +87,12 @@ def test_the_environment_overrides_and_every_source_is_known(tmp_path: Path) -> 
     assert found["listen"] == (("127.0.0.1:0",), "environment")
     assert found["bounds.idle"] == (1800, "default")
     assert list(found) == [one.name for one in settings()]
+
+
+@pytest.mark.parametrize("variable", ["IMMPD_LISTEN", "IMMPD_LISTEN_TLS", "IMMPD_DOMAINS"])
+def test_an_address_or_domain_of_a_variable_is_not_the_files(tmp_path: Path, variable: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"^{variable}: "):
+        read_configuration(written(tmp_path, 'domains = ["a.test"]'), {variable: '["no address"]'})
 
 
 @pytest.mark.parametrize(

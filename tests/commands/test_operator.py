@@ -3,6 +3,7 @@
 import io
 import json
 import stat
+from datetime import UTC, datetime
 from pathlib import Path
 
 import apsw
@@ -10,7 +11,10 @@ import pytest
 
 from immpd.app.folder import Lock
 from immpd.commands.operator import main
+from immpd.net.certificates import CertificateFiles, ensure_self_signed
 from immpd.protocol.scram_keys import MAX_PASSWORD
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -53,11 +57,15 @@ def given(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO(text))
 
 
-def test_init_makes_a_private_folder(tmp_path):
+def test_init_makes_a_private_folder(tmp_path, capsys):
     folder = tmp_path / "new" / "data"
     assert main(["init", "--data", str(folder), "--domain", "A.test", "--domain", "b.test"]) == 0
     text = (folder / "immpd.toml").read_text()
     assert 'domains = ["a.test", "b.test"]' in text
+    assert "on this machine only" in capsys.readouterr().out
+    assert main(["init", "--data", str(tmp_path / "open"), "--domain", "a.test", "--listen", ":1025"]) == 0
+    assert "this machine" not in capsys.readouterr().out
+    assert 'listen = [":1025"]\nlisten_tls = []\n' in (tmp_path / "open" / "immpd.toml").read_text()
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
 
@@ -78,6 +86,7 @@ def test_init_overwrites_nothing(data, fails):
         ("init",),
         ("init", "--domain", "not a domain"),
         ("serve", "--listen", "nowhere"),
+        ("init", "--data", "elsewhere", "--domain", "a.test", "--listen-tls", "nowhere"),
         ("account", "disable", "alice"),
     ],
 )
@@ -162,3 +171,17 @@ def test_config_show_and_check(data, capsys, monkeypatch):
     assert main(["config", "show"]) == 0
     assert "bounds.idle = 1800" in capsys.readouterr().out
     assert main(["config", "check"]) == 0
+
+
+def test_config_check_opens_the_certificates(data, capsys, fails):
+    file = data / "immpd.toml"
+    file.write_text(file.read_text() + '[[certificates]]\ncertificate = "tls/cert.pem"\nkey = "tls/key.pem"\n')
+    code, line = fails("config", "check")
+    assert (code, "immpd.toml: certificates: " in line, "tls/cert.pem" in line) == (2, True, True)
+    ensure_self_signed(CertificateFiles(data / "tls" / "cert.pem", data / "tls" / "key.pem"), ["b.test"], NOW)
+    assert main(["config", "check"]) == 0
+    said = capsys.readouterr()
+    assert "can be used" in said.out
+    assert "no certificate names a.test" in said.err
+    (data / "tls" / "key.pem").write_text("no key")
+    assert fails("config", "check")[0] == 2

@@ -18,7 +18,6 @@ def test_a_page_is_true(page: Path, tmp_path: Path) -> None:
     if page == README:  # whose reader is in a checkout, as `make` left it
         (tmp_path / ".venv").mkdir()
         (tmp_path / ".venv" / "bin").symlink_to(Path(sys.executable).parent)
-        (tmp_path / "README.md").write_text("# immpd\n")
     try:
         console.play(page.read_text())
     finally:

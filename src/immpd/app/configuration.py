@@ -8,7 +8,7 @@ and the reference page is made from that; ``IMMPD_LIMITS__MAX_MESSAGE=1000000`` 
 import os
 import re
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import reduce
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -79,7 +79,8 @@ class Setting(msgspec.Struct, frozen=True):
 def read_configuration(folder: Path, environment: Mapping[str, str] = os.environ) -> Configuration:
     """Read FOLDER/immpd.toml with overrides from the environment; raises ConfigurationError."""
     path = folder / FILE
-    return checked(_converted(_read_file(path), list(overrides(environment)), path), path)
+    given = list(overrides(environment))
+    return checked(_converted(_read_file(path), given, path), path, {one.keys[0]: one.variable for one in given})
 
 
 def effective(folder: Path, environment: Mapping[str, str] = os.environ) -> list[Setting]:
@@ -152,14 +153,16 @@ def _converted(raw: dict[str, Any], given: list[Override], path: Path) -> Config
     return configuration
 
 
-def checked(configuration: Configuration, path: Path) -> Configuration:
-    """Canonical domains and readable addresses; raises ConfigurationError."""
+def checked(configuration: Configuration, path: Path, variables: Mapping[str, str]) -> Configuration:
+    """Canonical domains and readable addresses; raises ConfigurationError, which names the file or the variable."""
+    name = "domains"
     try:
         domains = checked_domains(configuration.domains)
-        for text in (*configuration.listen, *configuration.listen_tls):
-            read_address(text)
+        for name in ("listen", "listen_tls"):
+            for text in getattr(configuration, name):
+                read_address(text)
     except (ConfigurationError, ValueError) as error:
-        raise ConfigurationError(f"{path}: {error}") from None
+        raise ConfigurationError(f"{variables.get(name, path)}: {error}") from None
     return msgspec.structs.replace(configuration, domains=domains)
 
 
@@ -171,18 +174,25 @@ def checked_domains(domains: tuple[str, ...]) -> tuple[str, ...]:
         raise ConfigurationError(str(error)) from None
 
 
-def listening(configuration: Configuration, listen: str | None, listen_tls: str | None) -> Configuration:
-    """The configuration with other addresses, where they are given; raises ConfigurationError."""
-    for text in (listen, listen_tls):
-        try:
-            read_address(text or ":0")
-        except ValueError as error:
-            raise ConfigurationError(str(error)) from None
-    return msgspec.structs.replace(
-        configuration,
-        listen=configuration.listen if listen is None else (listen,),
-        listen_tls=configuration.listen_tls if listen_tls is None else (listen_tls,),
-    )
+def listening(configuration: Configuration, listen: Sequence[str], listen_tls: Sequence[str]) -> Configuration:
+    """The configuration with the addresses of the command line in place of all its own, where any is given.
+
+    Raises ConfigurationError, which names the option.
+    """
+    check_addresses(listen, listen_tls)
+    if not listen and not listen_tls:
+        return configuration
+    return msgspec.structs.replace(configuration, listen=tuple(listen), listen_tls=tuple(listen_tls))
+
+
+def check_addresses(listen: Sequence[str], listen_tls: Sequence[str]) -> None:
+    """Whether the addresses of the command line can be read; raises ConfigurationError, which names the option."""
+    for option, texts in (("--listen", listen), ("--listen-tls", listen_tls)):
+        for text in texts:
+            try:
+                read_address(text)
+            except ValueError as error:
+                raise ConfigurationError(f"{option}: {error}") from None
 
 
 def overrides(environment: Mapping[str, str]) -> Iterator[Override]:
@@ -209,13 +219,28 @@ def read_address(text: str) -> tuple[str, int]:
     return match["six"] or match["host"] or "", int(match["port"])
 
 
-def first_configuration(domains: tuple[str, ...]) -> str:
-    """The file that immpd init writes."""
-    listed = ", ".join(f'"{domain}"' for domain in domains)
-    return (
-        "# immpd: every setting and its default is in docs/reference/settings.md; immpd config check reads this file\n"
-        f"domains = [{listed}]\n"
-    )
+def first_configuration(domains: Sequence[str], listen: Sequence[str], listen_tls: Sequence[str]) -> str:
+    """The file that immpd init writes; without addresses it is for this machine only."""
+    local = not listen and not listen_tls
+    if local:
+        listen, listen_tls = (f"127.0.0.1:{PORT}",), (f"127.0.0.1:{PORT_TLS}",)
+    lines = [
+        "# What immpd is set to. immpd config show lists every setting, its value and where it comes from,",
+        "# man immpd.toml says what each means, and immpd config check whether this file can be used.",
+        f"domains = {_toml_list(domains)}",
+        "",
+        "# Where connections begin in clear, and where they are TLS from the first octet.",
+    ]
+    if local:
+        lines.append(
+            f'# To be reached from other machines: ":{PORT}" and ":{PORT_TLS}", which are all addresses of this one.'
+        )
+    lines += [f"listen = {_toml_list(listen)}", f"listen_tls = {_toml_list(listen_tls)}"]
+    return "\n".join(lines) + "\n"
+
+
+def _toml_list(texts: Sequence[str]) -> str:
+    return msgspec.json.encode(list(texts)).decode().replace('","', '", "')
 
 
 class Described(msgspec.Struct, frozen=True):

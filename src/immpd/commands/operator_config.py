@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from .operator_common import OK, Data
+from .operator_common import OK, Data, tell
 
 
 def show(*, data: Data, json: Annotated[bool, Parameter(name="--json", negative=())] = False) -> int:
@@ -25,8 +25,18 @@ def show(*, data: Data, json: Annotated[bool, Parameter(name="--json", negative=
 
 def check(*, data: Data) -> int:
     """Read the configuration and say whether it can be used."""
-    from immpd.app.configuration import FILE, read_configuration
+    from immpd.app.configuration import FILE, ConfigurationError, read_configuration
+    from immpd.net.certificates import CertificateError
 
     configuration = read_configuration(data)
+    if configuration.certificates:
+        from immpd.app.compose import open_certificates
+
+        try:
+            certificates = open_certificates(data, configuration)
+        except CertificateError as error:
+            raise ConfigurationError(f"{data / FILE}: certificates: {error}") from None
+        for domain in certificates.unnamed(configuration.domains):
+            tell(f"no certificate names {domain}; clients that know it by an authority will refuse it")
     sys.stdout.write(f"{data / FILE} can be used; it serves {', '.join(configuration.domains)}\n")
     return OK

@@ -8,24 +8,41 @@ from cyclopts import Parameter
 
 from .operator_common import OK, Data
 
+Listen = Annotated[list[str] | None, Parameter(name="--listen", help="HOST:PORT for UPGRADE; repeats.")]
+ListenTls = Annotated[list[str] | None, Parameter(name="--listen-tls", help="HOST:PORT for TLS; repeats.")]
+
 
 def init(
-    *, data: Data, domain: Annotated[list[str], Parameter(name="--domain", help="A domain to serve; repeats.")]
+    *,
+    data: Data,
+    domain: Annotated[list[str], Parameter(name="--domain", help="A domain to serve; repeats.")],
+    listen: Listen = None,
+    listen_tls: ListenTls = None,
 ) -> int:
-    """Make a data folder for the domains to serve."""
-    from immpd.app.configuration import FILE, first_configuration
+    """Make a data folder for the domains to serve.
+
+    Without --listen and --listen-tls it will listen on this machine only.
+    """
+    from immpd.app.configuration import FILE, check_addresses, first_configuration
     from immpd.model.imid import parse_domain
     from immpd.net.private_file import write_private_file
 
     domains = tuple(parse_domain(one) for one in domain)
     if not domains:
         raise ValueError("Name at least one domain with --domain")
+    check_addresses(listen or (), listen_tls or ())
+    text = first_configuration(domains, listen or (), listen_tls or ())
     try:
-        write_private_file(data / FILE, first_configuration(domains).encode(), replace=False)
+        write_private_file(data / FILE, text.encode(), replace=False)
     except FileExistsError:
         raise ValueError(f"{data / FILE} is there already; nothing was changed") from None
+    local = (
+        ""
+        if listen or listen_tls
+        else "It listens on this machine only; listen and listen_tls there open it to others.\n"
+    )
     sys.stdout.write(
-        f"Made {data / FILE} for {', '.join(domains)}.\n"
+        f"Made {data / FILE} for {', '.join(domains)}.\n{local}"
         f"Now: immpd account add NAME@{domains[0]} --data {data}, and immpd serve --data {data}\n"
     )
     return OK
@@ -34,21 +51,17 @@ def init(
 def serve(
     *,
     data: Data,
-    listen: Annotated[list[str] | None, Parameter(name="--listen", help="HOST:PORT for UPGRADE; repeats.")] = None,
-    listen_tls: Annotated[list[str] | None, Parameter(name="--listen-tls", help="HOST:PORT for TLS; repeats.")] = None,
+    listen: Listen = None,
+    listen_tls: ListenTls = None,
     ready_file: Annotated[Path | None, Parameter(name="--ready-file", help="Written once it serves.")] = None,
 ) -> int:
-    """Serve until SIGTERM or SIGINT; SIGHUP reads the certificates again."""
-    import msgspec
+    """Serve until SIGTERM or SIGINT; SIGHUP reads the certificates again.
 
-    from immpd.app.configuration import FILE, checked, read_configuration
+    With --listen or --listen-tls it listens there and nowhere else, whatever is set.
+    """
+    from immpd.app.configuration import listening, read_configuration
 
-    configuration = read_configuration(data)
-    if listen is not None:
-        configuration = msgspec.structs.replace(configuration, listen=tuple(listen))
-    if listen_tls is not None:
-        configuration = msgspec.structs.replace(configuration, listen_tls=tuple(listen_tls))
-    checked(configuration, data / FILE)
+    configuration = listening(read_configuration(data), listen or (), listen_tls or ())
     from immpd.app import process
 
     process.run(process.serve(data, configuration, ready_file))

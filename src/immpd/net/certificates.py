@@ -315,6 +315,10 @@ class Certificates:
         """The certificate that a client gets which asks for ``domain``."""
         return self._context_for(domain).leaf
 
+    def unnamed(self, domains: Sequence[str]) -> tuple[str, ...]:
+        """Those of the domains that no certificate names: who asks for them is shown the first one."""
+        return tuple(domain for domain in domains if self._named(domain) is None)
+
     def shown(self, connection: ssl.SSLObject | ssl.SSLSocket) -> Leaf:
         """The certificate that this connection's handshake showed, also after a reload."""
         context = connection.context
@@ -327,9 +331,11 @@ class Certificates:
         return self._asked.get(connection, "")
 
     def _context_for(self, name: str) -> _ServerContext:
+        return self._named(name) or self._default
+
+    def _named(self, name: str) -> _ServerContext | None:
         name = name.lower().removesuffix(".")
-        found = self._by_name.get(name) or self._by_name.get("*." + name.partition(".")[2])
-        return found or self._default
+        return self._by_name.get(name) or self._by_name.get("*." + name.partition(".")[2])
 
     def _choose(self, connection: ssl.SSLObject | ssl.SSLSocket, name: str | None, _: ssl.SSLContext) -> None:
         if name is not None:
