@@ -16,6 +16,7 @@ BIN = Path(sys.executable).parent
 PATIENCE = 60.0
 """Seconds until a server that neither starts nor ends is given up."""
 PASSWORD = "secret"
+SMALL_RESERVE = {"IMMPD_STORAGE__RESERVE": "1048576"}
 
 
 class ServerProcess:
@@ -75,7 +76,7 @@ class ServerProcess:
             words += [option, (last if self.host else "") or f"{self.host or '127.0.0.1'}:0"]
         with self.log.open("ab") as log:
             self.process = await asyncio.to_thread(
-                subprocess.Popen, words, stderr=log, env={**os.environ, "IMMPD_LOG__FORMAT": "json"}
+                subprocess.Popen, words, stderr=log, env={**os.environ, **SMALL_RESERVE, "IMMPD_LOG__FORMAT": "json"}
             )
 
     async def start(self) -> None:

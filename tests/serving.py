@@ -11,7 +11,7 @@ import struct
 import sys
 import traceback
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,8 @@ from immpd.net.local_socket import connect_local
 from immpd.protocol import scram
 from immpd.protocol.commands import AccountAdd
 from immpd.service.session import Session
+from immpd.store.room import free_on
+from immpd.store.settings import Storage
 
 DOMAIN = "a.test"
 NOW = 1_767_225_600_000
@@ -202,21 +204,24 @@ async def serving(
     domains: tuple[str, ...] = (DOMAIN,),
     clock: Any = None,
     log: RecordingLog | None = None,
+    free: Callable[[Path], int] = free_on,
     **settings: Any,
 ) -> AsyncIterator[Serving]:
     """A server on free ports of 127.0.0.1 over ``folder``; ``settings`` are fields of Configuration.
 
-    It may be opened again over the same folder. The clock is a ManualClock unless another is given.
+    ``free`` says how many octets its disk has. It may be opened again over the same folder. The clock is a
+    ManualClock unless another is given.
     """
     log = log or RecordingLog()
     clock = clock or ManualClock()
+    settings.setdefault("storage", Storage(keep_free=0, reserve=0))  # no test depends on the disk that it runs on
     configuration = Configuration(domains=domains, listen=("127.0.0.1:0",), listen_tls=("127.0.0.1:0",), **settings)
     loop = asyncio.get_running_loop()
     before = loop.get_exception_handler()
     loop.set_exception_handler(
         lambda _, context: log.error("in the loop: " + context["message"], exc_info=context.get("exception"))
     )
-    running = await compose.start(folder, configuration, log, clock)
+    running = await compose.start(folder, configuration, log, clock, free)
     try:
         yield Serving(running, folder, clock, log)
     finally:

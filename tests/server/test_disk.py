@@ -5,6 +5,7 @@ import os
 import resource
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
 
 import apsw
 import pytest
@@ -12,6 +13,8 @@ from tests.server.quiet import conversation_of, nothing_left, part, until
 from tests.serving import Serving
 from tests.store.unsynced_vfs import UnsyncedVFS
 
+from immpd.protocol.commands import StoreCheck
+from immpd.store.settings import Storage
 from immpd.store.sqlite.files import FILE_NAME
 
 LARGE = 6 << 20
@@ -188,3 +191,53 @@ async def test_quit_waits_thirty_seconds(serve, talk):
     writer = os.open(path, os.O_RDWR)  # the thread that waits for it goes on, whenever it comes there
     await server.running.stop()
     os.close(writer)
+
+
+class Measured:
+    """A disk with as much room as a test says."""
+
+    def __init__(self) -> None:
+        self.free = 1 << 30
+
+    def __call__(self, folder: Path) -> int:
+        return self.free
+
+
+async def test_deliveries_are_refused_before_the_disk_is_full(serve, talk):
+    """At their first line, before any octets; all else goes on, and room ends it at once."""
+    measured = Measured()
+    server = await serve(free=measured, storage=Storage(keep_free=1 << 20, reserve=0))
+    alice = await server.add_account("alice")
+    one = await talk(alice, on=server)
+    assert (await one.deliver(alice, body=b"before")).code == 273
+    measured.free = 1 << 19
+    for line in (f"DELIVER TO {alice}", "MBOX PUT /drafts", "MBOX COPY /inbox::* TO /archive"):
+        answer = await one.ask(line)
+        if answer.code == 270:  # nothing was written since, so nobody looked
+            assert (await one.ask("ABORT")).code == 200
+            server.services.room.look()
+            answer = await one.ask(line)
+        assert (answer.code, answer.word, answer.fields["retry"]) == (450, "STORE-FULL", "60"), line
+    assert (await one.ask("MBOX FLAG /inbox::* +FLAGGED")).code == 200
+    (warning,) = server.log.events("the disk is nearly full")
+    assert warning["then"] == "deliveries are refused"
+    (finding,) = (await server.operator.call(StoreCheck())).rows
+    assert finding.text.startswith("room disk: 524288 octets are free")
+    measured.free = 1 << 30
+    assert (await one.deliver(alice)).code == 273
+    assert (await server.operator.call(StoreCheck())).rows == ()
+
+
+async def test_reading_does_not_fail_because_nothing_can_be_marked(serve, talk, disk):
+    server = await serve()
+    alice = await server.add_account("alice")
+    one = await talk(alice, on=server)
+    await one.deliver(alice, body=b"unread")
+    disk.disk.fault = full
+    assert (await one.ask("FETCH /inbox::* +RAW")).octets() == b"unread"
+    assert (await one.ask("FETCH /inbox::* +RAW")).code == 250
+    disk.disk.fault = works
+    assert "u=1" in (await one.ask("MBOX CHECK /inbox")).text
+    assert (await one.ask("FETCH /inbox::* +RAW")).code == 250
+    assert "u=0" in (await one.ask("MBOX CHECK /inbox")).text
+    await server.running.stop()

@@ -5,12 +5,15 @@ started is stopped in the opposite order, also where a later step fails.
 """
 
 import asyncio
+import errno
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from typing import Any, Literal
 
 import msgspec
 
@@ -44,12 +47,15 @@ from immpd.service.sealing import Sealer, load_or_make_key
 from immpd.service.session import Services, Session
 from immpd.service.timers import keep_time
 from immpd.store.bodies import BodyFiles, sweep
+from immpd.store.damage import Damage
+from immpd.store.errors import StoreUnavailable
+from immpd.store.room import Room, free_on
 from immpd.store.sqlite.engine import open_sqlite
 
 from .clock import SystemClock
 from .configuration import Configuration, read_address
 from .folder import BODIES, KEYS, SOCKET, Lock
-from .housekeeping import keep_house
+from .housekeeping import keep_house, keep_room
 
 
 class CannotListen(Exception):
@@ -58,11 +64,15 @@ class CannotListen(Exception):
 
 @asynccontextmanager
 async def opened(
-    folder: Path, configuration: Configuration, log: Log, clock: Clock | None = None
+    folder: Path,
+    configuration: Configuration,
+    log: Log,
+    clock: Clock | None = None,
+    free: Callable[[Path], int] = free_on,
 ) -> AsyncIterator[Services]:
     """Lock the folder, open the store and all that the service needs; closes them at the end.
 
-    Raises DataFolderInUse, StoreError, SealError and OSError.
+    ``free`` says how many octets the disk of a folder has. Raises DataFolderInUse, StoreError, SealError and OSError.
     """
     async with AsyncExitStack() as stack:
         clock = clock or SystemClock()
@@ -71,16 +81,23 @@ async def opened(
         keys.mkdir(mode=0o700, exist_ok=True)
         random = os.urandom
         desk = AuthDesk(load_or_make_key(keys / "salt.key", random), Sealer(keys, random), clock, random)
-        store = await open_sqlite(folder)
+        tell = partial(_tell, log)
+        room, damage = Room(folder, configuration.storage, tell, free), Damage(folder, tell)
+        store = await open_sqlite(folder, room=room, damage=damage, tell=tell)
         stack.push_async_callback(store.close)
-        bodies = BodyFiles(folder / BODIES)
+        bodies = BodyFiles(folder / BODIES, room, damage)
         stack.callback(bodies.close)
-        await sweep(store, bodies)
+        try:
+            await sweep(store, bodies)
+        except StoreUnavailable as error:
+            log.warning("files that no message names stay until the next start", reason=str(error))
         rendering = ThreadPoolExecutor(1, "rendering")
         stack.callback(rendering.shutdown)
         yield Services(
             store=store,
             bodies=bodies,
+            room=room,
+            damage=damage,
             bus=LocalBus(),
             items=ItemBus(),
             clock=clock,
@@ -96,6 +113,11 @@ async def opened(
             log=log,
             rendering=rendering,
         )
+
+
+def _tell(log: Log, level: Literal["info", "warning", "error"], event: str, /, **fields: Any) -> None:
+    """What the store says, in the log."""
+    getattr(log, level)(event, **fields)
 
 
 def open_certificates(folder: Path, configuration: Configuration) -> Certificates:
@@ -130,27 +152,49 @@ class Running(msgspec.Struct):
         await self.stack.aclose()
 
 
-async def start(folder: Path, configuration: Configuration, log: Log, clock: Clock | None = None) -> Running:
-    """Open everything, then listen.
+async def start(
+    folder: Path,
+    configuration: Configuration,
+    log: Log,
+    clock: Clock | None = None,
+    free: Callable[[Path], int] = free_on,
+) -> Running:
+    """Open everything, then listen; where the disk is full or can only be read, for reading.
 
     Raises DataFolderInUse, CannotListen, StoreError, SealError, CertificateError and OSError.
     """
     async with AsyncExitStack() as stack:
-        services = await stack.enter_async_context(opened(folder, configuration, log, clock))
+        services = await stack.enter_async_context(opened(folder, configuration, log, clock, free))
         certificates = open_certificates(folder, configuration)
         server = Server(services, configuration.bounds, certificates, log)
         stack.push_async_callback(server.stop)
-        socket = folder / SOCKET
-        await server.listen_operator(socket)
-        stack.callback(socket.unlink, missing_ok=True)
+        await _listen_operator(server, folder / SOCKET, stack, log)
         listen = await _listen(server, configuration.listen, direct=False)
         listen_tls = await _listen(server, configuration.listen_tls, direct=True)
         feeder = Feeder(services)
         services.fan_out = feeder.wake
-        for work in (keep_house(services), keep_time(services), feeder.run()):
+        for work in (keep_room(services), keep_house(services), keep_time(services), feeder.run()):
             stack.push_async_callback(_end, asyncio.create_task(work))
         return Running(server, services, certificates, listen, listen_tls, stack.pop_all())
     raise AssertionError("a stack swallows nothing")
+
+
+async def _listen_operator(server: Server, socket: Path, stack: AsyncExitStack, log: Log) -> None:
+    try:
+        await server.listen_operator(socket)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+            raise
+        log.error("nobody can operate this server while it runs", reason=error.strerror, socket=str(socket))
+    else:
+        stack.callback(_remove, socket)
+
+
+def _remove(socket: Path) -> None:
+    try:
+        socket.unlink(missing_ok=True)
+    except OSError:
+        pass  # a disk that can only be read by now; the next start takes its place
 
 
 async def _listen(server: Server, texts: tuple[str, ...], *, direct: bool) -> list[Address]:

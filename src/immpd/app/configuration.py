@@ -18,6 +18,7 @@ import msgspec
 from immpd.model.imid import ImidError, parse_domain
 from immpd.server.settings import Bounds
 from immpd.service.settings import Authentication, Limits
+from immpd.store.settings import Storage
 
 FILE = "immpd.toml"
 PREFIX = "IMMPD_"
@@ -65,6 +66,7 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     limits: Limits = Limits()
     authentication: Authentication = Authentication()
     bounds: Bounds = Bounds()
+    storage: Storage = Storage()
     log: Logging = Logging()
 
 

@@ -23,7 +23,12 @@ class Lock:
 
     def __init__(self, folder: Path) -> None:
         """Take it; raises DataFolderInUse, and OSError where the folder cannot be written."""
-        self._file = open(folder / LOCK, "a+")  # noqa: SIM115 - the open file is the lock
+        try:
+            self._file = open(folder / LOCK, "a+")  # noqa: SIM115 - the open file is the lock
+        except OSError as error:
+            if error.errno not in (errno.EROFS, errno.EACCES) or not (folder / LOCK).exists():
+                raise
+            self._file = open(folder / LOCK)  # noqa: SIM115 - a folder that can only be read is locked as well
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

@@ -16,6 +16,7 @@ from immpd.store.answers import ForgetAnswers, forget_answers
 from immpd.store.bodies import unlink_doomed
 from immpd.store.changes import ForgetChanges, ForgetRetryKeys, forget_changes, forget_retry_keys
 from immpd.store.dismissals import ForgetDismissals, forget_dismissals
+from immpd.store.errors import StoreUnavailable
 from immpd.store.feeds import SweepNodes, sweep_nodes
 from immpd.store.filing import ExpireTrash, expire_trash
 from immpd.store.keeping import ForgetItems, forget_items
@@ -33,6 +34,8 @@ KEPT_CHANGES = 20_000
 REMOVED_DAYS = 30
 """How long those who were away can still learn that a node was removed."""
 _PAGE = 200
+ROOM_EVERY = 60.0
+"""Seconds after which the room on the disk is looked at anyway."""
 
 
 class Chore(msgspec.Struct, frozen=True):
@@ -122,6 +125,30 @@ CHORES = (
 )
 
 
+async def keep_room(services: Services) -> None:
+    """Make the reserve, and while room is short give the disk back what was freed; until cancelled."""
+    loop = asyncio.get_running_loop()
+    wanted = loop.create_future()
+
+    def want() -> None:
+        if not wanted.done():
+            wanted.set_result(None)
+
+    def want_from_anywhere() -> None:
+        loop.call_soon_threadsafe(want)
+
+    services.room.wanted = want_from_anywhere
+    while True:
+        wanted = loop.create_future()
+        try:
+            await unlink_files(services)
+            await services.store.give_back()
+            await services.bodies.run(services.room.renew)
+        except StoreUnavailable as error:
+            services.log.warning("no room could be made", reason=str(error))
+        await services.clock.wait(wanted, ROOM_EVERY)
+
+
 async def keep_house(services: Services, chores: tuple[Chore, ...] = CHORES) -> None:
     """Do each chore at once and then at its times, until cancelled."""
     clock = services.clock
@@ -133,6 +160,8 @@ async def keep_house(services: Services, chores: tuple[Chore, ...] = CHORES) -> 
             due[chore.name] = clock.monotonic() + chore.every
             try:
                 await chore.work(services)
+            except StoreUnavailable as error:
+                services.log.warning("chore put off", chore=chore.name, reason=str(error))
             except Exception as error:
                 services.log.error("chore failed", chore=chore.name, exc_info=error)
             await asyncio.sleep(0)

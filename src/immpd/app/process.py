@@ -72,7 +72,7 @@ async def serve(
         )
         domains = sorted(running.services.domains)
         _calm_collector()
-        _announce(ready_file, ready)
+        _announce(ready_file, ready, log)
         log.info(
             "started",
             version=__version__,
@@ -100,9 +100,13 @@ def _calm_collector() -> None:
     gc.set_threshold(YOUNG, 20, 50)
 
 
-def _announce(ready_file: Path | None, ready: Ready) -> None:
+def _announce(ready_file: Path | None, ready: Ready, log: Log) -> None:
     if ready_file is not None:
-        write_private_file(ready_file, msgspec.json.encode(ready) + b"\n", replace=True)
+        try:
+            write_private_file(ready_file, msgspec.json.encode(ready) + b"\n", replace=True)
+        except OSError as error:
+            # It serves all the same; a full disk must not keep people from reading, and from removing.
+            log.error("the ready file could not be written", file=str(ready_file), reason=error.strerror)
 
 
 def _withdraw(ready_file: Path | None) -> None:

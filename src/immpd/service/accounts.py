@@ -18,7 +18,7 @@ from immpd.store.accounts import (
     set_disabled,
     set_verifier,
 )
-from immpd.store.verify import verify
+from immpd.store.verify import Finding, verify
 
 from .auth import new_verifier
 from .ids import time_text
@@ -120,6 +120,10 @@ def disable(session: Session, request: AccountDisable, _: Any) -> Outcome:
 
 @handles(StoreCheck)
 async def check(session: Session, _: StoreCheck, __: Any) -> replies.Findings:
-    """Every row has its octets, every count is right."""
-    found = await verify(session.services.store, session.services.bodies)
+    """Every row has its octets, every count is right, and more can be written."""
+    services = session.services
+    found = await verify(services.store, services.bodies)
+    short = services.room.finding(services.store.against)
+    if short:
+        found.append(Finding("room", "disk", short))
     return replies.Findings(rows=tuple(replies.Finding(text=f"{one.kind} {one.what}: {one.detail}") for one in found))

@@ -25,7 +25,7 @@ from .drafts import Draft
 from .mailing_lists import Listed, publish_to_lists
 from .outcome import Outcome, Step
 from .sending import finishes
-from .session import Session, handles
+from .session import Session, check_room, handles
 
 MAX_SUBJECT = 2000
 MAX_RECIPIENT = 2000
@@ -49,6 +49,7 @@ def open_delivery(session: Session, request: Deliver, draft: Draft | None) -> Ou
     account = session.account
     assert account is not None
     try:
+        check_room(session.services.store, deliver)
         wanted = _recipients_of(session, request)
         if request.from_ is not None:
             _check_sender(account, request.from_)

@@ -21,6 +21,7 @@ from immpd.protocol.commands import MboxFetch
 from immpd.protocol.errors import Refused
 from immpd.protocol.registry import Span
 from immpd.protocol.text import escape_json
+from immpd.store.errors import StoreUnavailable, UnknownOutcome
 from immpd.store.ids import uuid_text
 from immpd.store.mailboxes import FetchAt, Folder, fetch_at
 from immpd.store.messages import Fetched, FetchIds, FetchPage, Stored, fetch_ids, fetch_page
@@ -122,7 +123,10 @@ class _Fetch:
         if not self.unread:
             return Page(pieces, then) if pieces else then()
         ids, self.unread = self.unread, []
-        return Page(pieces, lambda: Step(mark_read(self.place, ids), lambda changes: self.marked(changes, then)))
+        unit = mark_read(self.place, ids)
+        return Page(
+            pieces, lambda: Step(unit, lambda changes: self.marked(changes, then), lambda error: _unmarked(error, then))
+        )
 
     def write_large(
         self, pieces: list[bytes], stored: Stored, rest: list[Stored], then: Callable[[], Outcome]
@@ -216,6 +220,13 @@ class _Fetch:
 
     def end(self, cursor: int | None) -> replies.Fetched:
         return replies.Fetched(n=self.sent, skipped=self.skipped or None, more="yes" if cursor is not None else None)
+
+
+def _unmarked(error: BaseException, then: Callable[[], Outcome]) -> Outcome:
+    """A message that was shown and could not be marked stays unread: a full disk keeps nobody from reading."""
+    if isinstance(error, StoreUnavailable) and not isinstance(error, UnknownOutcome):
+        return then()
+    raise error
 
 
 @handles(MboxFetch)

@@ -10,6 +10,7 @@ from immpd.protocol import replies
 from immpd.protocol.codes import Code
 from immpd.protocol.commands import MboxCheck, MboxCreate, MboxList, MboxPut, MboxRemove, MboxRename
 from immpd.protocol.errors import Refused
+from immpd.store.deliver import deliver
 from immpd.store.ids import uuid_text
 from immpd.store.mailboxes import (
     Check,
@@ -32,7 +33,7 @@ from .bulk import BulkTurn
 from .content import check_references
 from .drafts import Draft
 from .outcome import Outcome, Step
-from .session import Session, handles, on_arrival, refusal_of
+from .session import Session, check_room, handles, on_arrival, refusal_of
 
 OWN_RIGHTS = ("lookup", "read", "write", "flag", "delete", "admin")
 
@@ -152,6 +153,7 @@ def put(session: Session, request: MboxPut, draft: Draft | None) -> Outcome:
     try:
         if len(split_flags(tuple(name for name, _ in request.flags))[1]) > MAX_KEYWORDS:
             raise Refused(Code.LIMIT, "TOO-MANY-KEYWORDS", f"A message has at most {MAX_KEYWORDS} keywords")
+        check_room(session.services.store, deliver)
         folder_of(request.path)
         check_references(request)
         step = with_folder(session, request.path, found)

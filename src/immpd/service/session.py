@@ -23,6 +23,7 @@ from immpd.protocol.states import State
 from immpd.store import errors as store_errors
 from immpd.store import notifications, permissions
 from immpd.store.contract import Store
+from immpd.store.units import Work
 
 from .ids import IdMaker
 from .outcome import Outcome, Page, Rows, Step, Wait
@@ -32,6 +33,8 @@ from .settings import Authentication, Limits
 if TYPE_CHECKING:
     from immpd.store.accounts import Account, Recipient
     from immpd.store.bodies import BodyFiles
+    from immpd.store.damage import Damage
+    from immpd.store.room import Room
 
     from .alarm import Alarm
     from .auth import AuthDesk, Exchange
@@ -47,6 +50,8 @@ class Services(msgspec.Struct, kw_only=True, gc=False):
 
     store: Store
     bodies: "BodyFiles"
+    room: "Room"
+    damage: "Damage"
     bus: LocalBus
     items: ItemBus
     clock: Clock
@@ -194,6 +199,13 @@ def on_arrival(*requests: type[Request[Any]]) -> Callable[[A], A]:
     return register
 
 
+def check_room(store: Store, work: Work[Any, Any]) -> None:
+    """Before octets come that a unit of this work is to keep: raises Refused where it would be refused now."""
+    against = store.reason_against(work)
+    if against is not None:
+        raise refusal_of(against)
+
+
 def refusal_of(error: BaseException) -> Refused:
     """The protocol's words for an error of the store."""
     for kind, code, word, text, retry in _STORE_WORDS:
@@ -203,8 +215,20 @@ def refusal_of(error: BaseException) -> Refused:
 
 
 _STORE_WORDS: tuple[tuple[type[BaseException], Code, str, str, int | None], ...] = (
-    (store_errors.StoreFull, Code.TEMPORARY, "STORE-FULL", "There is no room on the server's disk", 60),
-    (store_errors.StoreReadOnly, Code.TEMPORARY, "STORE-READ-ONLY", "The server's disk can only be read now", 60),
+    (
+        store_errors.StoreFull,
+        Code.TEMPORARY,
+        "STORE-FULL",
+        "There is no room on the server's disk: its operator has to make some; MBOX DELETE +PURGE makes a little",
+        60,
+    ),
+    (
+        store_errors.StoreReadOnly,
+        Code.TEMPORARY,
+        "STORE-READ-ONLY",
+        "The server's disk can only be read now, and its operator has to see to it; reading goes on",
+        60,
+    ),
     (store_errors.StoreUnavailable, Code.TEMPORARY, "STORE-UNAVAILABLE", "The store cannot be reached now", 10),
     (store_errors.NoAccount, Code.NOT_FOUND, "NO-ACCOUNT", "There is no such account", None),
     (store_errors.NoMailbox, Code.NOT_FOUND, "NO-MAILBOX", "There is no such mailbox", None),

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from immpd.store.units import Tx, write_unit
+from immpd.store.units import Tx, freeing_unit
 
 MAX_ANSWERS = 10
 """Notifications that one address has in hand."""
@@ -48,7 +48,7 @@ def use_answer(tx: Tx, mailbox: int, address: str, now: int) -> bool:
     return row is not None
 
 
-@write_unit
+@freeing_unit
 def forget_answers(tx: Tx, args: ForgetAnswers) -> bool:
     """Drop those that nobody used in time; True if there are more."""
     rows = tx.rows("SELECT mailbox, address FROM push_answer WHERE until <= ? LIMIT ?", (args.now, args.limit))

@@ -6,7 +6,6 @@ start files that no row names are removed. Every call to the disk runs in a help
 """
 
 import asyncio
-import errno
 import os
 import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -18,8 +17,11 @@ import msgspec
 
 from immpd.model.message import Part
 from immpd.store.contract import Store
-from immpd.store.errors import StoreDamaged, StoreError, StoreFull, StoreReadOnly, StoreUnavailable
-from immpd.store.units import Tx, read_unit, write_unit
+from immpd.store.damage import Damage
+from immpd.store.durable import store_error, sync_folder
+from immpd.store.errors import StoreDamaged, StoreUnavailable
+from immpd.store.room import Room
+from immpd.store.units import Tx, freeing_unit, read_unit
 
 INLINE = 256 << 10
 """Octets of a part above which it is a file."""
@@ -52,7 +54,7 @@ def doomed_files(tx: Tx, args: SomeDoomed) -> list[str]:
     return [row[0] for row in tx.rows("SELECT name FROM doomed_file ORDER BY name LIMIT :n", {"n": args.limit})]
 
 
-@write_unit
+@freeing_unit
 def forget_doomed(tx: Tx, args: Names) -> None:
     """These doomed files are removed."""
     tx.executemany("DELETE FROM doomed_file WHERE name = ?", [(name,) for name in args.names])
@@ -76,24 +78,14 @@ def inline_places(parts: Sequence[Part], files: Mapping[int, str]) -> dict[int, 
     return places
 
 
-def _store_error(error: OSError) -> StoreError:
-    kind: type[StoreError]
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        kind = StoreFull
-    elif error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-        kind = StoreReadOnly
-    elif error.errno == errno.ENOENT:
-        kind = StoreDamaged
-    else:
-        kind = StoreUnavailable
-    return kind(f"{error.filename}: {error.strerror}")
-
-
 class BodyFiles:
     """The folder of body files. Made in ``folder`` if it is not there; two threads do its work."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, room: Room | None = None, damage: Damage | None = None) -> None:
+        """``room``: of its disk, without it nothing is refused; ``damage`` is told what is missing or altered."""
         self.folder = folder
+        self._room = room
+        self._damage = damage
         folder.mkdir(mode=0o700, exist_ok=True)
         self._threads = ThreadPoolExecutor(2, "store bodies")
 
@@ -106,7 +98,7 @@ class BodyFiles:
         try:
             return await running
         except OSError as error:
-            raise _store_error(error) from error
+            raise store_error(error) from error
 
     def path(self, name: str) -> Path:
         """Where the file of this name lies. Raises ValueError for what is no name of ours."""
@@ -116,6 +108,9 @@ class BodyFiles:
 
     async def create(self, name: str) -> "BodyWriter":
         """Begin a new file; its name (lower-case letters, digits, hyphens) must never have been used."""
+        against = None if self._room is None else self._room.reason_against("grows")
+        if against is not None:
+            raise against
         final = self.path(name)
         temporary = final.with_name(name + _PART)
         handle = await self.run(lambda: os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
@@ -189,11 +184,7 @@ class BodyWriter:
             os.close(self._handle)
             self._handle = -1
             self._temporary.rename(self._final)
-            folder = os.open(self._final.parent, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            sync_folder(self._final.parent)
 
         await self._files.run(settle)
         return self.length

@@ -10,7 +10,7 @@ import msgspec
 
 from immpd.model.change import NOTICES, Change
 from immpd.store.errors import NoMailbox, StateGone
-from immpd.store.units import Tx, read_unit, write_unit
+from immpd.store.units import Tx, freeing_unit, read_unit, write_unit
 
 
 class ChangesSince(msgspec.Struct, frozen=True):
@@ -134,7 +134,7 @@ def set_positions(tx: Tx, args: SetPositions) -> None:
     )
 
 
-@write_unit
+@freeing_unit
 def forget_changes(tx: Tx, args: ForgetChanges) -> bool:
     """One step of forgetting old changes; the floor rises with it. True while there is more to do."""
     tx.lock((args.mailbox,))
@@ -165,7 +165,7 @@ def forget_changes(tx: Tx, args: ForgetChanges) -> bool:
     return more
 
 
-@write_unit
+@freeing_unit
 def forget_retry_keys(tx: Tx, args: ForgetRetryKeys) -> bytes | None:
     """One step through the retry keys, dropping old ones; where to go on, or None at the end."""
     rows = tx.rows(

@@ -8,7 +8,8 @@ other unit.
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
-from immpd.store.units import Unit
+from immpd.store.errors import StoreError
+from immpd.store.units import Unit, Work
 
 R = TypeVar("R")
 
@@ -23,6 +24,9 @@ class Store(Protocol):
     def epoch(self) -> str:
         """Eight hex digits, renewed by a restore: what makes old states and cursors recognisable."""
 
+    against: StoreError | None
+    """Why nothing can be written at present; None while it can. Reads go on, and writing by itself once it can be."""
+
     @property
     def saturated(self) -> bool:
         """True while too much waits to be committed: stop reading from clients until ``on_room`` calls."""
@@ -33,6 +37,9 @@ class Store(Protocol):
     def submit(self, unit: Unit[Any], done: Done) -> None:
         """Take a unit. A read on SQLite runs at once and ``done`` is called before this returns."""
 
+    def reason_against(self, work: Work[Any, Any]) -> StoreError | None:
+        """Why a unit of this work would be refused now, as far as that is known without trying it."""
+
     async def write(self, unit: Unit[R]) -> R:
         """Run a unit that changes the store and return its result once it is on disk."""
 
@@ -41,6 +48,9 @@ class Store(Protocol):
 
     async def check_file(self) -> list[str]:
         """What the database itself says is wrong with its file; empty if nothing. Others work meanwhile."""
+
+    async def give_back(self) -> None:
+        """While room is short: give the disk what the database no longer needs, in steps."""
 
     async def close(self) -> None:
         """Commit what was submitted and let go of everything."""

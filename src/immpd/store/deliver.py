@@ -18,7 +18,7 @@ from immpd.store.answers import Opened, open_answers
 from immpd.store.errors import NoFolder, StoreError
 from immpd.store.messages import keyword_text
 from immpd.store.states import take_states
-from immpd.store.units import Tx, write_unit
+from immpd.store.units import Tx, growing_unit
 
 DAY = 86_400_000
 """Milliseconds of a day."""
@@ -107,7 +107,7 @@ def retry_key(origin: str, sender: str, recipient: str, message_id: str) -> byte
     return bytes.fromhex(message_id[:8] + message_id[9:13]) + hashlib.sha256(said).digest()[:14]
 
 
-@write_unit
+@growing_unit
 def deliver(tx: Tx, args: Delivery) -> tuple[Delivered, ...]:
     """Deliver to every target and say what became of each, in their order. Raises NoMailbox or NoFolder."""
     tx.lock(target.mailbox for target in args.targets)

@@ -11,7 +11,7 @@ from immpd.model.feed import DIGESTS, Form
 from immpd.store.deliver import Delivery, Target, deliver
 from immpd.store.items import IN_GAP, newest_item
 from immpd.store.keeping import NAMED
-from immpd.store.units import Tx, read_unit, write_unit
+from immpd.store.units import Tx, growing_unit, read_unit
 
 MOST_NAMED = 100
 """Items that one digest names; of more it tells how many."""
@@ -82,7 +82,7 @@ def due_digests(tx: Tx, args: DueDigests) -> list[Digest]:
     return found
 
 
-@write_unit
+@growing_unit
 def send_digest(tx: Tx, args: SendDigest) -> tuple[Change, ...]:
     """Deliver a digest and note how far it goes; nothing where that was done meanwhile."""
     digest = args.digest

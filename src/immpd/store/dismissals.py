@@ -9,7 +9,7 @@ import msgspec
 from immpd.model.change import Change
 from immpd.store.errors import NoItem, NoSubscription
 from immpd.store.feeds import node_change
-from immpd.store.units import Tx, write_unit
+from immpd.store.units import Tx, freeing_unit
 
 
 class DismissItem(msgspec.Struct, frozen=True):
@@ -20,7 +20,7 @@ class DismissItem(msgspec.Struct, frozen=True):
     uuid: bytes
 
 
-@write_unit
+@freeing_unit
 def dismiss_item(tx: Tx, args: DismissItem) -> Change | None:
     """Note that somebody is done with an item; None where it was known. Raises NoSubscription, NoItem."""
     row = tx.one(
@@ -51,7 +51,7 @@ class ForgetDismissals(msgspec.Struct, frozen=True):
     limit: int = 500
 
 
-@write_unit
+@freeing_unit
 def forget_dismissals(tx: Tx, args: ForgetDismissals) -> int | None:
     """A step: who was done with an item that is kept no longer; returns where to go on, None at the end."""
     row = tx.one("SELECT item FROM dismissal WHERE item > :after ORDER BY item LIMIT 1", {"after": args.after})

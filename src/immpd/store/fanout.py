@@ -10,7 +10,7 @@ import msgspec
 
 from immpd.model.change import Change
 from immpd.store.deliver import Delivery, Target, deliver
-from immpd.store.units import Row, Tx, read_unit, write_unit
+from immpd.store.units import Row, Tx, growing_unit, read_unit, write_unit
 
 PER_STEP = 200
 """Messages of one step: each is five rows."""
@@ -111,7 +111,7 @@ def put_off(tx: Tx, args: PutOff) -> None:
     tx.execute("UPDATE fan_out SET failed = failed + 1, due = :due WHERE item = :item", key)
 
 
-@write_unit
+@growing_unit
 def fan_out_step(tx: Tx, args: FanOutStep) -> FannedOut:
     """Deliver to the next subscribers; those whose account is disabled are counted as blocked."""
     row = tx.one(

@@ -14,7 +14,7 @@ from immpd.model.feed import DEFAULT_AGE, DEFAULT_KEEP, Node, NodeOptions
 from immpd.store.due import set_timer
 from immpd.store.errors import FeedsFull, NodeExists, NodeOfAnother, NoNode, NotOwner, NotPublisher
 from immpd.store.states import take_states
-from immpd.store.units import Row, Tx, read_unit, write_unit
+from immpd.store.units import Row, Tx, freeing_unit, read_unit, write_unit
 
 NODE_COLUMNS = (
     "id, imid, owner, created, title, description, language, icon, access, form, list, moderated, keep, age,"
@@ -265,7 +265,7 @@ def expect_sign(tx: Tx, node: Node, now: int) -> Node:
     return node
 
 
-@write_unit
+@freeing_unit
 def remove_node(tx: Tx, args: RemoveNode) -> RemovedNode:
     """Take a node's name away and tell its subscribers by a row of the sequence. Raises NoNode, NotOwner."""
     node = owned_node(tx, args.imid, args.account)
@@ -319,7 +319,7 @@ def add_member(tx: Tx, args: SetMember) -> None:
     )
 
 
-@write_unit
+@freeing_unit
 def remove_member(tx: Tx, args: RemoveMember) -> tuple[bool, Change | None]:
     """Forget somebody and end their subscription: whether there was anything, and the change of their mailbox.
 
@@ -399,7 +399,7 @@ _SWEPT = (
 )
 
 
-@write_unit
+@freeing_unit
 def sweep_nodes(tx: Tx, args: SweepNodes) -> bool:
     """One step of forgetting removed nodes, but of none that somebody is still to get an item of.
 

@@ -26,7 +26,7 @@ from immpd.store.placing import (
     messages_of,
 )
 from immpd.store.states import take_states
-from immpd.store.units import Tx, write_unit
+from immpd.store.units import Tx, freeing_unit, growing_unit, write_unit
 
 _READ = int(Flag.READ)
 
@@ -240,7 +240,7 @@ def to_trash(tx: Tx, mailbox: int, trash: int, messages: Sequence[Placed], now: 
     return changes
 
 
-@write_unit
+@freeing_unit
 def delete(tx: Tx, args: DeleteMessages) -> tuple[Change, ...]:
     """Move messages to TRASH, from where ``undelete`` takes them back; what is there stays there."""
     tx.lock((args.mailbox,))
@@ -284,7 +284,7 @@ def undelete(tx: Tx, args: UndeleteMessages) -> tuple[Change, ...]:
     return changes
 
 
-@write_unit
+@growing_unit
 def copy(tx: Tx, args: CopyMessages) -> Copied:
     """Put messages into a further folder: the same ids in this mailbox, new ids in another one."""
     tx.lock({args.mailbox, args.target_mailbox})
@@ -316,7 +316,7 @@ def copy(tx: Tx, args: CopyMessages) -> Copied:
     return Copied(ids, changes)
 
 
-@write_unit
+@freeing_unit
 def purge(tx: Tx, args: PurgeMessages) -> tuple[Change, ...]:
     """Take messages out of a folder for good; their octets go with the last folder that holds them."""
     tx.lock((args.mailbox,))
@@ -338,7 +338,7 @@ def _purge(tx: Tx, mailbox: int, messages: Sequence[Placed]) -> tuple[Change, ..
     return changes
 
 
-@write_unit
+@freeing_unit
 def expire_trash(tx: Tx, args: ExpireTrash) -> Expired:
     """Purge what has been in TRASH since before ``args.before``, a bounded step of it."""
     rows = tx.rows(

@@ -15,7 +15,7 @@ from immpd.store.errors import FeedsFull, IdReused, NoItem, NotPublisher
 from immpd.store.feeds import DAY, expect_sign, find_node, owned_node, publishes
 from immpd.store.ids import uuid_text
 from immpd.store.keeping import REPLACED, RETRACTED, count_rows
-from immpd.store.units import Tx, read_unit, write_unit
+from immpd.store.units import Tx, freeing_unit, growing_unit, read_unit
 
 INLINE = 4096
 """Octets of a body that an event brings along."""
@@ -123,7 +123,7 @@ class Item(msgspec.Struct, frozen=True):
 _ACCOUNTING = "accepted, pending, left_before, blocked, over_quota"
 
 
-@write_unit
+@growing_unit
 def publish(tx: Tx, args: PublishItem) -> Published:
     """Store an item. Raises NoNode, NotPublisher, IdReused, FeedsFull."""
     node, trusted = _checked(tx, args)
@@ -288,7 +288,7 @@ def _empty(tx: Tx, seq: int, why: int) -> None:
     )
 
 
-@write_unit
+@growing_unit
 def accept_item(tx: Tx, args: NameItem) -> tuple[Published, Item]:
     """Publish an item that waits for the node's owner. Raises NoNode, NotOwner, NoItem."""
     node = owned_node(tx, args.imid, args.account)
@@ -310,7 +310,7 @@ def accept_item(tx: Tx, args: NameItem) -> tuple[Published, Item]:
     return done, item
 
 
-@write_unit
+@freeing_unit
 def retract(tx: Tx, args: NameItem) -> Retracted:
     """Take an item back: its content is gone at once. Raises NoNode, NotPublisher, NoItem.
 

@@ -8,7 +8,7 @@ import msgspec
 
 from immpd.model.feed import Node
 from immpd.store.feeds import DAY
-from immpd.store.units import Tx, write_unit
+from immpd.store.units import Tx, freeing_unit
 
 MOST_MARKS = 1000
 """Rows of one node that only say what was retracted or replaced, or what a digest is still to name."""
@@ -61,7 +61,7 @@ def _forget_oldest(tx: Tx, node: int, which: str, many: int, **more: int) -> int
     return len(gone)
 
 
-@write_unit
+@freeing_unit
 def forget_items(tx: Tx, args: ForgetItems) -> tuple[int, bool]:
     """One step through the nodes: the node that was looked at (0: the end), and whether it has more to forget.
 

@@ -9,7 +9,7 @@ import msgspec
 from immpd.store.deliver import Delivered, Delivery, deliver
 from immpd.store.errors import Conflict, NotFound, StoreError
 from immpd.store.items import Published, PublishItem, publish
-from immpd.store.units import Tx, write_unit
+from immpd.store.units import Tx, growing_unit
 
 
 class ToLists(msgspec.Struct, frozen=True):
@@ -35,7 +35,7 @@ class ListRefused(StoreError):
         self.why = why
 
 
-@write_unit
+@growing_unit
 def deliver_to_lists(tx: Tx, args: ToLists) -> tuple[tuple[Published, ...], tuple[Delivered, ...]]:
     """Publish on every list and deliver; to people in their order, where anything is new. Raises ListRefused."""
     published = []

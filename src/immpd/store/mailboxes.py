@@ -23,7 +23,7 @@ from immpd.store.filing import to_trash
 from immpd.store.messages import FetchIds, Stored, fetch_ids
 from immpd.store.placing import IDS_PER_UNIT, Placed, folder_of_role
 from immpd.store.states import take_states
-from immpd.store.units import ROWS_PER_UNIT, Row, Tx, read_unit, write_unit
+from immpd.store.units import ROWS_PER_UNIT, Row, Tx, freeing_unit, read_unit, write_unit
 
 
 class Folder(msgspec.Struct, frozen=True):
@@ -316,7 +316,7 @@ def _may_change(folder: Folder, if_state: int | None) -> None:
         raise StateConflict
 
 
-@write_unit
+@freeing_unit
 def remove_folder(tx: Tx, args: RemoveFolder) -> Removal:
     """One step of removing a folder: messages to TRASH, then the folder and those below it.
 

@@ -16,7 +16,7 @@ from immpd.store.errors import Conflict, NotFound
 from immpd.store.ids import uuid_text
 from immpd.store.permissions import Why, settings_of
 from immpd.store.states import take_states
-from immpd.store.units import Tx, read_unit, write_unit
+from immpd.store.units import Tx, freeing_unit, read_unit, write_unit
 
 MAX_STEP = 200
 """Recipients from whom one unit takes a notification back."""
@@ -224,7 +224,7 @@ def answer(tx: Tx, args: Answer) -> tuple[Change, ...]:
     return tuple(changes)
 
 
-@write_unit
+@freeing_unit
 def dismiss(tx: Tx, args: Dismiss) -> tuple[Change, ...]:
     """Clear it. Raises NoNotification, Ended."""
     tx.lock((args.mailbox,))
@@ -235,7 +235,7 @@ def dismiss(tx: Tx, args: Dismiss) -> tuple[Change, ...]:
     return (end(tx, found, "dismissed", number, args.now),)
 
 
-@write_unit
+@freeing_unit
 def retract(tx: Tx, args: Retract) -> Retracted:
     """Take back what has not ended, a step: who has not seen it never will. Raises NoNotification."""
     if tx.one("SELECT 1 FROM notification WHERE push = ? AND author = ?", (args.push, args.author)) is None:
@@ -284,7 +284,7 @@ def close(tx: Tx, found: Notification, status: Status, number: int, now: int, an
     )
 
 
-@write_unit
+@freeing_unit
 def forget_notifications(tx: Tx, args: ForgetNotifications) -> bool:
     """Drop what ended long ago; True if there is more."""
     rows = tx.rows("SELECT id FROM notification WHERE ended < ? ORDER BY ended LIMIT ?", (args.before, args.limit))

@@ -12,7 +12,7 @@ import msgspec
 from immpd.model.notification import Level
 from immpd.store.due import set_timer
 from immpd.store.errors import Conflict, NotFound
-from immpd.store.units import Tx, read_unit, write_unit
+from immpd.store.units import Tx, freeing_unit, read_unit, write_unit
 
 MAX_REQUESTS = 100
 """Strangers that may wait at one mailbox."""
@@ -179,7 +179,7 @@ def allow(tx: Tx, args: Allow) -> None:
     tx.execute("DELETE FROM push_request WHERE mailbox = ? AND origin = ?", (args.mailbox, args.origin))
 
 
-@write_unit
+@freeing_unit
 def forget_origin(tx: Tx, args: Named) -> None:
     """Take a decision back. Raises NothingNamed."""
     if not tx.rows(
@@ -320,7 +320,7 @@ def tokens(tx: Tx, args: OfMailbox) -> list[Token]:
     return [Token(*row) for row in tx.rows(_COLUMNS + " WHERE t.mailbox = ? ORDER BY t.name", (args.mailbox,))]
 
 
-@write_unit
+@freeing_unit
 def remove_token(tx: Tx, args: Named) -> None:
     """It can do nothing from now on. Raises NothingNamed."""
     if not tx.rows("DELETE FROM push_token WHERE mailbox = ? AND name = ? RETURNING id", (args.mailbox, args.name)):
@@ -379,7 +379,7 @@ def grants(tx: Tx, args: OfMailbox) -> list[Grant]:
     ]
 
 
-@write_unit
+@freeing_unit
 def remove_grant(tx: Tx, args: Named) -> None:
     """It opens nothing from now on. Raises NothingNamed."""
     if not tx.rows("DELETE FROM push_grant WHERE mailbox = ? AND code = ? RETURNING code", (args.mailbox, args.name)):

@@ -19,7 +19,7 @@ from immpd.store.feeds import speaks_for
 from immpd.store.notifications import COLUMNS, Notification, note, take_back
 from immpd.store.permissions import Asked, Asking, Permit, Refusal, ask, settings_of, standing_permit, use_grant
 from immpd.store.states import take_states
-from immpd.store.units import Tx, write_unit
+from immpd.store.units import Tx, growing_unit
 
 MAX_OPEN = 1000
 """Notifications of a mailbox that are neither answered nor ended."""
@@ -80,7 +80,7 @@ class Pushed(msgspec.Struct, frozen=True):
     changes: tuple[Change, ...] = ()
 
 
-@write_unit
+@growing_unit
 def push(tx: Tx, args: NewPush) -> tuple[Pushed, ...]:
     """Put it to every recipient who lets it in; what became of each, in their order. No mailbox stands there twice."""
     if args.token is not None and not _sign_of_life(tx, args.token, args.now):

@@ -11,7 +11,7 @@ from immpd.model.feed import DIGESTS, Form, Heard, SubscriptionState
 from immpd.store.errors import FanOutRunning, FeedsFull, MembersOnly, NoFolder, NoSubscription
 from immpd.store.feeds import DAY, count_subscribers, find_node, owned_node, subscription_change
 from immpd.store.items import newest_item
-from immpd.store.units import Row, Tx, read_unit, write_unit
+from immpd.store.units import Row, Tx, freeing_unit, read_unit, write_unit
 
 OPEN = (1 << 53) - 1
 """A sequence number behind all there will be."""
@@ -233,7 +233,7 @@ def _check_folder(tx: Tx, mailbox: int, folder: int) -> None:
         raise NoFolder
 
 
-@write_unit
+@freeing_unit
 def unsubscribe(tx: Tx, args: NameSubscription) -> tuple[Subscription, Change]:
     """Leave at once, also a node that was removed. Raises NoSubscription."""
     one = _named(tx, args, gone=True)

@@ -7,7 +7,7 @@ most ROWS_PER_UNIT rows, and what touches more is done in steps, each a unit of 
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Literal, Protocol, TypeVar
 
 import msgspec
 
@@ -21,6 +21,9 @@ A = TypeVar("A")
 A_contra = TypeVar("A_contra", contravariant=True)
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
+
+Room = Literal["keeps", "grows", "frees"]
+"""What a unit that writes does to the room on the disk: about nothing, takes some, or (in the end) gives some back."""
 
 Row = tuple[Any, ...]
 Params = Sequence[Any] | dict[str, Any]
@@ -70,10 +73,11 @@ class Unit(msgspec.Struct, Generic[R_co], frozen=True):
 class Work(Generic[A_contra, R_co]):
     """A registered function of ``(tx, args)``. Calling it with arguments makes the Unit to hand to a store."""
 
-    __slots__ = ("_weighs", "name", "run", "run_many", "writes")
+    __slots__ = ("_weighs", "name", "room", "run", "run_many", "writes")
 
-    def __init__(self, run: Callable[[Tx, A_contra], R_co], *, writes: bool) -> None:
+    def __init__(self, run: Callable[[Tx, A_contra], R_co], *, writes: bool, room: Room = "keeps") -> None:
         self.run = run
+        self.room = room
         self.run_many: Callable[[Tx, Sequence[Any]], Sequence[Any]] | None = None
         self.name = f"{run.__module__}.{run.__qualname__}"
         self.writes = writes
@@ -110,3 +114,13 @@ def read_unit(run: Callable[[Tx, A], R]) -> Work[A, R]:
 def write_unit(run: Callable[[Tx, A], R]) -> Work[A, R]:
     """Register a function that changes the store. All of it is on disk when the answer comes, or nothing."""
     return Work(run, writes=True)
+
+
+def growing_unit(run: Callable[[Tx, A], R]) -> Work[A, R]:
+    """Register a function that adds what may be large: it is the first that is refused when room runs short."""
+    return Work(run, writes=True, room="grows")
+
+
+def freeing_unit(run: Callable[[Tx, A], R]) -> Work[A, R]:
+    """Register a function that removes: it goes on when nothing else can be written, and may use the reserve."""
+    return Work(run, writes=True, room="frees")

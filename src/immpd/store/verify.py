@@ -23,7 +23,7 @@ STEP = 1000
 EXACT = 20
 """Suspected reference counts that are counted again exactly; each takes a walk over all placements."""
 
-Kind = Literal["file", "counts", "placement", "place", "content", "references", "body", "node", "notification"]
+Kind = Literal["file", "counts", "placement", "place", "content", "references", "body", "node", "notification", "room"]
 
 
 class Finding(msgspec.Struct, frozen=True):

@@ -5,7 +5,7 @@ its fsync) and the reset of the WAL run on the commit thread, which alone touche
 connection meanwhile; nothing is answered before its commit is on disk; a unit that fails is
 undone alone; a COMMIT that cannot be told from success is never answered and the file is opened
 again. Reads run at once, on a connection of their own, in a snapshot that is renewed by each
-commit (so a read costs no lock).
+commit (so a read costs no lock). Where nothing can be written, reads go on and writes are tried again.
 """
 
 import asyncio
@@ -20,18 +20,14 @@ import apsw
 import msgspec
 
 from immpd.store.contract import Done
-from immpd.store.errors import StoreUnavailable, UnknownOutcome
-from immpd.store.sqlite.files import (
-    FILE_NAME,
-    PAGE_SIZE,
-    Migration,
-    connect,
-    make_file,
-    migrate,
-    packaged_migrations,
-    read_epoch,
-    translated,
-)
+from immpd.store.damage import Damage
+from immpd.store.errors import StoreDamaged, StoreError, StoreUnavailable, UnknownOutcome
+from immpd.store.room import ADVICE, PLENTY, SCARCE, Room, Tell, tell_nobody
+from immpd.store.settings import Storage
+from immpd.store.sqlite.epoch import read_epoch, take_epoch
+from immpd.store.sqlite.files import FILE_NAME, PAGE_SIZE, Migration, packaged_migrations, translated
+from immpd.store.sqlite.opening import Connections, Opening
+from immpd.store.sqlite.shrinking import Shrink, free_pages, shrink
 from immpd.store.sqlite.thread import LoopThread
 from immpd.store.sqlite.tx import SqliteTx
 from immpd.store.units import Unit, Work
@@ -70,26 +66,35 @@ class SqliteStore:
         limits: Limits,
         migrations: tuple[Migration, ...],
         make_epoch: Callable[[], str],
+        room: Room,
+        damage: Damage,
+        tell: Tell,
     ) -> None:
-        self._path = path
-        self._vfs = vfs
+        self.room = room
+        self.damage = damage
+        self._tell_operator = tell
         self._limits = limits
         self._loop = asyncio.get_running_loop()
-        make_file(path)
-        self._writer = connect(path, vfs)
-        try:
-            migrate(self._writer, migrations, int(time.time() * 1000))
-            self.epoch = read_epoch(self._writer, make_epoch)
-            self._use(self._writer, connect(path, vfs), connect(path, vfs))
-        except BaseException:
-            self._writer.close(True)
-            raise
+        self._opening = Opening(path, vfs, migrations, room, int(time.time() * 1000))
+        self.epoch = ""
+
+        def prepare(writer: apsw.Connection) -> None:
+            self.epoch = take_epoch(writer, path.parent, make_epoch, tell)
+
+        made = self._opening.open(prepare)
+        if made.against is not None:
+            try:
+                self.epoch = read_epoch(made.reader, path.parent, make_epoch, tell)
+            except BaseException:
+                made.close()
+                raise
+        self._use(made)
         self._commits = LoopThread(self._loop, "store commit")
         self._checkpoints = LoopThread(self._loop, "store checkpoint")
         self._waiting: deque[_Waiting] = deque()
         self._alone: deque[_Waiting] = deque()
         self._weight = 0
-        self._room: list[Callable[[], None]] = []
+        self._on_room: list[Callable[[], None]] = []
         self._running = False
         self._closed: asyncio.Future[None] | None = None
         self._batch: list[_Waiting] = []
@@ -100,19 +105,29 @@ class SqliteStore:
         self._checkpointed = 0
         self._resetting = False
         self._usable = True
+        self._cause: BaseException | None = None  # why it is opened again
         self._reset_past = limits.wal
+        self._when_reset: list[asyncio.Future[None]] = []
         self._opened_at = float("-inf")
         self._busy_since: float | None = None
 
-    def _use(self, writer: apsw.Connection, reader: apsw.Connection, checkpointer: apsw.Connection) -> None:
+    def _use(self, made: Connections) -> None:
         """Take these connections into use."""
-        self._writer, self._reader, self._checkpointer = writer, reader, checkpointer
-        writer.set_busy_timeout(0)
-        writer.set_wal_hook(self._wal_grew)
-        self._wal_pages = 0
-        self._write_tx = SqliteTx(writer)
-        self._read_tx = SqliteTx(reader)
+        self._connections = made
+        self.against = made.against
+        self._reader = made.reader
+        self._read_tx = SqliteTx(made.reader)
         self._snapshot = False
+        self._wal_pages = 0
+        if made.writer is not None:
+            self._writer = made.writer
+            self._write_tx = SqliteTx(made.writer)
+            made.writer.set_busy_timeout(0)
+            made.writer.set_wal_hook(self._wal_grew)
+        if made.checkpointer is not None:
+            self._checkpointer = made.checkpointer
+        if made.against is not None:
+            self._tell_operator("error", "the store can only be read", reason=str(made.against), advice=ADVICE)
 
     # ------------------------------------------------------------------ what callers use
 
@@ -124,7 +139,7 @@ class SqliteStore:
     def on_room(self, call: Callable[[], None]) -> None:
         """Call this once when there is room again; at once if there is."""
         if self.saturated:
-            self._room.append(call)
+            self._on_room.append(call)
         else:
             call()
 
@@ -141,11 +156,26 @@ class SqliteStore:
         if self._closed is not None:
             done(None, StoreUnavailable("the store is closed"))
             return
+        if self.room.level or self.damage.writing_ends:
+            against = self.reason_against(unit.work)
+            if against is not None:
+                done(None, against)
+                return
         self._waiting.append((unit, done))
         self._weight += unit.weight
         if not self._running:
+            self._kick()
+
+    def _kick(self) -> None:
+        if not self._running:
             self._running = True
             self._loop.call_soon(self._turn)
+
+    def reason_against(self, work: Work[Any, Any]) -> StoreError | None:
+        """Why a unit of this work would be refused now, as far as that is known without trying."""
+        if self.against is not None:
+            self._kick()  # by the next time it may be possible
+        return self.against or self.damage.reason_against() or self.room.reason_against(work.room)
 
     async def write(self, unit: Unit[R]) -> R:
         """Run a unit that changes the store; its result once it is on disk."""
@@ -169,34 +199,56 @@ class SqliteStore:
         return self._read_now(unit)
 
     async def check_file(self) -> list[str]:
-        """What SQLite's quick_check finds, on the checkpoint thread; empty if nothing."""
+        """What SQLite's integrity_check finds, on the checkpoint thread; empty if nothing."""
         if not self._usable or self._closed is not None:
             raise StoreUnavailable("the store is not open")
-        answer: asyncio.Future[list[str]] = self._loop.create_future()
 
-        def checked(result: list[str], error: BaseException | None) -> None:
+        def check() -> list[str]:
+            connection = self._opening.another_reader()
+            try:
+                return [str(row[0]) for row in connection.execute("PRAGMA integrity_check(100)")]
+            finally:
+                connection.close(True)
+
+        try:
+            found = await self._run_aside(check)
+        except (StoreDamaged, StoreUnavailable) as error:
+            return [f"could not be checked: {error}"]
+        return [line for line in found if line != "ok"]
+
+    async def give_back(self) -> None:
+        """While room is short: give the disk what the file no longer needs, a step after the other."""
+        while self.room.level != PLENTY and self.against is None and await self.read(free_pages(Shrink())) > 0:
+            await self.write(shrink(Shrink()))
+        if self.room.level == PLENTY or self.against is not None or self._closed is not None or not self._wal_pages:
+            return
+        self._when_reset.append(self._loop.create_future())
+        self._kick()
+        await asyncio.shield(self._when_reset[-1])
+        self.room.look()
+
+    async def _run_aside(self, work: Callable[[], R]) -> R:
+        """Run ``work`` on the checkpoint thread, and keep the file open for it; raises store errors."""
+        answer: asyncio.Future[R] = self._loop.create_future()
+
+        def done(result: Any, error: BaseException | None) -> None:
             self._aside -= 1
             if answer.done():
                 return
             if error is None:
-                answer.set_result([line for line in result if line != "ok"])
+                answer.set_result(result)
             else:
                 answer.set_exception(translated(error))
 
-        def check() -> list[str]:
-            return [str(row[0]) for row in self._checkpointer.execute("PRAGMA quick_check(100)")]
-
         self._aside += 1
-        self._checkpoints.call(check, checked)
+        self._checkpoints.call(work, done)
         return await answer
 
     async def close(self) -> None:
         """Commit what was submitted, empty the WAL into the file, let go of everything."""
         if self._closed is None:
             self._closed = self._loop.create_future()
-            if not self._running:
-                self._running = True
-                self._loop.call_soon(self._turn)
+            self._kick()
         await asyncio.shield(self._closed)
 
     # ------------------------------------------------------------------ reads
@@ -214,7 +266,10 @@ class SqliteStore:
             return unit.work.run(self._read_tx, unit.args)
         except apsw.Error as error:
             self._end_snapshot()
-            raise translated(error) from error
+            raise self._seen(error) from error
+        except StoreDamaged as error:
+            self._end_snapshot()
+            raise self._seen(error) from error
         finally:
             if self._resetting:
                 self._end_snapshot()
@@ -225,6 +280,13 @@ class SqliteStore:
             if self._reader.in_transaction:
                 self._reader.execute("ROLLBACK")
 
+    def _seen(self, error: BaseException) -> BaseException:
+        """The store error that it is; damage is remembered and told."""
+        found = translated(error)
+        if isinstance(found, StoreDamaged):
+            self.damage.found(f"database: {found}", structure=True)
+        return found
+
     # ------------------------------------------------------------------ one batch after the other
 
     def _turn(self) -> None:
@@ -232,20 +294,25 @@ class SqliteStore:
         if not self._usable:
             self._open_again()
             return
-        if self._wal_pages * PAGE_SIZE >= self._reset_past and not self._aside:
+        if self.against is not None:
+            self._try_to_write()
+            return
+        if (self._when_reset or self._wal_pages * PAGE_SIZE >= self._reset_past) and not self._aside:
             self._reset_wal()
             return
         if self._copying and self._wal_pages * PAGE_SIZE >= 2 * self._reset_past:
             self._held = True  # the disk is slower than what is written: go on when the copy is done
             return
+        if self.room.level == SCARCE:
+            self._refuse_what_frees_nothing()
         batch: list[_Waiting] = []
         if self._alone:
             batch.append(self._alone.popleft())
         else:
-            room = self._limits.batch
-            while self._waiting and room > 0:
+            left = self._limits.batch
+            while self._waiting and left > 0:
                 one = self._waiting.popleft()
-                room -= one[0].weight
+                left -= one[0].weight
                 batch.append(one)
         if not batch:
             self._running = False
@@ -255,6 +322,20 @@ class SqliteStore:
         self._batch = batch
         self._answers = []
         self._begin()
+
+    def _refuse_what_frees_nothing(self) -> None:
+        """What waits since before room ran out must not take the last there is."""
+        for queue in (self._alone, self._waiting):
+            refused = [one for one in queue if one[0].work.room != "frees"]
+            against = self.room.reason_against("keeps") if refused else None
+            if against is None:
+                continue
+            kept = [one for one in queue if one[0].work.room == "frees"]
+            queue.clear()
+            queue.extend(kept)
+            for unit, done in refused:
+                self._weight -= unit.weight
+                self._tell(done, None, against)
 
     def _begin(self) -> None:
         try:
@@ -328,7 +409,7 @@ class SqliteStore:
             result = unit.work.run(self._write_tx, unit.args)
         except Exception as error:
             self._undo(error)
-            self._answers.append((None, translated(error)))
+            self._answers.append((None, self._seen(error)))
             return
         writer.execute("RELEASE some")
         self._answers.append((result, None))
@@ -349,21 +430,36 @@ class SqliteStore:
             if self._writer.in_transaction:
                 self._writer.execute("ROLLBACK")
         except apsw.Error as failed:
-            self._usable = False
-            self._answer_all(translated(failed))
+            self._open_after(error)
+            self._answer_all(self._seen(failed))
             return
-        if len(self._batch) == 1:
-            self._answer_all(translated(error))
-        else:
+        frees = any(unit.work.room == "frees" for unit, _ in self._batch)
+        if len(self._batch) > 1 or (frees and isinstance(error, apsw.FullError) and self._use_reserve()):
             self._alone.extend(self._batch)
             self._batch = []
             self._loop.call_soon(self._turn)
+        else:
+            self._answer_all(self._seen(error))
+
+    def _use_reserve(self) -> bool:
+        """Give up the reserve for what frees room; from now on the WAL must stay small."""
+        given = self.room.give_up()
+        if given:
+            self._reset_past = min(self._reset_past, self._limits.checkpoint)
+        return given
+
+    def _open_after(self, cause: BaseException) -> None:
+        """The file must be opened again, because of this."""
+        self._usable = False
+        self._cause = cause
+        self._tell_operator("error", "the store is opened again", cause=f"{type(cause).__name__}: {cause}")
 
     # ------------------------------------------------------------------ commit
 
     def _commit(self) -> None:
         """On the commit thread: make the batch durable."""
         self._writer.execute("COMMIT")
+        self.room.look()
 
     def _wal_grew(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
         """Told by SQLite after a commit, on the commit thread."""
@@ -373,12 +469,15 @@ class SqliteStore:
     def _committed(self, _result: None, error: BaseException | None) -> None:
         if error is None:
             self._end_snapshot()  # what is read from now on includes this batch
+            if self.room.level and any([unit.work.room == "frees" for unit, _ in self._batch]):
+                self.room.wanted()
             self._answer(self._answers)
         elif isinstance(error, _DEFINITE):
             self._lost(error)
         else:
             # Perhaps the commit record is in the file: whatever we said could be a lie.
-            self._usable = False
+            self._open_after(error)
+            self._seen(error)
             outcome = UnknownOutcome(str(error))
             outcome.__cause__ = error
             self._answer_all(outcome)
@@ -425,8 +524,8 @@ class SqliteStore:
             self._loop.call_exception_handler({"message": "a caller of the store failed", "exception": failed})
 
     def _tell_room(self) -> None:
-        if self._room and self._weight <= self._limits.queue // 2:
-            calls, self._room = self._room, []
+        if self._on_room and self._weight <= self._limits.queue // 2:
+            calls, self._on_room = self._on_room, []
             for call in calls:
                 self._tell(call)
 
@@ -469,10 +568,14 @@ class SqliteStore:
         self._resetting = False
         if error is None:
             self._wal_pages = self._checkpointed = 0
-            self._reset_past = self._limits.wal
-        else:
+            self._reset_past = self._limits.wal if self.room.level == PLENTY else self._limits.checkpoint
+        elif not (isinstance(error, apsw.FullError) and self._use_reserve()):
             # A reader of another process, or a full disk, prevents it: the WAL grows on for a while.
             self._reset_past = self._wal_pages * PAGE_SIZE + self._limits.checkpoint
+        waiting, self._when_reset = self._when_reset, []
+        for one in waiting:
+            if not one.done():
+                one.set_result(None)
         self._turn()
 
     # ------------------------------------------------------------------ opening again, closing
@@ -495,34 +598,46 @@ class SqliteStore:
         self._opened_at = now
         self._commits.call(self._open_files, self._opened)
 
-    def _open_files(self) -> tuple[apsw.Connection, apsw.Connection, apsw.Connection]:
-        for old in (self._writer, self._reader, self._checkpointer):
-            old.close(True)
-        made: list[apsw.Connection] = []
-        try:
-            for _ in range(3):
-                made.append(connect(self._path, self._vfs))
-            made[0].execute("SELECT count(*) FROM meta").fetchall()
-        except BaseException:
-            for one in made:
-                one.close(True)
-            raise
-        return made[0], made[1], made[2]
+    def _open_files(self) -> Connections:
+        self._connections.close()
+        return self._opening.open()
 
-    def _opened(
-        self, made: tuple[apsw.Connection, apsw.Connection, apsw.Connection] | None, error: BaseException | None
-    ) -> None:
+    def _opened(self, made: Connections | None, error: BaseException | None) -> None:
         if made is not None:
-            self._use(*made)
+            self._use(made)
             self._checkpointed = 0
             self._usable = True
+            if made.against is None:
+                self._tell_operator("warning", "the store is open again", cause=str(self._cause))
         else:
             assert error is not None
-            self._fail_waiting(translated(error))
+            failed = self._seen(error)
+            self._tell_operator("error", "the store cannot be opened", reason=str(failed), cause=str(self._cause))
+            self._fail_waiting(failed)
         self._turn_or_rest()
 
-    def _turn_or_rest(self) -> None:
-        self._running = bool(self._waiting or self._alone or self._closed is not None)
+    def _try_to_write(self) -> None:
+        """What can only be read is tried again, at most once a second; in between what waits is refused."""
+        now = self._loop.time()
+        if now - self._opened_at < 1.0 or self._closed is not None:
+            self._probed(None, self.against)
+            return
+        self._opened_at = now
+        self._commits.call(self._opening.probe, self._probed)
+
+    def _probed(self, _result: None, error: BaseException | None) -> None:
+        if error is None:
+            self._end_snapshot()
+            self._cause, self._usable, self._opened_at = self.against, False, float("-inf")
+        else:
+            self._fail_waiting(error)
+            if self._closed is not None:
+                self._shut()
+                return
+        self._turn_or_rest(self._usable)
+
+    def _turn_or_rest(self, usable: bool = True) -> None:
+        self._running = bool(self._waiting or self._alone or self._closed is not None or not usable)
         if self._running:
             self._loop.call_soon(self._turn)
 
@@ -532,13 +647,15 @@ class SqliteStore:
 
     def _close_files(self) -> None:
         self._checkpoints.stop()
-        for one in (self._checkpointer, self._reader):
-            one.close(True)
-        try:
-            self._truncate()
-        except apsw.Error:
-            pass  # the WAL stays and is read at the next start
-        self._writer.close(True)
+        made = self._connections
+        if made.writer is not None and made.checkpointer is not None:
+            for one in (made.checkpointer, made.reader):
+                one.close(True)
+            try:
+                self._truncate()
+            except apsw.Error:
+                pass  # the WAL stays and is read at the next start
+        made.close()
 
     def _shut_done(self, _result: None, error: BaseException | None) -> None:
         self._commits.stop()
@@ -566,10 +683,15 @@ async def open_sqlite(
     limits: Limits | None = None,
     migrations: tuple[Migration, ...] | None = None,
     make_epoch: Callable[[], str] = lambda: secrets.token_hex(4),
+    room: Room | None = None,
+    damage: Damage | None = None,
+    tell: Tell = tell_nobody,
 ) -> SqliteStore:
     """Open (or make) the store in ``folder`` and bring it to this program's schema.
 
-    Raises StoreDamaged, StoreReadOnly, StoreFull or StoreUnavailable. ``vfs`` names an apsw VFS.
+    Where it cannot be written it is served to readers (``against`` says why); raises StoreDamaged, StoreReadOnly,
+    StoreFull or StoreUnavailable where it cannot be read either. ``vfs`` names an apsw VFS; ``room`` is that of its
+    disk, by default without a bound; ``tell`` is told of what an operator should know.
     """
     return SqliteStore(
         folder / FILE_NAME,
@@ -577,4 +699,7 @@ async def open_sqlite(
         limits or Limits(),
         packaged_migrations() if migrations is None else migrations,
         make_epoch,
+        room or Room(folder, Storage(keep_free=0, reserve=0), tell),
+        damage or Damage(folder, tell),
+        tell,
     )

@@ -12,9 +12,11 @@ from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import quote
 
 import apsw
 
+from immpd.store.durable import sync_folder
 from immpd.store.errors import StoreDamaged, StoreError, StoreFull, StoreReadOnly, StoreUnavailable
 
 FILE_NAME = "immpd.sqlite3"
@@ -79,21 +81,14 @@ def make_file(path: Path) -> None:
     except FileExistsError:
         return
     except OSError as error:
+        if path.exists():
+            return  # a folder that can only be read says so before it says that the file is there
         raise StoreUnavailable(f"{path}: {error.strerror}") from error
     sync_folder(path.parent)
 
 
-def sync_folder(folder: Path) -> None:
-    """Put the names of a folder's files on disk."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def connect(path: Path, vfs: str | None = None) -> apsw.Connection:
-    """Open a connection with this store's pragmas. Raises store errors."""
+    """Open a connection with this store's pragmas. Raises store errors, StoreReadOnly where it could only read."""
     try:
         connection = apsw.Connection(
             str(path),
@@ -105,15 +100,63 @@ def connect(path: Path, vfs: str | None = None) -> apsw.Connection:
         raise translated(error) from error
     try:
         connection.set_busy_timeout(5000)
-        # Without it this build of SQLite (STAT4) compiles a join anew for each set of parameters: 8 of 10 µs.
-        connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
+        _plan_once(connection)
         for pragma in (*_BEFORE_TABLES, *_EACH_CONNECTION):
             connection.execute(pragma).fetchall()
         connection.wal_autocheckpoint(0)
     except apsw.Error as error:
         connection.close(True)
         raise translated(error) from error
+    if connection.readonly("main"):
+        connection.close(True)
+        raise StoreReadOnly(f"{path} can only be read")
     return connection
+
+
+def connect_reading(path: Path, vfs: str | None = None) -> apsw.Connection:
+    """Open a connection that writes nothing at all, not even the index of the WAL. Raises store errors."""
+    left = path.with_name(f"{path.name}-wal")
+    # Without a WAL the file is all there is; with one its index is read, or made in memory.
+    how = "readonly_shm=1" if left.exists() and left.stat().st_size else "immutable=1"
+    try:
+        connection = apsw.Connection(
+            f"file:{quote(str(path.absolute()))}?mode=ro&{how}",
+            flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI,
+            vfs=vfs,
+            statementcachesize=200,
+        )
+    except apsw.Error as error:
+        raise translated(error) from error
+    try:
+        _plan_once(connection)
+        connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
+    except apsw.Error as error:
+        connection.close(True)
+        raise translated(error) from error
+    return connection
+
+
+def _plan_once(connection: apsw.Connection) -> None:
+    # Without it this build of SQLite (STAT4) compiles a join anew for each set of parameters: 8 of 10 µs.
+    connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
+
+
+def check_schema(connection: apsw.Connection, migrations: tuple[Migration, ...]) -> None:
+    """Whether a file that cannot be written has this program's schema; raises StoreDamaged or StoreUnavailable."""
+    try:
+        newest = connection.execute("SELECT max(number) FROM migration").get or 0
+    except apsw.Error as error:
+        raise translated(error) from error
+    _not_newer(newest, migrations)
+    if newest < len(migrations):
+        raise StoreUnavailable(f"the store has schema {newest} and cannot be brought to {len(migrations)}")
+
+
+def _not_newer(newest: int, migrations: tuple[Migration, ...]) -> None:
+    if newest > len(migrations):
+        raise StoreDamaged(
+            f"the store has schema {newest}, this program knows {len(migrations)}: use the newer program"
+        )
 
 
 def migrate(connection: apsw.Connection, migrations: tuple[Migration, ...], now: int) -> None:
@@ -134,10 +177,7 @@ def migrate(connection: apsw.Connection, migrations: tuple[Migration, ...], now:
         newest = connection.execute("SELECT max(number) FROM migration").get
     except apsw.Error as error:
         raise translated(error) from error
-    if newest is not None and newest > len(migrations):
-        raise StoreDamaged(
-            f"the store has schema {newest}, this program knows {len(migrations)}: use the newer program"
-        )
+    _not_newer(newest or 0, migrations)
 
 
 def _apply(connection: apsw.Connection, migration: Migration, now: int) -> None:
@@ -149,19 +189,6 @@ def _apply(connection: apsw.Connection, migration: Migration, now: int) -> None:
         connection.execute("INSERT INTO migration VALUES (?, ?, ?, ?)", (number, name, digest, now))
     elif row[0] != digest:
         raise StoreDamaged(f"migration {number} ({name}) of the store is not this program's")
-
-
-def read_epoch(connection: apsw.Connection, make_epoch: Callable[[], str]) -> str:
-    """The store's epoch; made with ``make_epoch`` (8 hex digits) if it has none yet."""
-
-    def work() -> str:
-        connection.execute("INSERT INTO meta (key, value) VALUES ('epoch', ?) ON CONFLICT DO NOTHING", (make_epoch(),))
-        return str(connection.execute("SELECT value FROM meta WHERE key = 'epoch'").get)
-
-    try:
-        return with_lock(connection, work)
-    except apsw.Error as error:
-        raise translated(error) from error
 
 
 def with_lock(connection: apsw.Connection, work: Callable[[], R]) -> R:
