@@ -184,74 +184,6 @@ class Client:
         """Messages to TRASH, or with ``purge`` gone for good: MBOX DELETE."""
         return self._thread.run(self._client.delete(path, purge=purge))
 
-    def send(
-        self,
-        to: Recipients = (),
-        subject: str | None = None,
-        text: str | None = None,
-        *,
-        cc: Recipients = (),
-        bcc: Recipients = (),
-        attachments: Sequence[Attachment | Path | bytes] = (),
-        important: bool | None = None,
-        secure: bool = False,
-        id: UUID | str | None = None,
-        eml: Path | bytes | None = None,
-    ) -> r.Delivered:
-        """Send a message: DELIVER, DATA for each part, DONE.
-
-        Large files are read and sent side by side as the server takes them. ``eml`` is a whole Internet mail
-        (RFC 5322) in place of ``text`` and ``attachments``. ``id`` makes sending again safe: the same message
-        with the same ID is delivered once; the reply's ``id`` is it. Refused is raised where nobody gets the
-        message; otherwise the reply's rows say what became of each recipient. OSError where a file cannot be read.
-        """
-        return self._thread.run(
-            self._client.send(
-                to,
-                subject,
-                text,
-                cc=cc,
-                bcc=bcc,
-                attachments=attachments,
-                important=important,
-                secure=secure,
-                id=id,
-                eml=eml,
-            )
-        )
-
-    def put(
-        self,
-        path: PathLike,
-        subject: str | None = None,
-        text: str | None = None,
-        *,
-        to: Recipients = (),
-        cc: Recipients = (),
-        bcc: Recipients = (),
-        attachments: Sequence[Attachment | Path | bytes] = (),
-        important: bool | None = None,
-        flags: Iterable[str] = (),
-        id: UUID | str | None = None,
-        eml: Path | bytes | None = None,
-    ) -> r.Stored:
-        """Put a message into a folder without sending it: MBOX PUT, DATA for each part, DONE."""
-        return self._thread.run(
-            self._client.put(
-                path,
-                subject,
-                text,
-                to=to,
-                cc=cc,
-                bcc=bcc,
-                attachments=attachments,
-                important=important,
-                flags=flags,
-                id=id,
-                eml=eml,
-            )
-        )
-
     def change_password(self, new: str) -> Secret:
         """Set another password; wants a log-in of the last 5 minutes: AUTH PASSWORD. Returns what it became.
 
@@ -559,6 +491,166 @@ class Client:
     ) -> Iterator[Event]:
         """What one's nodes published behind a cursor, with all octets in ``octets``: SUBSCRIBE SINCE."""
         yield from self._thread.iterate(self._client.items(since, node=node, limit=limit))
+
+    def send(
+        self,
+        to: Recipients = (),
+        subject: str | None = None,
+        text: str | None = None,
+        *,
+        cc: Recipients = (),
+        bcc: Recipients = (),
+        attachments: Sequence[Attachment | Path | bytes] = (),
+        important: bool | None = None,
+        secure: bool = False,
+        id: UUID | str | None = None,
+        eml: Path | bytes | None = None,
+        in_reply_to: str | None = None,
+        references: Iterable[str] = (),
+    ) -> r.Delivered:
+        """Send a message: DELIVER, DATA for each part, DONE.
+
+        Large files are read and sent side by side as the server takes them. ``eml`` is a whole Internet mail
+        (RFC 5322) in place of ``text`` and ``attachments``. ``id`` makes sending again safe: the same message
+        with the same ID is delivered once; the reply's ``id`` is it. ``in_reply_to`` and ``references`` are ids of
+        other messages; ``reply`` fills them. Refused is raised where nobody gets the message; otherwise the reply's
+        rows say what became of each recipient. OSError where a file cannot be read.
+        """
+        return self._thread.run(
+            self._client.send(
+                to,
+                subject,
+                text,
+                cc=cc,
+                bcc=bcc,
+                attachments=attachments,
+                important=important,
+                secure=secure,
+                id=id,
+                eml=eml,
+                in_reply_to=in_reply_to,
+                references=references,
+            )
+        )
+
+    def put(
+        self,
+        path: PathLike,
+        subject: str | None = None,
+        text: str | None = None,
+        *,
+        to: Recipients = (),
+        cc: Recipients = (),
+        bcc: Recipients = (),
+        attachments: Sequence[Attachment | Path | bytes] = (),
+        important: bool | None = None,
+        flags: Iterable[str] = (),
+        id: UUID | str | None = None,
+        eml: Path | bytes | None = None,
+        in_reply_to: str | None = None,
+        references: Iterable[str] = (),
+    ) -> r.Stored:
+        """Put a message into a folder without sending it: MBOX PUT, DATA for each part, DONE."""
+        return self._thread.run(
+            self._client.put(
+                path,
+                subject,
+                text,
+                to=to,
+                cc=cc,
+                bcc=bcc,
+                attachments=attachments,
+                important=important,
+                flags=flags,
+                id=id,
+                eml=eml,
+                in_reply_to=in_reply_to,
+                references=references,
+            )
+        )
+
+    def reply(
+        self,
+        path: PathLike,
+        text: str = "",
+        *,
+        all: bool = False,
+        quoted: bool = False,
+        cc: Recipients = (),
+        bcc: Recipients = (),
+        attachments: Sequence[Attachment | Path | bytes] = (),
+        important: bool | None = None,
+        secure: bool = False,
+        id: UUID | str | None = None,
+    ) -> r.Delivered:
+        """Answer a message, ``at("/inbox", id)``, and mark it as answered: DELIVER, then MBOX FLAG.
+
+        It goes where Reply-To says, else to who wrote it; ``all``: to everybody who got it, and to the list that it
+        came through instead of its writer; never to oneself. ``quoted``: its text stands above yours. The mark is
+        missing where the message has gone, or the connection was lost, when the answer had been delivered.
+        """
+        return self._thread.run(
+            self._client.reply(
+                path,
+                text,
+                all=all,
+                quoted=quoted,
+                cc=cc,
+                bcc=bcc,
+                attachments=attachments,
+                important=important,
+                secure=secure,
+                id=id,
+            )
+        )
+
+    def forward(
+        self,
+        path: PathLike,
+        to: Recipients,
+        text: str = "",
+        *,
+        cc: Recipients = (),
+        bcc: Recipients = (),
+        attachments: Sequence[Attachment | Path | bytes] = (),
+        important: bool | None = None,
+        secure: bool = False,
+        id: UUID | str | None = None,
+    ) -> r.Delivered:
+        """Send a message on with all its attachments, its text below yours: DELIVER.
+
+        An Internet mail goes along as it came, octet for octet, as an attachment of the type message/rfc822.
+        """
+        return self._thread.run(
+            self._client.forward(
+                path, to, text, cc=cc, bcc=bcc, attachments=attachments, important=important, secure=secure, id=id
+            )
+        )
+
+    def thread(
+        self, path: PathLike, *, since: str | None = None, limit: int | None = None, reverse: bool = False
+    ) -> Iterator[IndexRow]:
+        """The rows of the conversation around a message, folder by folder, newest first: MBOX INDEX +THREADS.
+
+        A message that lies in two folders is a row in both.
+        """
+        yield from self._thread.iterate(self._client.thread(path, since=since, limit=limit, reverse=reverse))
+
+    def message(self, path: PathLike) -> FetchedMessage:
+        """One message, which stays unread if it is: MBOX FETCH +JSON -READ."""
+        return self._thread.run(self._client.message(path))
+
+    def text(self, path: PathLike, message: FetchedMessage) -> str:
+        """What a person reads in a message."""
+        return self._thread.run(self._client.text(path, message))
+
+    def attachments_of(self, path: PathLike, message: FetchedMessage, folder: Path) -> list[Attachment]:
+        """What a message has besides its text; large parts as files in ``folder``."""
+        return self._thread.run(self._client.attachments_of(path, message, folder))
+
+    def mark_answered(self, path: PathLike) -> bool:
+        """Set ANSWERED; False where it cannot be: the message has gone, or the connection."""
+        return self._thread.run(self._client.mark_answered(path))
 
     def reconnect(self) -> None:
         """Connect and log in again as before, where the connection is lost; later calls go over the new one.

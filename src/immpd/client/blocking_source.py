@@ -92,14 +92,14 @@ _CONNECT = '''
         thread.stop()
 '''
 _OWN = frozenset({"logged_in"})
-_CLASSES = ("Client", "Notifying", "Publishing", "Watching")
+_CLASSES = ("Client", "Notifying", "Publishing", "Sending", "Watching")
 
 
 def source(folder: Path) -> str:
     """The text of blocking.py (not yet formatted) for the client.py and connecting.py in ``folder``."""
     halves = [
         _find(folder / f"{name.lower()}.py", ast.ClassDef, name)
-        for name in ("Client", "Notifying", "Publishing", "Watching")
+        for name in ("Client", "Notifying", "Publishing", "Sending", "Watching")
     ]
     opening = _find(folder / "connecting.py", ast.AsyncFunctionDef, "open_client")
     methods = [

@@ -7,8 +7,7 @@ makes the last kind. ``blocking.py`` is made from this class: every public metho
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
-from pathlib import Path
+from collections.abc import AsyncIterator, Iterable
 from uuid import UUID
 
 import msgspec
@@ -22,11 +21,12 @@ from immpd.protocol.connection import Block
 from immpd.protocol.registry import Request, Span
 
 from .caller import Caller, MessagePipeline, ReplyStream
-from .composing import Attachment, Recipients, compose_parts, imids_of, new_id, transmit, uuid_of
+from .composing import Attachment, uuid_of
 from .errors import ProtocolFault
 from .link import Link
 from .notifying import Notifying
 from .publishing import Publishing
+from .sending import Sending
 from .watching import PathLike, Watching
 
 __all__ = ["Attachment", "Caller", "Client", "MessagePipeline", "ReplyStream", "Request", "Secret", "at"]
@@ -53,7 +53,7 @@ def _imid(path: PathLike) -> Imid:
     return path if isinstance(path, Imid) else parse_imid(path)
 
 
-class Client(Publishing, Notifying, Watching):
+class Client(Publishing, Notifying, Watching, Sending):
     """A session. Its methods may be called from any number of tasks at once.
 
     Every method raises Refused for a 4xx or 7xx, ConnectionLost, ProtocolFault, and ImidError for a bad path.
@@ -272,69 +272,6 @@ class Client(Publishing, Notifying, Watching):
     async def delete(self, path: PathLike, *, purge: bool = False) -> r.Changed:
         """Messages to TRASH, or with ``purge`` gone for good: MBOX DELETE."""
         return await self.call(c.MboxDelete(path=_imid(path), purge=purge))
-
-    # --- sending
-
-    async def send(
-        self,
-        to: Recipients = (),
-        subject: str | None = None,
-        text: str | None = None,
-        *,
-        cc: Recipients = (),
-        bcc: Recipients = (),
-        attachments: Sequence[Attachment | Path | bytes] = (),
-        important: bool | None = None,
-        secure: bool = False,
-        id: UUID | str | None = None,
-        eml: Path | bytes | None = None,
-    ) -> r.Delivered:
-        """Send a message: DELIVER, DATA for each part, DONE.
-
-        Large files are read and sent side by side as the server takes them. ``eml`` is a whole Internet mail
-        (RFC 5322) in place of ``text`` and ``attachments``. ``id`` makes sending again safe: the same message
-        with the same ID is delivered once; the reply's ``id`` is it. Refused is raised where nobody gets the
-        message; otherwise the reply's rows say what became of each recipient. OSError where a file cannot be read.
-        """
-        opening = c.Deliver(
-            to=imids_of(to),
-            cc=imids_of(cc),
-            bcc=imids_of(bcc),
-            subject=subject,
-            id=uuid_of(id) or new_id(),
-            important=important,
-            secure=secure,
-        )
-        parts = compose_parts(text, attachments, eml)
-        return await transmit(self.link, opening, parts, self.about.max_message)
-
-    async def put(
-        self,
-        path: PathLike,
-        subject: str | None = None,
-        text: str | None = None,
-        *,
-        to: Recipients = (),
-        cc: Recipients = (),
-        bcc: Recipients = (),
-        attachments: Sequence[Attachment | Path | bytes] = (),
-        important: bool | None = None,
-        flags: Iterable[str] = (),
-        id: UUID | str | None = None,
-        eml: Path | bytes | None = None,
-    ) -> r.Stored:
-        """Put a message into a folder without sending it: MBOX PUT, DATA for each part, DONE."""
-        opening = c.MboxPut(
-            path=_imid(path),
-            to=imids_of(to),
-            cc=imids_of(cc),
-            bcc=imids_of(bcc),
-            subject=subject,
-            id=uuid_of(id) or new_id(),
-            important=important,
-            flags=tuple((name, True) for name in flags),
-        )
-        return await transmit(self.link, opening, compose_parts(text, attachments, eml), self.about.max_message)
 
     # --- the password
 

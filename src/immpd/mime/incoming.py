@@ -188,11 +188,20 @@ def read_text(octets: bytes, room: Room | None = None) -> str:
     room = room or Room()
     room.cut = room.cut or len(octets) > READ_LIMIT
     root = read_structure(octets[:READ_LIMIT])
-    pieces: list[str] = []
-    _collect(root, pieces, room)
-    text = "\n\n".join(pieces)
+    text = _text(root, room)
     listed = [f"  {a.number}  {a.name or '(no name)'}  {a.type}  {size_text(a.size)}" for a in _attachments(root)]
     return "\n\n".join(filter(None, (text, "\n".join(["Attachments:", *listed]) if listed else "")))
+
+
+def shown_text(octets: bytes) -> str:
+    """The text alone that a person reads in the mail ``octets``, without a list of attachments. Never raises."""
+    return _text(read_structure(octets[:READ_LIMIT]), Room())
+
+
+def _text(root: Node, room: Room) -> str:
+    pieces: list[str] = []
+    _collect(root, pieces, room)
+    return "\n\n".join(pieces)
 
 
 def attachments(octets: bytes, *, limit: int = READ_LIMIT) -> tuple[Attachment, ...]:

@@ -48,6 +48,8 @@ class Envelope(msgspec.Struct, frozen=True, omit_defaults=True, rename="kebab"):
     author: str = ""
     """The From of an imported Internet mail where it is somebody else than ``from``."""
     reply_to: str = ""
+    message_id: str = ""
+    """The Message-ID of an imported Internet mail, by which answers to it name it."""
     in_reply_to: str = ""
     references: tuple[str, ...] = ()
     importance: Importance = "normal"
@@ -131,4 +133,4 @@ def thread_of(envelope: Envelope) -> str:
     """The id of the thread: the first message it refers to, or itself."""
     if envelope.references:
         return envelope.references[0]
-    return envelope.in_reply_to or envelope.id
+    return envelope.in_reply_to or envelope.message_id or envelope.id

@@ -203,6 +203,7 @@ def _envelope(
             date=imported.date or now,
             author=author,
             reply_to=imported.reply_to,
+            message_id=native(imported.message_id),
             in_reply_to=native(imported.in_reply_to),
             references=tuple([native(one) for one in imported.references]),
             importance=imported.importance if request.important is None else importance,
