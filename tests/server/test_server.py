@@ -13,7 +13,7 @@ from tests.serving import Talk
 from immpd.net.certificates import client_context
 from immpd.net.stream import Stream
 from immpd.server.conversation import Conversation
-from immpd.server.server import Address, network_of
+from immpd.server.server import Address
 from immpd.server.settings import Bounds
 
 pytestmark = pytest.mark.usefixtures("server")
@@ -193,22 +193,6 @@ async def test_ipv6_addresses_are_counted_by_network(serve):
     for talk in (one, other):
         await talk.close()
     await until(lambda: not server.server._by_address)
-
-
-@pytest.mark.parametrize(
-    ("host", "network"),
-    [
-        ("192.0.2.7", "192.0.2.7"),
-        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
-        ("2001:db8:1:2::1", "2001:db8:1:2::/64"),
-        ("2001:db8:1:3::1", "2001:db8:1:3::/64"),
-        ("fe80::1%eth0", "fe80::/64"),
-        ("::ffff:192.0.2.7", "192.0.2.7"),
-        ("", ""),
-    ],
-)
-def test_what_counts_as_one_address(host, network):
-    assert network_of(host) == network
 
 
 async def test_connections_in_all(serve, talk):

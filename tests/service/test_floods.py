@@ -4,7 +4,13 @@ import asyncio
 import json
 
 import pytest
+from tests.service.driving import answers
 
+from immpd.model.imid import parse_imid
+from immpd.protocol.commands import Push
+from immpd.protocol.errors import Refused
+from immpd.protocol.states import State
+from immpd.service.session import Session
 from immpd.service.settings import Limits
 from immpd.store.pushes import MAX_OPEN_OF_ONE
 
@@ -135,6 +141,17 @@ async def test_tokens_that_open_nothing_are_no_flood_of_the_log(stage, talk):
     nas = await talk(on=server)
     assert (await nas.ask(pushed(f"TO alice@a.test TOKEN {token}"))).code == 410
     assert [one["refused"] for one in server.log.events("push token refused")] == [1, 10]
+
+
+async def test_each_address_that_tries_tokens_is_named(stage):
+    server, _, _ = stage
+    for peer in ("192.0.2.1", "192.0.2.2", "192.0.2.1", "2001:db8::1", "2001:db8::2"):
+        guess = Session(server.services, State.UNAUTHENTICATED, peer=peer)
+        request = Push(to=(parse_imid("alice@a.test"),), token="AAAA.AAAA", length=0)
+        with pytest.raises(Refused, match="password is wrong"):
+            await answers(guess, request)
+    told = server.log.events("push token refused")
+    assert [one["peer"] for one in told] == ["192.0.2.1", "192.0.2.2", "2001:db8::1"]
 
 
 async def test_those_who_hold_their_pace_beside_a_flood_are_all_served(stage, talk):

@@ -6,7 +6,6 @@ bounded by address; a stop finishes what the store has and tells every client (d
 """
 
 import asyncio
-import ipaddress
 import os
 import socket
 import ssl
@@ -16,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from immpd.model.network import network_of
 from immpd.net.certificates import Certificates
 from immpd.net.local_socket import bind_local
 from immpd.net.stream import Stream
@@ -219,16 +219,3 @@ def _is_operator(raw: socket.socket) -> bool:
         return True  # the socket's mode 0600 stands alone where the kernel does not tell
     _, uid, _ = struct.unpack("3i", raw.getsockopt(socket.SOL_SOCKET, option, struct.calcsize("3i")))
     return uid in (0, os.getuid())
-
-
-def network_of(host: str) -> str:
-    """What is counted as one address: an IPv4 address, or an IPv6 /64."""
-    try:
-        address = ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return host
-    if isinstance(address, ipaddress.IPv6Address):
-        if address.ipv4_mapped is not None:
-            return str(address.ipv4_mapped)
-        return str(ipaddress.ip_network((address, 64), strict=False))
-    return host

@@ -15,6 +15,7 @@ from hmac import compare_digest
 import msgspec
 
 from immpd.model.imid import Imid
+from immpd.model.network import network_of
 from immpd.model.notification import MEDIA_TYPE, Level, NotificationError, check_title, read_card, read_level
 from immpd.protocol import replies
 from immpd.protocol.codes import Code
@@ -154,7 +155,7 @@ def _with_token(session: Session, request: Push, draft: Draft, planned: _Planned
         good = compare_digest(hashlib.sha256(secret).digest(), token.hash if token is not None else bytes(32))
         try:
             if token is None or not good or token.disabled:
-                tell_operator(session, "push token refused", session.peer.rpartition(":")[0])
+                tell_operator(session, "push token refused", network_of(session.peer))
                 raise counted_failure(session)
             owner, at, domain = token.address.partition("@")
             if [imid.address for imid in request.to] != [token.address]:
