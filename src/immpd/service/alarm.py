@@ -11,6 +11,7 @@ class Alarm:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._until: int | None = None
+        """The earliest that was said since the last sleep ended."""
         self._earlier: asyncio.Future[None] | None = None
 
     def sooner(self, due: int) -> None:
@@ -22,8 +23,10 @@ class Alarm:
 
     async def sleep(self, until: int | None) -> None:
         """Sleep until this time, milliseconds UTC, or until something is due earlier; None: until something is."""
-        self._until = until
+        if until is not None:
+            self.sooner(until)  # never later than what was said while nobody slept: who asked the store did not see it
         while self._until is None or self._until > self._clock.now():
             seconds = None if self._until is None else (self._until - self._clock.now()) / 1000
             self._earlier = asyncio.get_running_loop().create_future()
             await self._clock.wait(self._earlier, seconds)
+        self._until = None
