@@ -14,6 +14,12 @@ SLOW = {"structlog", "dns", "uvloop", "apsw", "fast_mail_parser"}
 """What no command of a person needs at its start."""
 
 
+def every_file(room: str) -> pytest.MarkDecorator:
+    """A test of every module of a room, those in its folders too."""
+    files = sorted((SOURCES / room).rglob("*.py"))
+    return pytest.mark.parametrize("path", files, ids=lambda path: str(path.relative_to(SOURCES)))
+
+
 def imported(path: Path) -> Iterator[str]:
     """The absolute name of every module that a file imports, wherever in it."""
     package = ("immpd", *path.relative_to(SOURCES).parent.parts)
@@ -25,7 +31,7 @@ def imported(path: Path) -> Iterator[str]:
             yield ".".join((*above, *((node.module,) if node.module else ())))
 
 
-@pytest.mark.parametrize("path", sorted((SOURCES / "protocol").glob("*.py")), ids=lambda path: path.stem)
+@every_file("protocol")
 def test_the_language_needs_the_standard_library_msgspec_and_the_model_only(path: Path) -> None:
     for name in imported(path):
         assert name.split(".")[0] in sys.stdlib_module_names | {"msgspec"} or name.startswith(
@@ -33,13 +39,13 @@ def test_the_language_needs_the_standard_library_msgspec_and_the_model_only(path
         ), f"{path.name} imports {name}"
 
 
-@pytest.mark.parametrize("path", sorted((SOURCES / "protocol").glob("*.py")), ids=lambda path: path.stem)
+@every_file("protocol")
 def test_the_language_has_no_socket_no_clock_no_storage(path: Path) -> None:
     outside = {"socket", "ssl", "asyncio", "time", "datetime", "threading", "sqlite3", "pathlib", "subprocess", "os"}
     assert not outside & {name.split(".")[0] for name in imported(path)}
 
 
-@pytest.mark.parametrize("path", sorted((SOURCES / "model").glob("*.py")), ids=lambda path: path.stem)
+@every_file("model")
 def test_the_model_imports_nothing_of_ours(path: Path) -> None:
     assert [name for name in imported(path) if name.startswith("immpd") and not name.startswith("immpd.model")] == []
 

@@ -1,5 +1,6 @@
 """Migrations: once each, whole or not at all, from every earlier schema, never another text."""
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,16 @@ from immpd.store.sqlite.files import Migration, packaged_migrations
 from immpd.store.units import Tx, read_unit
 
 PACKAGED = packaged_migrations()
+LANDED = {
+    "0001_accounts_and_mailboxes": "7a28bd21e233c8f82f03fab1ff40ab216cefeaa3a4199ecc9a0f58f47f14fab1",
+    "0002_rounds_of_accounts": "40f2119fe894b13b7352d3343ea0cc686d94f36f5536353fa00e531724ef1573",
+    "0003_notifications": "3a3422c91e3d951fa5ca5d26bb4eb68a4cd3fec743f651c3a1a522c594777502",
+    "0004_feeds": "cc56d8168fea29e289b583247141092830f12a5560e1a9675a3a1471a4816fb0",
+    "0005_answers": "ccfe2965caa75969f627e221206fdae2b7fa4b9b7d549726cf99615b31beb264",
+    "0006_folder_numbers": "5ae4d54caa75e9c4a4631d968ee61b8d2c05fb597cd393331029141af41cc5a7",
+    "0007_consent_to_be_seen": "ce42b75e98356063c5cbf0d18d6fa7d007485f1b1623de720725284857e3e953",
+}
+"""SHA-256 of the text of each migration that has landed: data folders were made with it, so it never changes again."""
 NEXT: Migration = (len(PACKAGED) + 1, "next", "CREATE TABLE next_one (a INTEGER); INSERT INTO next_one VALUES (1);")
 
 
@@ -59,6 +70,14 @@ async def test_a_migration_that_fails_leaves_what_was(tmp_path: Path) -> None:
     assert "half" not in names
     assert "next_one" in names
     await store.close()
+
+
+def test_what_has_landed_never_changes() -> None:
+    found = {f"{number:04}_{name}": hashlib.sha256(text.encode()).hexdigest() for number, name, text in PACKAGED}
+    edited = [name for name in LANDED if found.get(name) != LANDED[name]]
+    assert not edited, "Landed migrations are never edited: write a new one"
+    new = [f'"{name}": "{digest}",' for name, digest in found.items() if name not in LANDED]
+    assert not new, "A migration that lands gets its line in the table above"
 
 
 async def test_another_text_or_a_newer_schema_is_refused(tmp_path: Path) -> None:
