@@ -39,8 +39,10 @@ class SetClock(SystemClock):
 
 
 @asynccontextmanager
-async def services_in(folder: Path, log: Any = None, **limits: Any) -> AsyncIterator[Services]:
-    configuration = Configuration(domains=("demo.test", "second.test"))
+async def services_in(
+    folder: Path, log: Any = None, domains: tuple[str, ...] = ("demo.test", "second.test"), **limits: Any
+) -> AsyncIterator[Services]:
+    configuration = Configuration(domains=domains)
     if limits:
         changed = msgspec.structs.replace(configuration.limits, **limits)
         configuration = msgspec.structs.replace(configuration, limits=changed)

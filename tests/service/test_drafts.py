@@ -182,7 +182,7 @@ async def test_an_open_message_expires_after_ten_idle_minutes(serve, talk):
         server.pass_time(600)
         server.pass_time(1)
         one.send(b"DATA c LENGTH 1\nxDONE\n")
-        assert [answer.word for answer in await one.replies(2)] == ["NO-MESSAGE", "NO-MESSAGE"]
+        assert [answer.word for answer in await one.replies(2)] == ["EXPIRED", "EXPIRED"]
 
 
 async def test_a_slow_part_keeps_its_message_open(serve, talk):

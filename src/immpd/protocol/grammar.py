@@ -139,7 +139,7 @@ def parse_command(words: list[str], state: State | None = None, many: bool = Fal
         if command.alone and (many or pid is not None):
             text = f"{command.name} stands alone on its line, without AS and without other commands"
             raise SyntaxFault("ALONE", text)
-        if state is not None and state not in command.states and not command.body:
+        if state is not None and state not in command.states and command.body != "always":
             raise not_now(command.name, command.states, state)
         return Parsed(pid, command, read_arguments(command, words, first))
     except OutOfStep as error:

@@ -89,7 +89,10 @@ WORDS: dict[str, tuple[tuple[Code, ...], str]] = {
     "HEADERS-TOO-LARGE": ((Code.LIMIT,), "A part with +HEADERS is too large"),
     "ID-REUSED": ((Code.CONFLICT,), "The ID was used for another message to this recipient"),
     "ABORTED": ((Code.CANCELLED,), "ABORT or QUIT came before the part or message was complete"),
-    "EXPIRED": ((Code.NOT_FOUND,), "The open message was dropped because nothing came for too long"),
+    "EXPIRED": (
+        (Code.NOT_FOUND,),
+        "The open message was dropped because nothing came for too long; told until DONE, ABORT or the next",
+    ),
     "SUBJECT-TOO-LONG": ((Code.LIMIT,), "A subject of more than 2,000 octets"),
     "TOO-LARGE": (
         (Code.LIMIT,),
@@ -121,11 +124,12 @@ WORDS: dict[str, tuple[tuple[Code, ...], str]] = {
     "TOO-MANY": ((Code.LIMIT,), "As many of these as an account may have"),
     # mailboxes
     "NO-RIGHT": ((Code.DENIED,), "There is no right to this mailbox"),
-    "NO-MAILBOX": ((Code.NOT_FOUND,), "There is no such mailbox"),
     "NO-FOLDER": ((Code.BAD_VALUE, Code.NOT_FOUND), "The path names no folder, or there is none of that name"),
-    "BAD-PATH": ((Code.BAD_VALUE,), "The path has what the command does not take: ids, a filter, +folder, options"),
+    "BAD-PATH": (
+        (Code.BAD_VALUE,),
+        "The path has what the command does not take: ids, a filter, +folder, options, another mailbox",
+    ),
     "NO-MESSAGE-NAMED": ((Code.BAD_VALUE,), "The path names a folder where messages are wanted"),
-    "OTHER-MAILBOX": ((Code.BAD_VALUE,), "The two paths lie in different mailboxes"),
     "SAME-FOLDER": ((Code.BAD_VALUE,), "The two paths are the same folder"),
     "NOT-EMPTY": ((Code.CONFLICT,), "The folder has messages or folders"),
     "SPECIAL-FOLDER": ((Code.CONFLICT,), "The folder belongs to every mailbox and stays"),
@@ -138,10 +142,9 @@ WORDS: dict[str, tuple[tuple[Code, ...], str]] = {
     "BAD-RANGE": ((Code.BAD_VALUE,), "The range begins behind the part's end"),
     "BAD-STATE": ((Code.BAD_VALUE,), "This is no state or cursor of this server"),
     "STATE-GONE": ((Code.CONFLICT,), "Changes since that state are no longer known: list again"),
-    "STATE-CHANGED": ((Code.CONFLICT,), "It changed since the state named"),
     "BAD-NAME": ((Code.BAD_VALUE,), "The name of a watch or token is too long, or not made of what it may have"),
     "NO-DEVICE": ((Code.CONFLICT,), "The session has no device label, so no position is kept"),
-    "TOO-MUCH": ((Code.LIMIT,), "More messages at once than may be"),
+    "TOO-MUCH": ((Code.LIMIT,), "More folders below a folder than are renamed or removed at once"),
     # feeds
     "BAD-NODE": ((Code.BAD_VALUE,), "The IMID names no node, or none that this account can have"),
     "BAD-OPTION": ((Code.BAD_VALUE,), "An option of a node or subscription cannot have this value"),

@@ -21,13 +21,14 @@ from immpd.protocol.errors import Refused
 from immpd.protocol.text import escape_json
 from immpd.store.deliver import BodyFile, Delivery, Target
 
-from .drafts import Draft, PartDraft
+from .drafts import Draft, PartDraft, headers_too_large
 from .ids import time_text
 from .session import Session
 
 _TYPE = re.compile(r"[A-Za-z0-9][\w!#$&^.+\-]{0,126}/[A-Za-z0-9][\w!#$&^.+\-]{0,126}(?:\s*;\s*[\x20-\x7e]{1,500})?")
 _DATE = re.compile(r"\d{4}-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d:[0-6]\d(?:\.\d{1,9})?(?:Z|[+-][0-2]\d:[0-5]\d)", re.ASCII)
 _HEADER_FIELDS = frozenset({"subject", "date", "reply-to", "in-reply-to", "references"})
+MAX_SUBJECT = 2000
 MAX_ROW = 15_000
 """Octets of what never changes of an INDEX row."""
 _encode = msgspec.json.Encoder().encode
@@ -148,13 +149,19 @@ def _header_parts(draft: Draft) -> tuple[dict[str, str], list[PartDraft]]:
     headers: dict[str, str] = {}
     for part in draft.parts:
         if part.request.headers:
-            if part.octets is None:
-                raise Refused(Code.LIMIT, "HEADERS-TOO-LARGE", "A part with +HEADERS is too large")
+            if part.octets is None:  # it lies in a file: the session has too much else in memory
+                raise headers_too_large()
             try:
                 headers.update(parse_header_block(part.octets))
             except HeaderError as error:
                 raise Refused(Code.BAD_VALUE, "BAD-HEADERS", str(error)) from None
     return headers, [part for part in draft.parts if not part.request.headers]
+
+
+def check_subject(subject: str | None) -> None:
+    """Raises Refused where a subject has too many octets."""
+    if subject is not None and len(subject.encode()) > MAX_SUBJECT:
+        raise Refused(Code.LIMIT, "SUBJECT-TOO-LONG", f"A subject has at most {MAX_SUBJECT} octets")
 
 
 def _type(request: Data) -> str:
@@ -214,6 +221,7 @@ def _envelope(
         if not _DATE.fullmatch(known.get("date", now)):
             text = "the Date of +HEADERS is written as in 2026-01-31T08:00:00Z (RFC 3339)"
             raise Refused(Code.BAD_VALUE, "BAD-HEADERS", text)
+        check_subject(known.get("subject"))
         envelope = msgspec.structs.replace(
             envelope,
             subject=request.subject if request.subject is not None else known.get("subject", envelope.subject),

@@ -20,14 +20,13 @@ from immpd.store.accounts import Account, FindRecipient, FindRecipients, Mailing
 from immpd.store.deliver import Delivered, Target, deliver, retry_key
 from immpd.store.ids import uuid_text
 
-from .content import check_references, content_of
+from .content import check_references, check_subject, content_of
 from .drafts import Draft
 from .mailing_lists import Listed, publish_to_lists
 from .outcome import Outcome, Step
 from .sending import finishes
 from .session import Session, check_room, handles
 
-MAX_SUBJECT = 2000
 MAX_RECIPIENT = 2000
 Found = Recipient | MailingList | Refused | None
 """What is known of a recipient; None: there is none."""
@@ -53,7 +52,7 @@ def open_delivery(session: Session, request: Deliver, draft: Draft | None) -> Ou
         wanted = _recipients_of(session, request)
         if request.from_ is not None:
             _check_sender(account, request.from_)
-        _check_subject(request.subject)
+        check_subject(request.subject)
         check_references(request)
     except Refused as error:
         draft.refuse(error)
@@ -137,11 +136,6 @@ def check_lengths(wanted: Iterable[Imid]) -> None:
 def _check_sender(account: Account, sender: Imid) -> None:
     if sender.address != account.address or sender.path or sender.ids:
         raise Refused(Code.DENIED, "NOT-YOURS", f"{account.address} has no right to send as {sender}")
-
-
-def _check_subject(subject: str | None) -> None:
-    if subject is not None and len(subject.encode()) > MAX_SUBJECT:
-        raise Refused(Code.LIMIT, "SUBJECT-TOO-LONG", f"A subject has at most {MAX_SUBJECT} octets")
 
 
 def _reason_against(session: Session, imid: Imid) -> Refused | None:

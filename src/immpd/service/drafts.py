@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from immpd.mime.headers import BLOCK_LIMIT
 from immpd.model.message import is_rfc822
 from immpd.protocol.codes import Code
 from immpd.protocol.commands import Data, Publish, Push
@@ -27,11 +28,18 @@ if TYPE_CHECKING:
 IN_MEMORY = 256 * 1024
 SESSION_MEMORY = 2 << 20
 ROOM = 2 << 20
+MAX_DROPPED = 64
+"""Messages that were dropped and are remembered as such, until DONE, ABORT or another message in their pipeline."""
 
 
 def _cancelled() -> Refused:
     """A new one each time: a shared error would keep the traceback, and so the octets, of every raise."""
     return Refused(Code.CANCELLED, "CANCELLED", "The message was cancelled")
+
+
+def headers_too_large() -> Refused:
+    """The refusal of a part with +HEADERS that has too many octets."""
+    return Refused(Code.LIMIT, "HEADERS-TOO-LARGE", f"A part with +HEADERS has at most {BLOCK_LIMIT} octets")
 
 
 def too_large(draft: "Draft") -> Refused:
@@ -226,6 +234,9 @@ class Draft:
         if self.octets > self.limit:
             part.fail(too_large(self))
             return False
+        if part.request.headers and part.length + octets > BLOCK_LIMIT:
+            part.fail(headers_too_large())
+            return False
         return True
 
     def cancelled(self) -> None:
@@ -290,7 +301,8 @@ class Drafts:
 
     def open(self, pid: str | None, request: Any, limit: int) -> Draft | None:
         """Open a message of at most ``limit`` octets in the pipeline; None where one is open already."""
-        if pid in self.opened:
+        before = self.opened.get(pid)
+        if before is not None and before.error is None:
             return None
         draft = self.opened[pid] = Draft(self, pid, request, limit)
         return draft
@@ -301,11 +313,14 @@ class Drafts:
             del self.opened[draft.pid]
 
     def expire(self, now: float) -> None:
-        """Drop messages that nothing was added to for too long."""
+        """Drop messages that nothing was added to for too long; DATA, DONE and ABORT are told why."""
         idle = self.session.services.limits.message_idle
         for draft in list(self.opened.values()):
-            if now - draft.touched > idle:
+            if draft.error is None and now - draft.touched > idle:
                 draft.refuse(Refused(Code.NOT_FOUND, "EXPIRED", f"The message was dropped: nothing came for {idle} s"))
+                self.opened[draft.pid] = draft
+        for draft in [one for one in self.opened.values() if one.error is not None][:-MAX_DROPPED]:
+            self.forget(draft)
 
     def close(self) -> None:
         """Drop everything."""

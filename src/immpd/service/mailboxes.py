@@ -30,7 +30,7 @@ from immpd.store.mailboxes import (
 
 from .access import Place, folder_of, mailbox_of, state_text, with_folder
 from .bulk import BulkTurn
-from .content import check_references
+from .content import check_references, check_subject
 from .drafts import Draft
 from .outcome import Outcome, Step
 from .session import Session, check_room, handles, on_arrival, refusal_of
@@ -99,7 +99,7 @@ def rename(session: Session, request: MboxRename, _: Any) -> Outcome:
     """Another name or place for a folder and all below it."""
     mailbox = mailbox_of(session, request.path)
     if mailbox_of(session, request.to) != mailbox:
-        raise Refused(Code.BAD_VALUE, "OTHER-MAILBOX", "A folder stays in its mailbox")
+        raise Refused(Code.BAD_VALUE, "BAD-PATH", "A folder stays in its mailbox")
     unit = rename_folder(
         RenameFolder(mailbox, folder_of(request.path), folder_of(request.to), _uuids(session, request.to))
     )
@@ -155,6 +155,7 @@ def put(session: Session, request: MboxPut, draft: Draft | None) -> Outcome:
             raise Refused(Code.LIMIT, "TOO-MANY-KEYWORDS", f"A message has at most {MAX_KEYWORDS} keywords")
         check_room(session.services.store, deliver)
         folder_of(request.path)
+        check_subject(request.subject)
         check_references(request)
         step = with_folder(session, request.path, found)
     except Refused as error:

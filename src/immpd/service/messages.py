@@ -323,7 +323,7 @@ def mark_read(place: Place, ids: list[bytes]) -> Unit[Any]:
 def move_(session: Session, request: MboxMove, turn: BulkTurn) -> Outcome:
     """Into another folder of the same mailbox; ids stay."""
     if mailbox_of(session, request.path) != mailbox_of(session, request.to):
-        raise Refused(Code.BAD_VALUE, "OTHER-MAILBOX", "Messages are moved inside a mailbox; COPY them to another")
+        raise Refused(Code.BAD_VALUE, "BAD-PATH", "Messages are moved inside their mailbox")
 
     def move_between(source: Place, target: Place) -> Outcome:
         if source.folder == target.folder:
@@ -340,7 +340,7 @@ def move_(session: Session, request: MboxMove, turn: BulkTurn) -> Outcome:
 
 @handles(MboxCopy)
 def copy_(session: Session, request: MboxCopy, turn: BulkTurn) -> Outcome:
-    """Into a further folder: the same message and id inside one mailbox."""
+    """Into a further folder of the mailbox: the same message and id."""
 
     def copy_between(source: Place, target: Place) -> Outcome:
         services = session.services

@@ -139,5 +139,7 @@ def abort(_: Session, __: Abort, draft: Draft | None) -> replies.Ok:
     """Drop what was begun."""
     if draft is None:
         raise Refused(Code.NOT_FOUND, "NO-MESSAGE", "There is no open message in this pipeline")
+    if draft.error is not None:
+        raise draft.error.bare()
     draft.refuse(Refused(Code.CANCELLED, "ABORTED", "The message was aborted"))
     return replies.Ok(text="Dropped")

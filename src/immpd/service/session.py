@@ -231,7 +231,7 @@ _STORE_WORDS: tuple[tuple[type[BaseException], Code, str, str, int | None], ...]
     ),
     (store_errors.StoreUnavailable, Code.TEMPORARY, "STORE-UNAVAILABLE", "The store cannot be reached now", 10),
     (store_errors.NoAccount, Code.NOT_FOUND, "NO-ACCOUNT", "There is no such account", None),
-    (store_errors.NoMailbox, Code.NOT_FOUND, "NO-MAILBOX", "There is no such mailbox", None),
+    (store_errors.NoMailbox, Code.NOT_FOUND, "NO-ACCOUNT", "The account is no longer there", None),
     (store_errors.NoFolder, Code.NOT_FOUND, "NO-FOLDER", "There is no such folder; MBOX LIST shows them", None),
     (store_errors.NoMessage, Code.NOT_FOUND, "NO-MESSAGE", "There is no such message in this folder", None),
     (store_errors.AccountExists, Code.CONFLICT, "EXISTS", "There is such an account already", None),
@@ -258,7 +258,6 @@ _STORE_WORDS: tuple[tuple[type[BaseException], Code, str, str, int | None], ...]
         "Changes since that state are no longer known; list again",
         None,
     ),
-    (store_errors.StateConflict, Code.CONFLICT, "STATE-CHANGED", "It changed since that state", None),
     (notifications.Ended, Code.CONFLICT, "ENDED", "It has been answered or has ended", None),
     (
         notifications.NoNotification,
@@ -271,7 +270,7 @@ _STORE_WORDS: tuple[tuple[type[BaseException], Code, str, str, int | None], ...]
     (permissions.NothingNamed, Code.NOT_FOUND, "NOTHING-NAMED", "There is nothing of that name here", None),
     (permissions.NameTaken, Code.CONFLICT, "EXISTS", "There is one of that name already", None),
     (permissions.TooMany, Code.LIMIT, "TOO-MANY", "There are as many as there may be; remove some", None),
-    (store_errors.TooMuch, Code.LIMIT, "TOO-MUCH", "Too many messages at once; name fewer", None),
+    (store_errors.TooMuch, Code.LIMIT, "TOO-MUCH", "Too many folders lie below it; begin with those", None),
     (
         store_errors.TooManyKeywords,
         Code.LIMIT,

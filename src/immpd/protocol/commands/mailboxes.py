@@ -95,7 +95,7 @@ class MboxMove(Request[r.Changed], frozen=True, kw_only=True):
 
 @command("MBOX COPY", states=MEMBER, shape=Shape.UNIT, codes=(Code.STORED, *BOX_CODES), summary="Copy messages")
 class MboxCopy(Request[r.Copied], frozen=True, kw_only=True):
-    """Into a further folder: the same message where it is the same mailbox, else a new one."""
+    """Into a further folder: the same message, which then lies in both."""
 
     path: Path
     to: Annotated[Imid, "path"]
@@ -133,7 +133,7 @@ class MboxPut(Request[r.Opened], frozen=True, kw_only=True):
 
 @command("MBOX CREATE", states=MEMBER, shape=Shape.UNIT, codes=(Code.OK, *BOX_CODES), summary="Create a folder")
 class MboxCreate(Request[r.Ok], frozen=True, kw_only=True):
-    """A folder, whose parent exists."""
+    """A folder, and those above it that are missing."""
 
     path: Path
 
