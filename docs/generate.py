@@ -14,6 +14,7 @@ from pathlib import Path
 import json_objects
 from library import library
 
+from immpd.app.configuration import first_configuration
 from immpd.app.configuration import settings as described_settings
 from immpd.cli.person import make_app
 from immpd.protocol.codes import Code
@@ -125,6 +126,11 @@ def settings() -> str:
     return "\n".join(rows)
 
 
+def first_file() -> str:
+    """The file that immpd init writes."""
+    return f"```toml\n{first_configuration(('example.org',), (), ())}```"
+
+
 def immp() -> str:
     """Every command of ``immp`` with its options."""
     made = make_app().generate_docs(output_format="markdown", recursive=True)
@@ -139,6 +145,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "words": words,
     "common": common,
     "settings": settings,
+    "first file": first_file,
     "immp": immp,
     "library": library,
     "objects": json_objects.table,

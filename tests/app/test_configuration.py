@@ -1,5 +1,6 @@
 """immpd.toml: what is read, what is refused and where the fault is said to be."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,17 @@ def test_what_init_writes_is_read_with_defaults(tmp_path: Path) -> None:
     assert (configuration.listen, configuration.listen_tls) == (("127.0.0.1:1025",), ("127.0.0.1:1026",))
     opened = read_configuration(written(tmp_path, first_configuration(("a.test",), (":25", "[::1]:26"), ())), {})
     assert (opened.listen, opened.listen_tls) == ((":25", "[::1]:26"), ())
+
+
+def test_what_init_writes_shows_every_setting_as_it_is_without(tmp_path: Path) -> None:
+    text = first_configuration(("a.test",), (), ())
+    for one in settings():
+        assert re.search(rf"^#?{one.name.rpartition('.')[2]} = ", text, re.MULTILINE), one.name
+    certificates = next(line for line in text.splitlines() if line.startswith("#certificates = "))
+    written(tmp_path, re.sub(r"^#(?=\w+ = )", "", text.replace(certificates, ""), flags=re.MULTILINE))
+    assert read_configuration(tmp_path, {}) == read_configuration(written(tmp_path, text), {})
+    (tmp_path / "immpd.toml").write_text(text.replace(certificates, certificates[1:]))
+    assert len(read_configuration(tmp_path, {}).certificates) == 1
 
 
 def test_the_command_line_says_all_of_where_to_listen() -> None:

@@ -222,13 +222,19 @@ def read_address(text: str) -> tuple[str, int]:
 
 
 def first_configuration(domains: Sequence[str], listen: Sequence[str], listen_tls: Sequence[str]) -> str:
-    """The file that immpd init writes; without addresses it is for this machine only."""
+    """The file that immpd init writes: every setting, with its default where nothing else was said.
+
+    Without addresses it is for this machine only.
+    """
     local = not listen and not listen_tls
     if local:
         listen, listen_tls = (f"127.0.0.1:{PORT}",), (f"127.0.0.1:{PORT_TLS}",)
     lines = [
-        "# What immpd is set to. immpd config show lists every setting, its value and where it comes from,",
-        "# man immpd.toml says what each means, and immpd config check whether this file can be used.",
+        "# What immpd is set to. A line that begins with # shows a default: take the # away to change it.",
+        "# immpd config check says whether this file can be used, immpd config show what is in force and why.",
+        "# SIGHUP (systemctl reload immpd) reads certificates again; anything else wants a restart.",
+        "",
+        "# Domains that this server serves.",
         f"domains = {_toml_list(domains)}",
         "",
         "# Where connections begin in clear, and where they are TLS from the first octet.",
@@ -237,8 +243,29 @@ def first_configuration(domains: Sequence[str], listen: Sequence[str], listen_tl
         lines.append(
             f'# To be reached from other machines: ":{PORT}" and ":{PORT_TLS}", which are all addresses of this one.'
         )
-    lines += [f"listen = {_toml_list(listen)}", f"listen_tls = {_toml_list(listen_tls)}"]
+    lines += [
+        f"listen = {_toml_list(listen)}",
+        f"listen_tls = {_toml_list(listen_tls)}",
+        "",
+        "# Certificates from files (PEM); without any, a self-signed one is made and kept.",
+        '#certificates = [{ certificate = "/etc/ssl/immpd/fullchain.pem", key = "/etc/ssl/immpd/privkey.pem" }]',
+        *_defaults(),
+    ]
     return "\n".join(lines) + "\n"
+
+
+def _defaults() -> Iterator[str]:
+    """Every setting that stands in a table, its default in a comment, under the words that describe it."""
+    table = ""
+    for one in settings():
+        parts = one.name.split(".")
+        if len(parts) == 1:
+            continue
+        if parts[0] != table:
+            table = parts[0]
+            yield from ("", f"[{table}]")
+        yield f"# {one.description[:1].upper()}{one.description[1:]} ({one.kind})."
+        yield f"#{parts[1]} = {msgspec.json.encode(one.default).decode()}"
 
 
 def _toml_list(texts: Sequence[str]) -> str:
