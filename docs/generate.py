@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 import json_objects
+import manual
 from library import library
 
 from immpd.app.configuration import first_configuration
@@ -154,7 +155,7 @@ TABLES: dict[str, Callable[[], str]] = {
 }
 
 
-FILES: dict[str, Callable[[], str]] = {"reference/objects.schema.json": json_objects.schema}
+FILES: dict[str, Callable[[], str]] = {"reference/objects.schema.json": json_objects.schema, **manual.files()}
 """Files that are generated as a whole."""
 
 
@@ -191,6 +192,7 @@ def main(check: bool) -> int:
         if new != text:
             stale.append(name)
             if not check:
+                path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(new)
     if check and stale:
         print(f"stale: {', '.join(stale)}; make docs renews them", file=sys.stderr)

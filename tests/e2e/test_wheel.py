@@ -123,6 +123,14 @@ def test_the_main_job(installed: Installed, server: dict[str, str]) -> None:
     assert "At twelve?" in installed.run("immp", "read", row["id"], "--profile", "alice@a.test")
 
 
+def test_manual_pages_and_completions_come_along(installed: Installed) -> None:
+    there = {path.relative_to(installed.folder / "env") for path in (installed.folder / "env" / "share").rglob("*.*")}
+    share = ROOT / "share"
+    assert {path.relative_to(ROOT) for path in share.rglob("*.*")} <= there
+    for name in ("immp", "immpd"):
+        assert (installed.folder / "env" / "share" / "bash-completion" / "completions" / name).is_file()
+
+
 @pytest.mark.timeout(180)
 def test_a_program_that_uses_it_is_type_checked(installed: Installed) -> None:
     program = installed.elsewhere / "program.py"

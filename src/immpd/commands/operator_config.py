@@ -8,7 +8,9 @@ from cyclopts import Parameter
 from .operator_common import OK, Data, tell
 
 
-def show(*, data: Data, json: Annotated[bool, Parameter(name="--json", negative=())] = False) -> int:
+def show(
+    *, data: Data, json: Annotated[bool, Parameter(name="--json", negative=(), help="One JSON object a line.")] = False
+) -> int:
     """Show every setting, its value and where it comes from."""
     import msgspec
 

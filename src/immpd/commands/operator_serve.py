@@ -8,14 +8,14 @@ from cyclopts import Parameter
 
 from .operator_common import OK, Data
 
-Listen = Annotated[list[str] | None, Parameter(name="--listen", help="HOST:PORT for UPGRADE; repeats.")]
-ListenTls = Annotated[list[str] | None, Parameter(name="--listen-tls", help="HOST:PORT for TLS; repeats.")]
+Listen = Annotated[list[str] | None, Parameter(name="--listen", negative=(), help="HOST:PORT for UPGRADE; repeats.")]
+ListenTls = Annotated[list[str] | None, Parameter(name="--listen-tls", negative=(), help="HOST:PORT for TLS; repeats.")]
 
 
 def init(
     *,
     data: Data,
-    domain: Annotated[list[str], Parameter(name="--domain", help="A domain to serve; repeats.")],
+    domain: Annotated[list[str], Parameter(name="--domain", negative=(), help="A domain to serve; repeats.")],
     listen: Listen = None,
     listen_tls: ListenTls = None,
 ) -> int:
