@@ -2,7 +2,8 @@
 
 A generated table stands between ``<!-- generated: NAME -->`` and ``<!-- end -->``, each on a line of its own;
 ``command MBOX MOVE`` is the table of that command. A mark without the other is an error: a table that is not closed
-would never be renewed again. Some files are generated as a whole.
+would never be renewed again. In the grammar the marks are comments, ``; generated: NAME`` and ``; end``. Some files are
+generated as a whole.
 """
 
 import re
@@ -11,6 +12,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import grammar
 import json_objects
 import manual
 from library import library
@@ -28,11 +30,13 @@ DOCS = Path(__file__).resolve().parent
 PAGES = (
     "protocol.md",
     "reference/commands.md",
+    "reference/grammar.abnf",
     "reference/immp.md",
     "reference/library.md",
     "reference/settings.md",
 )
 _MARK = re.compile(r"<!-- *(?:generated: *(.*?)|end) *-->\n?")
+_MARK_ABNF = re.compile(r"^; (?:generated: (.*)|end)\n", re.MULTILINE)
 assert Noop in BY_REQUEST
 
 
@@ -151,6 +155,14 @@ TABLES: dict[str, Callable[[], str]] = {
     "library": library,
     "objects": json_objects.table,
     "events": json_objects.events,
+    "grammar commands": grammar.commands,
+    "grammar replies": grammar.lines,
+    "grammar answers": grammar.answers,
+    "grammar words": grammar.words,
+    "grammar of names": partial(grammar.part, "Names"),
+    "grammar of values": partial(grammar.part, "Values of commands"),
+    "grammar of lines": partial(grammar.part, "Lines of a client"),
+    "grammar of replies": partial(grammar.part, "Lines of a server"),
     **{f"command {command.name}": partial(command_box, command) for command in COMMANDS},
 }
 
@@ -159,12 +171,12 @@ FILES: dict[str, Callable[[], str]] = {"reference/objects.schema.json": json_obj
 """Files that are generated as a whole."""
 
 
-def renewed(text: str) -> str:
+def renewed(text: str, mark_of: re.Pattern[str] = _MARK) -> str:
     """The page with its tables made anew; ValueError where a mark stands without the other, or names no table."""
     pieces = []
     at = 0
     table: str | None = None
-    for mark in _MARK.finditer(text):
+    for mark in mark_of.finditer(text):
         opens: str | None = mark[1]
         if (opens is None) is (table is None) or (opens is not None and opens not in TABLES):
             line = text.count("\n", 0, mark.start()) + 1
@@ -185,7 +197,7 @@ def main(check: bool) -> int:
         path = DOCS / name
         text = path.read_text() if path.exists() else ""
         try:
-            new = FILES[name]() if name in FILES else renewed(text)
+            new = FILES[name]() if name in FILES else renewed(text, _MARK_ABNF if path.suffix == ".abnf" else _MARK)
         except ValueError as error:
             print(f"{name}: {error}", file=sys.stderr)
             return 1
