@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 from tests.serving import Serving
 
-from immpd.client import Client, Refused, at, blocking_source
+from immpd.client import Client, ConnectionLost, Refused, at, blocking_source
 from immpd.client.client import PAGE
 from immpd.protocol.codes import Code
 from immpd.protocol.registry import COMMANDS
@@ -155,12 +155,30 @@ async def test_a_new_password(server: Serving, account, login: Login) -> None:
     me = await login(alice)
     with pytest.raises(ScramError):
         await me.change_password("\x07")
-    secret = await me.change_password("another one")
-    assert me.secret == secret
+    other = await login(alice)
+    await me.add_push_token("nas")
+    changed = await me.change_password("another one")
+    assert (changed.ended, changed.tokens) == (1, ("nas",))
+    secret = me.secret
+    with pytest.raises((ConnectionLost, Refused)):
+        await other.noop()
     with pytest.raises(Refused) as caught:
         await login(alice)
     assert caught.value.code is Code.AUTH_FAILED
     assert (await (await login(alice, h=secret)).who()).account == alice.address
+
+
+async def test_sessions_are_listed_and_ended(account, login: Login) -> None:
+    alice = await account()
+    me, other, third = await login(alice), await login(alice), await login(alice)
+    rows = [row async for row in me.sessions()]
+    assert [row.own for row in rows] == [True, False, False]
+    assert (await me.end_session(rows[1].id)).ended == 1
+    assert (await me.end_other_sessions()).ended == 1
+    for ended in (other, third):
+        with pytest.raises((ConnectionLost, Refused)):
+            await ended.noop()
+    assert [row.id async for row in me.sessions()] == [rows[0].id]
 
 
 async def test_ids_are_named_with_their_folder() -> None:

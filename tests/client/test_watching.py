@@ -288,7 +288,8 @@ def test_only_a_connection_that_lasted_makes_the_pauses_short_again(clock: Manua
     [
         (ConnectionLost("x"), True),
         (CannotConnect("x"), True),
-        (Refused(Code.SHUTDOWN, "SHUTTING-DOWN", "x"), True),
+        (Refused(Code.SHUTDOWN, "SHUTTING-DOWN", "x", 30), True),
+        (Refused(Code.SHUTDOWN, "SESSION-ENDED", "x"), False),
         (Refused(Code.TEMPORARY, "STORE-FULL", "x"), True),
         (Refused(Code.AUTH_FAILED, "AUTH-FAILED", "x", 5), True),
         (Refused(Code.AUTH_FAILED, "AUTH-FAILED", "x"), False),

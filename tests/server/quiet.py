@@ -31,7 +31,7 @@ class Owned(msgspec.Struct, frozen=True):
 
 def owned(server: Serving) -> Owned:
     listeners = sum(map(len, server.services.bus._listeners.values()))
-    sessions = sum(map(len, server.services.enders.values()))
+    sessions = len(server.services.sessions)
     files = sum(1 for _ in (server.folder / "bodies").iterdir())
     tasks = len(asyncio.all_tasks())
     addresses = sum(server.server._by_address.values())

@@ -296,7 +296,7 @@ async def test_a_delay_ends_with_its_connection(serve, talk):
         one.send(f"AUTH RESPONSE {_key(challenge, H)}")
         await until(lambda: 4 in server.clock.sleeping())
         one.reset()
-    assert not server.services.enders
+    assert not len(server.services.sessions)
 
 
 # --- the password
@@ -366,7 +366,7 @@ async def test_a_disabled_account_ends_its_sessions_at_once_and_logs_in_no_more(
         assert (await operator.ask(f"ACCOUNT DISABLE {alice}")).code == 200
         for session in sessions:
             assert (await session.rest())[-1].startswith("751 [DISABLED]")
-        await until(lambda: alice.address not in server.services.enders)
+        await until(lambda: not server.services.sessions.of(alice.address))
         assert (await begun.ask(f"AUTH RESPONSE {_key(challenge, H)}")).code == 410
         assert await by_secret(begun, alice.address) == 410
         assert (await (await talk(bob)).deliver(alice)).code == 404

@@ -54,7 +54,8 @@ async def test_unknown_accounts(store: Store) -> None:
 
 async def test_a_verifier_can_be_replaced_and_an_account_disabled(store: Store) -> None:
     await store.write(add_account(new_account("alice@a.example")))
-    changed = await store.write(set_verifier(SetVerifier("alice@a.example", b"t" * 16, 700_000, b"1", b"2", b"3")))
+    set_ = await store.write(set_verifier(SetVerifier("alice@a.example", b"t" * 16, 700_000, b"1", b"2", b"3")))
+    changed = set_.account
     assert (changed.salt, changed.iterations, changed.stored_key, changed.server_key, changed.sealed) == (
         b"t" * 16,
         700_000,

@@ -6,7 +6,7 @@ function __fish_immp_using_command
     set -l cmd (commandline -opc)
     set -l subcommands
     set -l options_with_values '--accept --access --account --action --add --age --answer --at --attach --bcc --body --cc --count --description --device --digest --dismiss --eml --every --file --fingerprint --folder --for --form --from --icon --id --important --keep --language --level --limit --list --message --moderated --mute --name --out --output --part --profile --publisher --remove --retract --seen --server --since --spool --subject --tag --timeout --title --token-file --ttl --type --until --uses -a -f -l -m -n -o -s -t'
-    set -l all_commands 'accept add allow answer cp create decline deny dismiss do feed flag folder folders forget grant items list login logout ls members mv notifications origins passwd publish push raw read remove rename requests retract rm send set settings show stats status subscribe subscriptions token unsubscribe watch whoami'
+    set -l all_commands 'accept add allow answer cp create decline deny dismiss do end feed flag folder folders forget grant items list login logout ls members mv notifications origins passwd publish push raw read remove rename requests retract rm send sessions set settings show stats status subscribe subscriptions token unsubscribe watch whoami'
     set -l skip_next 0
     # Extract command words (only real subcommand names) from command line
     set -e cmd[1]
@@ -62,11 +62,12 @@ complete -c immp -n __fish_use_subcommand -a 'items' -d 'Read what your feeds pu
 complete -c immp -n __fish_use_subcommand -a 'settings' -d 'Show what you set for your account, or change it: immp settings push.repeat=300.'
 complete -c immp -n __fish_use_subcommand -a 'watch' -d 'Show what happens in the mailbox, as it happens, until Ctrl-C.'
 complete -c immp -n __fish_use_subcommand -a 'whoami' -d 'Ask the server who you are.'
-complete -c immp -n __fish_use_subcommand -a 'passwd' -d 'Change the password.'
+complete -c immp -n __fish_use_subcommand -a 'passwd' -d 'Change the password; it ends what is logged in elsewhere.'
 complete -c immp -n __fish_use_subcommand -a 'logout' -d 'Forget a log-in on this machine.'
 complete -c immp -n __fish_use_subcommand -a 'do' -d 'Run commands of the protocol: immp do MBOX INDEX /inbox LIMIT 3 +JSON.'
 complete -c immp -n __fish_use_subcommand -a 'raw' -d 'Speak the protocol by hand: what you type is sent, what the server says is show…'
 complete -c immp -n __fish_use_subcommand -a 'notifications' -d 'Notifications that wait for you: list, show, answer and dismiss them; and what …'
+complete -c immp -n __fish_use_subcommand -a 'sessions' -d 'Sessions: where your account is logged in, and how to be rid of one.'
 complete -c immp -n __fish_use_subcommand -a 'token' -d 'Push tokens: secrets for devices and scripts that may notify you, and nothing e…'
 complete -c immp -n __fish_use_subcommand -a 'grant' -d 'Grants: addresses to hand to a site that shall notify you a few times.'
 complete -c immp -n __fish_use_subcommand -a 'requests' -d 'Strangers that ask to notify you.'
@@ -460,7 +461,9 @@ complete -c immp -n '__fish_immp_using_command origins list' -l json -d 'One JSO
 complete -c immp -n '__fish_immp_using_command passwd' -l help -d 'Display this message and exit.'
 complete -c immp -n '__fish_immp_using_command passwd' -s h -d 'Display this message and exit.'
 complete -c immp -n '__fish_immp_using_command passwd' -l version -d 'Display application version.'
-complete -c immp -n '__fish_immp_using_command passwd' -l password-stdin -d 'Read the new password from standard input.'
+complete -c immp -n '__fish_immp_using_command passwd' -l password-stdin -d 'Read two lines from standard input: the present password, then the new one.'
+complete -c immp -n '__fish_immp_using_command passwd' -l keep-sessions -d 'What is logged in elsewhere stays so until it hangs up; to log in again takes t…'
+complete -c immp -n '__fish_immp_using_command passwd' -l remove-tokens -d 'Remove all push tokens: devices and scripts that have one can notify you no lon…'
 complete -c immp -n '__fish_immp_using_command passwd' -l profile -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command passwd' -l account -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command passwd' -l json -d 'One JSON object a line instead of text for people.'
@@ -600,6 +603,31 @@ complete -c immp -n '__fish_immp_using_command send' -l eml -r -d 'A file with a
 complete -c immp -n '__fish_immp_using_command send' -l profile -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command send' -l account -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command send' -l json -d 'One JSON object a line instead of text for people.'
+
+# Subcommands for: sessions
+complete -c immp -n '__fish_immp_using_command sessions' -a 'list' -d 'List where your account is logged in, with the last use of each.'
+complete -c immp -n '__fish_immp_using_command sessions' -a 'end' -d 'End sessions; who has the password can log in again.'
+# Options for: sessions
+complete -c immp -n '__fish_immp_using_command sessions' -l help -d 'Display this message and exit.'
+complete -c immp -n '__fish_immp_using_command sessions' -s h -d 'Display this message and exit.'
+complete -c immp -n '__fish_immp_using_command sessions' -l version -d 'Display application version.'
+
+# Options for: sessions end
+complete -c immp -n '__fish_immp_using_command sessions end' -l help -d 'Display this message and exit.'
+complete -c immp -n '__fish_immp_using_command sessions end' -s h -d 'Display this message and exit.'
+complete -c immp -n '__fish_immp_using_command sessions end' -l version -d 'Display application version.'
+complete -c immp -n '__fish_immp_using_command sessions end' -l all -d 'All that are open.'
+complete -c immp -n '__fish_immp_using_command sessions end' -l profile -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
+complete -c immp -n '__fish_immp_using_command sessions end' -l account -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
+complete -c immp -n '__fish_immp_using_command sessions end' -l json -d 'One JSON object a line instead of text for people.'
+
+# Options for: sessions list
+complete -c immp -n '__fish_immp_using_command sessions list' -l help -d 'Display this message and exit.'
+complete -c immp -n '__fish_immp_using_command sessions list' -s h -d 'Display this message and exit.'
+complete -c immp -n '__fish_immp_using_command sessions list' -l version -d 'Display application version.'
+complete -c immp -n '__fish_immp_using_command sessions list' -l profile -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
+complete -c immp -n '__fish_immp_using_command sessions list' -l account -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
+complete -c immp -n '__fish_immp_using_command sessions list' -l json -d 'One JSON object a line instead of text for people.'
 
 # Options for: settings
 complete -c immp -n '__fish_immp_using_command settings' -l help -d 'Display this message and exit.'

@@ -6,7 +6,7 @@ function __fish_immpd_using_command
     set -l cmd (commandline -opc)
     set -l subcommands
     set -l options_with_values '--data --domain --listen --listen-tls --ready-file'
-    set -l all_commands 'account add check config disable enable init list passwd serve show'
+    set -l all_commands 'account add check config disable enable end init list passwd serve sessions show'
     set -l skip_next 0
     # Extract command words (only real subcommand names) from command line
     set -e cmd[1]
@@ -46,6 +46,7 @@ complete -c immpd -n __fish_use_subcommand -a 'init' -d 'Make a data folder for 
 complete -c immpd -n __fish_use_subcommand -a 'serve' -d 'Serve until SIGTERM; SIGHUP reads the certificates again.'
 complete -c immpd -n __fish_use_subcommand -a 'check' -d 'Let the store verify itself.'
 complete -c immpd -n __fish_use_subcommand -a 'account' -d 'Add, list and disable accounts, and set passwords.'
+complete -c immpd -n __fish_use_subcommand -a 'sessions' -d 'See where accounts are logged in, and end it.'
 complete -c immpd -n __fish_use_subcommand -a 'config' -d 'Show and check the configuration.'
 # Root-level options
 complete -c immpd -n __fish_use_subcommand -l help -d 'Display this message and exit.'
@@ -58,7 +59,7 @@ complete -c immpd -n __fish_use_subcommand -l version -d 'Display application ve
 # Subcommands for: account
 complete -c immpd -n '__fish_immpd_using_command account' -a 'add' -d 'Make an account and its mailbox.'
 complete -c immpd -n '__fish_immpd_using_command account' -a 'list' -d 'List all accounts.'
-complete -c immpd -n '__fish_immpd_using_command account' -a 'passwd' -d 'Set an account'\''s password.'
+complete -c immpd -n '__fish_immpd_using_command account' -a 'passwd' -d 'Set an account'\''s password; it ends the account'\''s sessions.'
 complete -c immpd -n '__fish_immpd_using_command account' -a 'disable' -d 'Refuse log-in and delivery; its mail stays.'
 complete -c immpd -n '__fish_immpd_using_command account' -a 'enable' -d 'Take a disable back.'
 # Options for: account
@@ -97,6 +98,8 @@ complete -c immpd -n '__fish_immpd_using_command account passwd' -s h -d 'Displa
 complete -c immpd -n '__fish_immpd_using_command account passwd' -l version -d 'Display application version.'
 complete -c immpd -n '__fish_immpd_using_command account passwd' -l data -r -F -d 'The data folder.'
 complete -c immpd -n '__fish_immpd_using_command account passwd' -l password-stdin -d 'Read it from standard input.'
+complete -c immpd -n '__fish_immpd_using_command account passwd' -l keep-sessions -d 'Let what is logged in stay so.'
+complete -c immpd -n '__fish_immpd_using_command account passwd' -l remove-tokens -d 'Remove all push tokens of the account.'
 
 # Options for: check
 complete -c immpd -n '__fish_immpd_using_command check' -l help -d 'Display this message and exit.'
@@ -142,3 +145,24 @@ complete -c immpd -n '__fish_immpd_using_command serve' -l data -r -F -d 'The da
 complete -c immpd -n '__fish_immpd_using_command serve' -l listen -r -d 'HOST:PORT for UPGRADE; repeats.'
 complete -c immpd -n '__fish_immpd_using_command serve' -l listen-tls -r -d 'HOST:PORT for TLS; repeats.'
 complete -c immpd -n '__fish_immpd_using_command serve' -l ready-file -r -F -d 'Written once it serves.'
+
+# Subcommands for: sessions
+complete -c immpd -n '__fish_immpd_using_command sessions' -a 'list' -d 'List where accounts, or one, are logged in, with the last use of each.'
+complete -c immpd -n '__fish_immpd_using_command sessions' -a 'end' -d 'End a session, or all of an account.'
+# Options for: sessions
+complete -c immpd -n '__fish_immpd_using_command sessions' -l help -d 'Display this message and exit.'
+complete -c immpd -n '__fish_immpd_using_command sessions' -s h -d 'Display this message and exit.'
+complete -c immpd -n '__fish_immpd_using_command sessions' -l version -d 'Display application version.'
+
+# Options for: sessions end
+complete -c immpd -n '__fish_immpd_using_command sessions end' -l help -d 'Display this message and exit.'
+complete -c immpd -n '__fish_immpd_using_command sessions end' -s h -d 'Display this message and exit.'
+complete -c immpd -n '__fish_immpd_using_command sessions end' -l version -d 'Display application version.'
+complete -c immpd -n '__fish_immpd_using_command sessions end' -l data -r -F -d 'The data folder.'
+
+# Options for: sessions list
+complete -c immpd -n '__fish_immpd_using_command sessions list' -l help -d 'Display this message and exit.'
+complete -c immpd -n '__fish_immpd_using_command sessions list' -s h -d 'Display this message and exit.'
+complete -c immpd -n '__fish_immpd_using_command sessions list' -l version -d 'Display application version.'
+complete -c immpd -n '__fish_immpd_using_command sessions list' -l data -r -F -d 'The data folder.'
+complete -c immpd -n '__fish_immpd_using_command sessions list' -l json -d 'One JSON object a line.'

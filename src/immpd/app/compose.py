@@ -30,9 +30,10 @@ import immpd.service.permissions
 import immpd.service.publishing
 import immpd.service.pushing
 import immpd.service.sending
+import immpd.service.sessions
 import immpd.service.subscribing
 import immpd.service.watching  # noqa: F401 - these imports register the handlers
-from immpd.bus import ItemBus, LocalBus
+from immpd.bus import EndBus, ItemBus, LocalBus
 from immpd.net.certificates import CertificateFiles, Certificates, ensure_self_signed
 from immpd.protocol.states import State
 from immpd.server.server import Address, Server
@@ -41,6 +42,7 @@ from immpd.service.auth import AuthDesk
 from immpd.service.bulk import BulkQueue
 from immpd.service.feeding import Feeder
 from immpd.service.ids import IdMaker
+from immpd.service.open_sessions import OpenSessions
 from immpd.service.pacing import Pace
 from immpd.service.ports import Clock, Log
 from immpd.service.sealing import Sealer, load_or_make_key
@@ -93,6 +95,7 @@ async def opened(
             log.warning("files that no message names stay until the next start", reason=str(error))
         rendering = ThreadPoolExecutor(1, "rendering")
         stack.callback(rendering.shutdown)
+        ends = EndBus()
         yield Services(
             store=store,
             bodies=bodies,
@@ -100,6 +103,8 @@ async def opened(
             damage=damage,
             bus=LocalBus(),
             items=ItemBus(),
+            ends=ends,
+            sessions=OpenSessions(ends),
             clock=clock,
             random=random,
             ids=IdMaker(clock, random),

@@ -46,7 +46,7 @@ COMMANDS = {
     ),
     "watch": ("person_watch:watch", "Show what happens in the mailbox, as it happens, until Ctrl-C."),
     "whoami": ("person_login:whoami", "Ask the server who you are."),
-    "passwd": ("person_login:passwd", "Change the password."),
+    "passwd": ("person_password:passwd", "Change the password; it ends what is logged in elsewhere."),
     "logout": ("person_login:logout", "Forget a log-in on this machine."),
     "do": ("person_wire:do", "Run commands of the protocol: immp do MBOX INDEX /inbox LIMIT 3 +JSON."),
     "raw": ("person_wire:raw", "Speak the protocol by hand: what you type is sent, what the server says is shown."),

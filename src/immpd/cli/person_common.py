@@ -57,8 +57,8 @@ class Common:
 
 
 @asynccontextmanager
-async def session(common: Common | None) -> AsyncIterator["Client"]:
-    """Log in with the profile that the options name."""
+async def session(common: Common | None, *, password: str | None = None) -> AsyncIterator["Client"]:
+    """Log in with the profile that the options name; with a ``password`` instead of what is kept of it."""
     from immpd.client import Secret, connect
     from immpd.client.home import default_home
     from immpd.net.fingerprints import KnownPeers
@@ -70,7 +70,8 @@ async def session(common: Common | None) -> AsyncIterator["Client"]:
     async with connect(
         profile.address,
         server=profile.server or None,
-        h=Secret(profile.h, profile.salt, profile.iterations),
+        password=password,
+        h=None if password is not None else Secret(profile.h, profile.salt, profile.iterations),
         device=profile.device,
         known=KnownPeers(home),
         on_first_sight=show_first_sight,

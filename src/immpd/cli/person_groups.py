@@ -29,6 +29,13 @@ GROUPS = {
             ),
         },
     ),
+    "sessions": Group(
+        "Sessions: where your account is logged in, and how to be rid of one.",
+        {
+            "list": ("person_sessions:list_all", "List where your account is logged in, with the last use of each."),
+            "end": ("person_sessions:end", "End sessions; who has the password can log in again."),
+        },
+    ),
     "token": Group(
         "Push tokens: secrets for devices and scripts that may notify you, and nothing else.",
         {

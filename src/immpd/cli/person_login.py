@@ -1,11 +1,11 @@
-"""``immp login``, ``logout``, ``whoami``, ``passwd``."""
+"""``immp login``, ``logout``, ``whoami``."""
 
-import sys
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from .person_common import Common, UsageError, run, session, show_first_sight, tell
+from .person_password import ask_password
 
 
 def login(
@@ -48,7 +48,7 @@ def login(
     account = account_of(address).address
     label = device if device is not None else _host_name()
     key = None if fingerprint is None else read_fingerprint(fingerprint)
-    password = _password(f"Password of {account}: ", from_stdin=password_stdin)
+    password = ask_password(f"Password of {account}: ", from_stdin=password_stdin)
     home = default_home()
 
     async def work() -> None:
@@ -113,53 +113,6 @@ def whoami(*, common: Common | None = None) -> int:
             print_text(who.account + (f" on {who.device}" if who.device else ""))
 
     return run(work())
-
-
-def passwd(*, password_stdin: Annotated[bool, Parameter(negative=())] = False, common: Common | None = None) -> int:
-    """Change the password.
-
-    Parameters
-    ----------
-    password_stdin
-        Read the new password from standard input.
-    """
-    common = common or Common()
-
-    async def work() -> None:
-        import msgspec
-
-        from immpd.client.home import default_home
-
-        from .person_profile import Profiles
-
-        profiles = Profiles(default_home())
-        name, profile = profiles.load(common.profile)
-        new = _password(f"New password of {profile.address}: ", from_stdin=password_stdin, twice=True)
-        async with session(common) as me:
-            secret = await me.change_password(new)
-        changed = msgspec.structs.replace(profile, h=secret.h, salt=secret.salt, iterations=secret.iterations)
-        profiles.save(name, changed, make_current=False)
-
-    code = run(work())
-    tell("The password is changed; other devices must log in again")
-    return code
-
-
-def _password(prompt: str, *, from_stdin: bool, twice: bool = False) -> str:
-    if from_stdin:
-        password = sys.stdin.readline().rstrip("\r\n")
-    else:
-        from getpass import getpass
-
-        try:
-            password = getpass(prompt)
-            if twice and getpass("Once more: ") != password:
-                raise UsageError("The two passwords are not the same")
-        except EOFError:
-            raise UsageError("No password was given; --password-stdin reads it from standard input") from None
-    if not password:
-        raise UsageError("The password is empty")
-    return password
 
 
 def _host_name() -> str:

@@ -184,12 +184,30 @@ class Client:
         """Messages to TRASH, or with ``purge`` gone for good: MBOX DELETE."""
         return self._thread.run(self._client.delete(path, purge=purge))
 
-    def change_password(self, new: str) -> Secret:
-        """Set another password; wants a log-in of the last 5 minutes: AUTH PASSWORD. Returns what it became.
+    def change_password(
+        self, new: str, *, keep_sessions: bool = False, remove_tokens: bool = False
+    ) -> r.PasswordChanged:
+        """Set another password; wants a log-in of the last 5 minutes: AUTH PASSWORD. ``secret`` is what it became.
 
-        Raises ``immpd.protocol.scram.ScramError`` where the password has characters that none can have.
+        All other sessions of the account end, unless ``keep_sessions``. Push tokens still work, unless
+        ``remove_tokens``; the reply names those that remain, and how many sessions ended. Raises ScramError where the
+        password has characters that none can have.
         """
-        return self._thread.run(self._client.change_password(new))
+        return self._thread.run(
+            self._client.change_password(new, keep_sessions=keep_sessions, remove_tokens=remove_tokens)
+        )
+
+    def sessions(self) -> Iterator[r.SessionRow]:
+        """The account's open sessions, by the time of their log-in, page by page as they are taken: SESSION LIST."""
+        yield from self._thread.iterate(self._client.sessions())
+
+    def end_session(self, id: UUID | str) -> r.SessionsEnded:
+        """End another session of the account: SESSION END."""
+        return self._thread.run(self._client.end_session(id))
+
+    def end_other_sessions(self) -> r.SessionsEnded:
+        """End all sessions of the account but this one: SESSION END *."""
+        return self._thread.run(self._client.end_other_sessions())
 
     def push(
         self,

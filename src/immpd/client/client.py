@@ -273,12 +273,16 @@ class Client(Publishing, Notifying, Watching, Sending):
         """Messages to TRASH, or with ``purge`` gone for good: MBOX DELETE."""
         return await self.call(c.MboxDelete(path=_imid(path), purge=purge))
 
-    # --- the password
+    # --- the password, and who is logged in
 
-    async def change_password(self, new: str) -> Secret:
-        """Set another password; wants a log-in of the last 5 minutes: AUTH PASSWORD. Returns what it became.
+    async def change_password(
+        self, new: str, *, keep_sessions: bool = False, remove_tokens: bool = False
+    ) -> r.PasswordChanged:
+        """Set another password; wants a log-in of the last 5 minutes: AUTH PASSWORD. ``secret`` is what it became.
 
-        Raises ``immpd.protocol.scram.ScramError`` where the password has characters that none can have.
+        All other sessions of the account end, unless ``keep_sessions``. Push tokens still work, unless
+        ``remove_tokens``; the reply names those that remain, and how many sessions ended. Raises ScramError where the
+        password has characters that none can have.
         """
         if self.secret is None:
             raise RuntimeError("log in before you change the password")
@@ -287,6 +291,34 @@ class Client(Publishing, Notifying, Watching, Sending):
         made = scram.verifier_from_h(h, salt, rounds)
         # Only a server that offers SECRET has a use for h itself, and keeps it sealed.
         sealed = h if "SECRET" in self.about.auth else None
-        await self.call(c.AuthPassword(stored=made.stored_key, server=made.server_key, i=rounds, secret=sealed))
+        changed = await self.call(
+            c.AuthPassword(
+                stored=made.stored_key,
+                server=made.server_key,
+                i=rounds,
+                secret=sealed,
+                keep_sessions=keep_sessions,
+                remove_tokens=remove_tokens,
+            )
+        )
         self.secret = Secret(h, salt, rounds)
-        return self.secret
+        return changed
+
+    async def sessions(self) -> AsyncIterator[r.SessionRow]:
+        """The account's open sessions, by the time of their log-in, page by page as they are taken: SESSION LIST."""
+        after: UUID | None = None
+        while True:
+            page = await self.call(c.SessionList(after=after))
+            for row in page.rows:
+                yield row
+            if page.more is None or not page.rows:
+                return
+            after = uuid_of(page.rows[-1].id)
+
+    async def end_session(self, id: UUID | str) -> r.SessionsEnded:
+        """End another session of the account: SESSION END."""
+        return await self.call(c.SessionEnd(session=str(uuid_of(id))))
+
+    async def end_other_sessions(self) -> r.SessionsEnded:
+        """End all sessions of the account but this one: SESSION END *."""
+        return await self.call(c.SessionEnd(session="*"))

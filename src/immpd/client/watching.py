@@ -80,7 +80,7 @@ class Outage:
 def is_passing(error: Exception) -> bool:
     """Whether the same may succeed later without anybody doing anything."""
     if isinstance(error, Refused):
-        return error.retry is not None or error.code in (Code.TEMPORARY, Code.BOUND, Code.SHUTDOWN)
+        return error.retry is not None or error.code in (Code.TEMPORARY, Code.BOUND)
     return isinstance(error, ConnectionLost | CannotConnect)
 
 

@@ -26,9 +26,13 @@ COMMANDS = {
 ACCOUNT_COMMANDS = {
     "add": ("operator_account:add", "Make an account and its mailbox."),
     "list": ("operator_account:list_", "List all accounts."),
-    "passwd": ("operator_account:passwd", "Set an account's password."),
+    "passwd": ("operator_account:passwd", "Set an account's password; it ends the account's sessions."),
     "disable": ("operator_account:disable", "Refuse log-in and delivery; its mail stays."),
     "enable": ("operator_account:enable", "Take a disable back."),
+}
+SESSION_COMMANDS = {
+    "list": ("operator_sessions:list_", "List where accounts, or one, are logged in, with the last use of each."),
+    "end": ("operator_sessions:end", "End a session, or all of an account."),
 }
 CONFIG_COMMANDS = {
     "show": ("operator_config:show", "Show every setting, its value and where it comes from."),
@@ -36,6 +40,7 @@ CONFIG_COMMANDS = {
 }
 GROUPS = {
     "account": ("Add, list and disable accounts, and set passwords.", ACCOUNT_COMMANDS),
+    "sessions": ("See where accounts are logged in, and end it.", SESSION_COMMANDS),
     "config": ("Show and check the configuration.", CONFIG_COMMANDS),
 }
 

@@ -13,7 +13,6 @@ from cyclopts import Parameter
 from .operator_common import FAILED, OK, Call, Data, is_terminal, operator, run
 
 if TYPE_CHECKING:
-    from immpd.protocol.commands import AccountAdd, AccountPasswd
     from immpd.protocol.scram import Verifier
 
 FromStdin = Annotated[bool, Parameter(name="--password-stdin", negative=(), help="Read it from standard input.")]
@@ -48,40 +47,62 @@ async def _verifier(call: Call, address: str, password: str) -> "tuple[Verifier,
     return verifier_from_h(h, octets, salt.i), h
 
 
-def _set_password(kind: "type[AccountAdd] | type[AccountPasswd]", address: str, data: Path, *, from_stdin: bool) -> int:
+def add(address: str, /, *, data: Data, password_stdin: FromStdin = False) -> int:
+    """Make an account and its mailbox."""
     from immpd.model.imid import parse_imid
+    from immpd.protocol.commands import AccountAdd
 
-    password = _password(address, from_stdin=from_stdin)
+    password = _password(address, from_stdin=password_stdin)
 
     async def work() -> None:
         async with operator(data) as call:
             made, h = await _verifier(call, address, password)
-            reply = await call(
-                kind(
-                    address=parse_imid(address),
-                    stored=made.stored_key,
-                    server=made.server_key,
-                    i=made.iterations,
-                    secret=h,
-                )
+            request = AccountAdd(
+                address=parse_imid(address), stored=made.stored_key, server=made.server_key, i=made.iterations, secret=h
             )
-            sys.stdout.write(f"{reply.text}\n")
+            sys.stdout.write(f"{(await call(request)).text}\n")
 
     return run(work)
 
 
-def add(address: str, /, *, data: Data, password_stdin: FromStdin = False) -> int:
-    """Make an account and its mailbox."""
-    from immpd.protocol.commands import AccountAdd
-
-    return _set_password(AccountAdd, address, data, from_stdin=password_stdin)
-
-
-def passwd(address: str, /, *, data: Data, password_stdin: FromStdin = False) -> int:
-    """Set an account's password."""
+def passwd(
+    address: str,
+    /,
+    *,
+    data: Data,
+    password_stdin: FromStdin = False,
+    keep_sessions: Annotated[
+        bool, Parameter(name="--keep-sessions", negative=(), help="Let what is logged in stay so.")
+    ] = False,
+    remove_tokens: Annotated[
+        bool, Parameter(name="--remove-tokens", negative=(), help="Remove all push tokens of the account.")
+    ] = False,
+) -> int:
+    """Set an account's password; it ends the account's sessions."""
+    from immpd.model.imid import parse_imid
     from immpd.protocol.commands import AccountPasswd
 
-    return _set_password(AccountPasswd, address, data, from_stdin=password_stdin)
+    password = _password(address, from_stdin=password_stdin)
+
+    async def work() -> None:
+        async with operator(data) as call:
+            made, h = await _verifier(call, address, password)
+            request = AccountPasswd(
+                address=parse_imid(address),
+                stored=made.stored_key,
+                server=made.server_key,
+                i=made.iterations,
+                secret=h,
+                keep_sessions=keep_sessions,
+                remove_tokens=remove_tokens,
+            )
+            reply = await call(request)
+        ended = f"; {reply.ended} session{'s' * (reply.ended != 1)} ended" if reply.ended else ""
+        sys.stdout.write(f"{reply.text}{ended}\n")
+        if reply.tokens:
+            sys.stdout.write(f"Push tokens still work: {', '.join(reply.tokens)} (--remove-tokens removes them)\n")
+
+    return run(work)
 
 
 def list_(*, data: Data, json: AsJson = False) -> int:

@@ -34,6 +34,7 @@ class Code(IntEnum):
     AUTHENTICATED = 210, "Authentication accepted"
     ACCOUNT = 231, "An account (rows), or the end of the list"
     SALT = 232, "Salt and rounds with which an account's verifier is made"
+    SESSION = 233, "An open session (rows), or the end of the list"
     COUNTS = 240, "A folder's unread and total counts and its state"
     FOLDER = 241, "A folder (rows), or the end of the list"
     MESSAGES = 250, "A message or index row (rows), or the end of them"
@@ -84,7 +85,7 @@ class Code(IntEnum):
     OUT_OF_STEP = 720, "The two sides may be out of step", True, True
     BOUND = 721, "A bound in time or octets was passed", True, True
     INTERNAL = 750, "The server failed; it has logged why"
-    SHUTDOWN = 751, "The server is shutting down", True, True
+    SHUTDOWN = 751, "The server ends the session: it is shutting down, or the word says why", True, True
 
 
 def describe(number: int) -> Code | None:

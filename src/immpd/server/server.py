@@ -129,20 +129,13 @@ class Server:
     def logged_in(self, conversation: Conversation) -> None:
         """Its address may have another connection that is not logged in."""
         self._uncount(conversation)
-        account = conversation.session.account
-        if account is not None:
-            self.services.enders.setdefault(account.address, {})[id(conversation)] = conversation.end
+        self.services.sessions.add(conversation)
 
     def gone(self, conversation: Conversation) -> None:
         """A connection has ended."""
         self._uncount(conversation)
         self.conversations.discard(conversation)
-        account = conversation.session.account
-        if account is not None:
-            enders = self.services.enders.get(account.address, {})
-            enders.pop(id(conversation), None)
-            if not enders:
-                self.services.enders.pop(account.address, None)
+        self.services.sessions.remove(conversation)
         if not self.conversations:
             self._empty.set()
 

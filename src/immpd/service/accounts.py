@@ -3,6 +3,7 @@
 from base64 import b64encode
 from typing import Any
 
+from immpd.model.ending import SessionsEnd
 from immpd.model.imid import Imid, skeleton
 from immpd.protocol import replies
 from immpd.protocol.codes import Code
@@ -20,7 +21,7 @@ from immpd.store.accounts import (
 )
 from immpd.store.verify import Finding, verify
 
-from .auth import new_verifier
+from .auth import new_verifier, password_changed
 from .ids import time_text
 from .outcome import Outcome, Step
 from .session import Session, handles
@@ -28,7 +29,8 @@ from .session import Session, handles
 PAGE = 200
 
 
-def _address(session: Session, imid: Imid) -> str:
+def account_address(session: Session, imid: Imid) -> str:
+    """The address of an account of a served domain; raises Refused."""
     if imid.is_own_box or imid.folder or imid.path or imid.ids or imid.filter is not None or imid.options:
         raise Refused(Code.BAD_VALUE, "BAD-ADDRESS", f"{imid} is no account; accounts are written name@domain")
     if imid.domain not in session.services.domains:
@@ -41,14 +43,14 @@ def _address(session: Session, imid: Imid) -> str:
 def salt(session: Session, request: AccountSalt, _: Any) -> replies.Salt:
     """With what the verifier is made."""
     services = session.services
-    octets = services.desk.salt(_address(session, request.address))
+    octets = services.desk.salt(account_address(session, request.address))
     return replies.Salt(salt=b64encode(octets).decode(), i=services.authentication.iterations)
 
 
 @handles(AccountAdd)
 def add(session: Session, request: AccountAdd, _: Any) -> Outcome:
     """An account, its mailbox and the six folders."""
-    address = _address(session, request.address)
+    address = account_address(session, request.address)
     services = session.services
     salt_ = services.desk.salt(address)
     rounds, stored, server, sealed = services.authentication.iterations, b"", b"", None
@@ -98,21 +100,20 @@ def list_(_: Session, __: AccountList, ___: Any) -> Outcome:
 @handles(AccountPasswd)
 def passwd(session: Session, request: AccountPasswd, _: Any) -> Outcome:
     """A new verifier."""
-    address = _address(session, request.address)
+    address = account_address(session, request.address)
     unit = set_verifier(new_verifier(session, address, session.services.desk.salt(address), request))
-    return Step(unit, lambda account: replies.Ok(text=f"The password of {account.address} is changed"))
+    return Step(unit, lambda done: password_changed(session, request, done, f"The password of {address} is changed"))
 
 
 @handles(AccountDisable)
 def disable(session: Session, request: AccountDisable, _: Any) -> Outcome:
     """Refuse log-in and delivery, or allow them again; open sessions of the account end."""
-    address = _address(session, request.address)
+    address = account_address(session, request.address)
 
     def done(account: Account) -> replies.Ok:
         session.services.recipients.pop(account.address, None)
         if request.disabled:
-            for end in tuple(session.services.enders.get(account.address, {}).values()):
-                end(Refused(Code.SHUTDOWN, "DISABLED", "The account was disabled"))
+            session.services.ends.publish(SessionsEnd(account.address, "disabled"))
         return replies.Ok(text=f"{account.address} is {'disabled' if request.disabled else 'enabled'}")
 
     return Step(set_disabled(SetDisabled(address, request.disabled)), done)

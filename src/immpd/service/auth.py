@@ -12,6 +12,7 @@ from uuid import UUID
 
 import msgspec
 
+from immpd.model.ending import SessionsEnd
 from immpd.model.imid import Imid, ImidError, parse_imid
 from immpd.protocol import replies
 from immpd.protocol.codes import Code
@@ -45,6 +46,7 @@ from immpd.store.accounts import (
     Found,
     LogIn,
     SetVerifier,
+    VerifierSet,
     account_by_address,
     account_for_login,
     set_verifier,
@@ -217,6 +219,8 @@ async def answer(session: Session, request: AuthResponse, _: Any) -> Outcome:
         session.device = exchange.device
         session.state = State.USER
         session.authenticated_at = services.clock.monotonic()
+        session.id = services.ids.octets()
+        session.since = services.clock.now()
         services.log.info("login accepted", account=exchange.address, device=exchange.device, peer=session.peer)
         return replies.Authenticated(text=f"Authentication accepted for {exchange.address}", v=proof)
 
@@ -246,11 +250,26 @@ def change_password(session: Session, request: AuthPassword, _: Any) -> Outcome:
         raise Refused(Code.DENIED, "LOG-IN-AGAIN", "Changing the password wants a log-in of the last 5 minutes")
     unit = set_verifier(new_verifier(session, account.address, account.salt, request))
 
-    def done(changed: Account) -> replies.Ok:
-        session.account = changed
-        return replies.Ok(text="The password is changed")
+    def done(changed: VerifierSet) -> replies.PasswordChanged:
+        session.account = changed.account
+        return password_changed(session, request, changed, "The password is changed")
 
     return Step(unit, done)
+
+
+def password_changed(
+    session: Session, request: AuthPassword | AccountPasswd, changed: VerifierSet, text: str
+) -> replies.PasswordChanged:
+    """End the account's other sessions, unless they are to stay; name the tokens that still work."""
+    services = session.services
+    address = changed.account.address
+    ended = 0
+    if not request.keep_sessions:
+        end = SessionsEnd(address, "password", but=session.id)
+        ended = len(services.sessions.meant(end))
+        services.ends.publish(end)
+    services.log.info("password changed", account=address, peer=session.peer, ended=ended, tokens=len(changed.tokens))
+    return replies.PasswordChanged(ended=ended, tokens=changed.tokens, text=text)
 
 
 def new_verifier(
@@ -272,7 +291,8 @@ def new_verifier(
             raise Refused(Code.BAD_VALUE, "BAD-VERIFIER", "SECRET is not what STORED was made from")
         if session.services.authentication.secret:
             sealed = session.services.desk.sealer.seal(secret, address, "", salt, i)
-    return SetVerifier(address, salt, i, stored, server, sealed)
+    remove_tokens = not isinstance(given, AccountAdd) and given.remove_tokens
+    return SetVerifier(address, salt, i, stored, server, sealed, remove_tokens)
 
 
 def _account_address(imid: Imid) -> str:

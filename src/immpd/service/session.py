@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from immpd.bus import ItemBus, LocalBus
+from immpd.bus import EndBus, ItemBus, LocalBus
 from immpd.model.flags import MAX_KEYWORDS
 from immpd.protocol.codes import Code
 from immpd.protocol.errors import Refused
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from .auth import AuthDesk, Exchange
     from .bulk import BulkQueue
     from .drafts import Drafts
+    from .open_sessions import OpenSessions
     from .pacing import Pace
 
 R = TypeVar("R", bound=Reply)
@@ -69,8 +70,8 @@ class Services(msgspec.Struct, kw_only=True, gc=False):
     """One thread for what would hold up the loop."""
     recipients: dict[str, "Recipient"] = {}
     """What was found of plain addresses lately; whoever disables an account takes it out."""
-    enders: dict[str, dict[int, Callable[[Refused], None]]] = {}
-    """By account: how the sessions that it has open are ended."""
+    ends: EndBus
+    sessions: "OpenSessions"
     fan_out: Callable[[], None] = lambda: None
     """Tells whoever delivers items as messages that there is something to do; app sets it."""
 
@@ -88,8 +89,10 @@ class Session:
         "drafts",
         "exchange",
         "failures",
+        "id",
         "peer",
         "services",
+        "since",
         "state",
     )
 
@@ -108,6 +111,10 @@ class Session:
         self.device = ""
         self.authenticated_at = 0.0
         """Monotonic seconds of the last log-in."""
+        self.id = b""
+        """What SESSION LIST calls it: a version-7 UUID, from the log-in on."""
+        self.since = 0
+        """When it logged in, milliseconds UTC."""
         self.exchange: Exchange | None = None
         """A challenge that waits for AUTH RESPONSE."""
         self.failures = 0

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from immpd.store.errors import AccountExists, AddressConfusable, NoAccount, NodesUnderName
+from immpd.store.permissions import names_of_tokens, remove_tokens
 from immpd.store.units import Row, Tx, read_unit, write_unit
 
 ROLES = ("inbox", "drafts", "sent", "junk", "trash", "archive")
@@ -92,6 +93,15 @@ class SetVerifier(msgspec.Struct, frozen=True):
     stored_key: bytes
     server_key: bytes
     sealed: bytes | None = None
+    remove_tokens: bool = False
+    """The mailbox's push tokens can do nothing from now on."""
+
+
+class VerifierSet(msgspec.Struct, frozen=True):
+    """An account that has another verifier, and the names of the push tokens that it still has."""
+
+    account: Account
+    tokens: tuple[str, ...]
 
 
 class SetDisabled(msgspec.Struct, frozen=True):
@@ -232,8 +242,8 @@ def list_accounts(tx: Tx, args: ListAccounts) -> list[Account]:
 
 
 @write_unit
-def set_verifier(tx: Tx, args: SetVerifier) -> Account:
-    """Replace what a password is checked against. Raises NoAccount."""
+def set_verifier(tx: Tx, args: SetVerifier) -> VerifierSet:
+    """Replace what a password is checked against; the push tokens go or stay. Raises NoAccount."""
     row = tx.one(
         "UPDATE account SET salt = :salt, iterations = :iterations, stored_key = :stored_key,"
         f" server_key = :server_key, sealed = :sealed WHERE address = :address RETURNING {_COLUMNS}",
@@ -248,7 +258,10 @@ def set_verifier(tx: Tx, args: SetVerifier) -> Account:
     )
     if row is None:
         raise NoAccount(args.address)
-    return _account(row)
+    account = _account(row)
+    if args.remove_tokens:
+        remove_tokens(tx, account.mailbox)
+    return VerifierSet(account, names_of_tokens(tx, account.mailbox))
 
 
 @write_unit

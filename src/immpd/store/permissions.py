@@ -327,6 +327,16 @@ def remove_token(tx: Tx, args: Named) -> None:
         raise NothingNamed
 
 
+def names_of_tokens(tx: Tx, mailbox: int) -> tuple[str, ...]:
+    """What a mailbox calls its tokens."""
+    return tuple(row[0] for row in tx.rows("SELECT name FROM push_token WHERE mailbox = ? ORDER BY name", (mailbox,)))
+
+
+def remove_tokens(tx: Tx, mailbox: int) -> None:
+    """None of a mailbox's tokens, of which there are at most MAX_TOKENS, can do anything from now on."""
+    tx.execute("DELETE FROM push_token WHERE mailbox = ?", (mailbox,))
+
+
 # --- grants
 
 

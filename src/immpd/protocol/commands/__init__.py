@@ -6,7 +6,7 @@ handler in one module of ``service``, and a conversation in tests/sessions (a co
 
 # ruff: noqa: I001 - the order in which they are imported is that of the reference
 from .session import Cancel, Caps, Help, Noop, Quit, Upgrade, Who
-from .authentication import AuthPassword, AuthResponse, AuthScram, AuthScramPlus, AuthSecret
+from .authentication import AuthPassword, AuthResponse, AuthScram, AuthScramPlus, AuthSecret, SessionEnd, SessionList
 from .delivery import Abort, Data, Deliver, Done
 from .mailboxes import (
     Ack,
@@ -135,6 +135,8 @@ __all__ = [
     "RequestAccept",
     "RequestDecline",
     "RequestList",
+    "SessionEnd",
+    "SessionList",
     "SetGlobal",
     "StoreCheck",
     "Subscribe",

@@ -1,12 +1,13 @@
 """Commands that log in, or change what logs in."""
 
 from typing import Annotated
+from uuid import UUID
 
 from immpd.model.imid import Imid
 from immpd.protocol import replies as r
 from immpd.protocol.codes import Code
 from immpd.protocol.registry import Positional, Request, Shape, command
-from immpd.protocol.states import MEMBER, State
+from immpd.protocol.states import MEMBER, OPERATOR, State
 
 UNAUTHENTICATED = frozenset({State.UNAUTHENTICATED})
 
@@ -80,10 +81,41 @@ class AuthResponse(Request[r.Authenticated], frozen=True, kw_only=True):
     alone=True,
     summary="Change the password",
 )
-class AuthPassword(Request[r.Ok], frozen=True, kw_only=True):
+class AuthPassword(Request[r.PasswordChanged], frozen=True, kw_only=True):
     """A new verifier, made by the client with the account's salt; wants a log-in of the last 5 minutes."""
 
     stored: bytes
     server: bytes
     i: int
     secret: bytes | None = None
+    keep_sessions: bool = False
+    remove_tokens: bool = False
+
+
+@command(
+    "SESSION LIST",
+    states=MEMBER | OPERATOR,
+    shape=Shape.NOW,
+    codes=(Code.SESSION, Code.BAD_VALUE, Code.DENIED, Code.NOT_FOUND),
+    summary="The open sessions of an account, or, for the operator, of all",
+)
+class SessionList(Request[r.Sessions], frozen=True, kw_only=True):
+    """By the time of their log-in; ACCOUNT is for the operator."""
+
+    account: Annotated[Imid | None, Positional, "account"] = None
+    after: UUID | None = None
+    limit: int | None = None
+
+
+@command(
+    "SESSION END",
+    states=MEMBER | OPERATOR,
+    shape=Shape.NOW,
+    codes=(Code.OK, Code.BAD_VALUE, Code.DENIED, Code.NOT_FOUND),
+    summary="End a session, or all others of the account",
+)
+class SessionEnd(Request[r.SessionsEnded], frozen=True, kw_only=True):
+    """They hear why, and no more."""
+
+    session: Annotated[str, Positional, "id|*"]
+    account: Annotated[Imid | None, Positional, "account"] = None

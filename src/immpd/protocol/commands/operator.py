@@ -47,14 +47,16 @@ class AccountList(Request[r.Accounts], frozen=True, kw_only=True):
     codes=(Code.OK, Code.NOT_FOUND, Code.BAD_VALUE, Code.TEMPORARY),
     summary="Set an account's password",
 )
-class AccountPasswd(Request[r.Ok], frozen=True, kw_only=True):
-    """A new verifier; sessions that are open stay open."""
+class AccountPasswd(Request[r.PasswordChanged], frozen=True, kw_only=True):
+    """A new verifier; it ends the account's sessions at once."""
 
     address: Annotated[Imid, Positional, "account"]
     stored: bytes
     server: bytes
     i: int
     secret: bytes | None = None
+    keep_sessions: bool = False
+    remove_tokens: bool = False
 
 
 @command(

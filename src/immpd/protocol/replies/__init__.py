@@ -51,7 +51,21 @@ from .push import (
     TokenRow,
     Tokens,
 )
-from .session import Authenticated, Capabilities, Goodbye, Help, Ok, ScramChallenge, SecretChallenge, Upgrading, Who
+from .session import (
+    Authenticated,
+    Capabilities,
+    Goodbye,
+    Help,
+    Ok,
+    PasswordChanged,
+    ScramChallenge,
+    SecretChallenge,
+    SessionRow,
+    Sessions,
+    SessionsEnded,
+    Upgrading,
+    Who,
+)
 
 __all__ = [
     "AccountRow",
@@ -90,6 +104,7 @@ __all__ = [
     "OriginRow",
     "Origins",
     "PartStored",
+    "PasswordChanged",
     "Published",
     "PushStatusRow",
     "PushStatuses",
@@ -100,6 +115,9 @@ __all__ = [
     "Salt",
     "ScramChallenge",
     "SecretChallenge",
+    "SessionRow",
+    "Sessions",
+    "SessionsEnded",
     "SettingRow",
     "Settings",
     "Stored",

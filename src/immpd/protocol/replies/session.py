@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import Self
 
 from immpd.protocol.codes import Code
-from immpd.protocol.lines import Line
+from immpd.protocol.lines import Line, Words
 from immpd.protocol.text import clean
 
-from .base import Reply, rows_of
+from .base import Listed, Reply, rows_of
 
 
 class Ok(Reply, frozen=True, kw_only=True):
@@ -75,6 +75,52 @@ class Authenticated(Reply, frozen=True, kw_only=True):
     FIELDS_LAST = True
     text: str
     v: str = ""
+
+
+class PasswordChanged(Reply, frozen=True, kw_only=True):
+    """AUTH PASSWORD and ACCOUNT PASSWD: how many sessions ended, and the push tokens that remain."""
+
+    CODE = Code.OK
+    ended: int = 0
+    tokens: tuple[str, ...] = ()
+    text: str = "The password is changed"
+
+
+class SessionRow(Words, frozen=True, kw_only=True):
+    """An open session."""
+
+    CODE = Code.SESSION
+    WORDS = ("id",)
+    id: str
+    account: str
+    device: str = ""
+    address: str = ""
+    since: str
+    used: str
+    """When something of the client came last."""
+    own: bool = False
+
+
+class Sessions(Listed, frozen=True, kw_only=True):
+    """SESSION LIST."""
+
+    CODE = Code.SESSION
+    ROW = SessionRow
+    rows: tuple[SessionRow, ...] = ()
+    n: int = 0
+    more: str | None = None
+
+    def end(self) -> str:
+        """How many, and whether more follow."""
+        return self.to_text()
+
+
+class SessionsEnded(Reply, frozen=True, kw_only=True):
+    """SESSION END."""
+
+    CODE = Code.OK
+    ended: int = 0
+    text: str = "Ended"
 
 
 class Who(Reply, frozen=True, kw_only=True):
