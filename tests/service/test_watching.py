@@ -5,7 +5,9 @@ import json
 
 import pytest
 from tests.server.quiet import buffered, conversation_of, nothing_left, until
+from tests.service.filling import fill
 
+from immpd.service.watching import FAR
 from immpd.store.changes import ForgetChanges, forget_changes
 
 pytestmark = pytest.mark.usefixtures("server")
@@ -173,6 +175,34 @@ async def test_what_was_forgotten_is_a_resync(server, account, talk):
     assert (await event(one, "late"))["event"] == "mail"
     one.send(f"AS future WATCH SINCE {newest.partition('.')[0]}.999999")
     assert [one["event"] for one in await events(one, 2, "future")] == ["watching", "resync"]
+
+
+async def test_what_a_watch_has_not_taken_of_very_many_changes_is_told_as_one(server, account, talk):
+    alice = await account()
+    slow, late, one = await talk(alice), await talk(alice), await talk(alice)
+    begun = await ready(slow)
+    slow.writer.transport.pause_reading()
+    await fill(server.services, str(alice), FAR + 1)  # told to nobody, as when the bus lost it
+    one.send("MBOX FLAG /inbox::* +READ")
+    assert (await one.reply()).fields["n"] == str(FAR + 1)
+    assert buffered(server, slow) < 1 << 20
+    slow.writer.transport.resume_reading()
+    resync = await event(slow, "w")
+    assert resync["event"] == "resync"
+    assert number(resync["cursor"]) > FAR
+    rest = await events(slow, 2 * (FAR + 1) - number(resync["cursor"]), "w")
+    assert {one["event"] for one in rest} == {"flags"}
+    await one.deliver(alice, subject="After")
+    assert (await event(slow, "w"))["subject"] == "After"
+    # Whoever asks for all of it gets all of it.
+    late.send(f"AS w WATCH SINCE {begun}")
+    assert len(await events(late, 2 * FAR, "w")) == 2 * FAR
+
+
+async def ready(talk) -> str:
+    """A watch that stands and waits; its cursor."""
+    talk.send("AS w WATCH")
+    return (await event(talk, "w"))["cursor"]
 
 
 # --- positions

@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 
 SLICE = 64 * 1024
 """Octets that are taken apart at once: what they become is many times larger."""
+SHORT_SLICE = 8 * 1024
+"""Where they are mostly commands, each of which takes its time."""
+MANY_LINES = 1_500
+"""Lines of a slice from which on they are."""
 MAX_BUFFERED = 512 * 1024
 MAX_HELD_BACK = 64 * 1024
 """Octets that may wait behind a command that stands alone."""
@@ -173,8 +177,16 @@ class Conversation(Pipelines):
                         self._resuming = False
                         self._events = iter(self.connection.resume())
                         continue
-                    if self._unread:
-                        piece, self._unread = self._unread[:SLICE], self._unread[SLICE:]
+                    unread = self._unread
+                    if unread:
+                        if len(unread) <= SHORT_SLICE:
+                            piece, self._unread = unread, b""
+                        elif self.share.is_over():
+                            self._read_later()
+                            break
+                        else:
+                            size = SLICE if unread.count(b"\n", 0, SLICE) <= MANY_LINES else SHORT_SLICE
+                            piece, self._unread = unread[:size], unread[size:]
                         self._events = iter(self.connection.receive_data(piece))
                         continue
                     self._events = _NOTHING

@@ -2,8 +2,8 @@
 
 Rules: a job is answered exactly once; what it asked of the store is never cancelled, only its answer
 can be dropped; a command that fails lets go of all it had; a job goes on inline while its answer is
-small and gives others their turn after 64 KiB, or some answers of the store that came at once; these
-cost no recursion.
+small and gives others their turn after 64 KiB, and when its account has had its share of the loop (turns.py);
+what the store answers at once costs no recursion.
 """
 
 import asyncio
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 TURN = 64 * 1024
 """Octets that a job writes before others get their turn."""
-STEPS = 4
-"""Steps that a job takes one after the other before others get their turn: each may be some milliseconds."""
 CANCELLED = Refused(Code.CANCELLED, "CANCELLED", "The command was cancelled")
 FAILED = Refused(Code.INTERNAL, "INTERNAL", "The server failed at this; it has logged why")
 
@@ -122,14 +120,13 @@ class Job:
     def drive(self, outcome: Outcome) -> None:
         """Follow the chain until it has to wait for something or is answered."""
         conversation = self.conversation
-        steps = 0
+        is_over = conversation.share.is_over
         try:
             while True:
                 if type(outcome) is Step:
-                    if steps == STEPS:
+                    if is_over():
                         self._go_on_later(outcome)
                         return
-                    steps += 1
                     if self.cancelled and outcome.unit.work.writes:
                         self.refuse(CANCELLED)  # what it read meanwhile was for the next change, not for the reply
                         return
@@ -167,9 +164,13 @@ class Job:
 
     def wake(self) -> None:
         """There is more, or it is this job's turn again."""
-        then, self._then = self._then, None
+        then = self._then
         if self.done or then is None:
             return
+        if self.conversation.share.is_spent():
+            self.conversation.take_turns_later(self)
+            return
+        self._then = None
         try:
             outcome = then()
         except Exception as error:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from immpd.net.stream import Stream
 
+from .turns import Share
+
 if TYPE_CHECKING:
     from .job import Job
     from .server import Server
@@ -18,7 +20,7 @@ BURST = 256 * 1024
 """Octets that are said before looking whether the peer takes them."""
 
 # Why reading from the connection has stopped, as bits: an enum's operators would cost more than the rest of a NOOP.
-OUTPUT, UNANSWERED, ALONE, DISK, STORE, ENDING = 1, 2, 4, 8, 16, 32
+OUTPUT, UNANSWERED, ALONE, DISK, STORE, ENDING, TURN_OF_OTHERS = 1, 2, 4, 8, 16, 32, 64
 
 
 class Outlet:
@@ -36,12 +38,15 @@ class Outlet:
         "said",
         "seen",
         "server",
+        "share",
         "stream",
     )
 
     def __init__(self, server: "Server", stream: Stream) -> None:
         self.server = server
         self.stream = stream
+        self.share = Share(server.turns)
+        """Of the loop's time; after log-in that of the account."""
         self.said = self.seen = server.now
         """When something was last said; when the peer last sent or took something."""
         self._out: list[bytes] = []
@@ -102,7 +107,16 @@ class Outlet:
     def _turn_soon(self) -> None:
         if self._turns and not self._turning and not self.stream.paused and not self.stream.closed:
             self._turning = True
-            self.server.turn_later(self)
+            self.share.later(self.take_turn)
+
+    def _read_later(self) -> None:
+        """Others first, then what came."""
+        if not self._held & TURN_OF_OTHERS and not self.stream.closed:
+            self._hold(TURN_OF_OTHERS)
+            self.share.later(self._read_in_turn)
+
+    def _read_in_turn(self) -> None:
+        self._release(TURN_OF_OTHERS)
 
     def take_turn(self) -> None:
         """One block of the next job that has more."""

@@ -100,6 +100,8 @@ class Pipelines(Outlet):
         job.drive(outcome)
         if not job.done:
             self._keep(job)
+        if self.share.is_over():
+            self._read_later()
 
     def _submit(self, job: Job) -> None:
         """Run it, or let it wait behind its pipeline's jobs."""
@@ -173,7 +175,7 @@ class Pipelines(Outlet):
     def _start_waiting(self, pid: str | None, jobs: deque[Job]) -> None:
         while jobs and not self.stream.closed:
             following = jobs[0]
-            if self._written > TURN:
+            if self._written > TURN or self.share.is_over():
                 following.start_later()
                 return
             following.starting = True

@@ -26,6 +26,7 @@ from immpd.service.session import Services
 from .conversation import Conversation
 from .outlet import Outlet
 from .settings import Bounds
+from .turns import Turns
 
 SWEEP = 1.0
 BACKLOG = 1024
@@ -54,6 +55,7 @@ class Server:
         self.log = log
         self.now = services.clock.monotonic()
         """Monotonic seconds, as of the last sweep: exact enough for bounds of seconds, and free."""
+        self.turns = Turns()
         self.conversations: set[Conversation] = set()
         self._listeners: list[asyncio.Server] = []
         self._by_address: dict[str, int] = {}
@@ -129,6 +131,9 @@ class Server:
     def logged_in(self, conversation: Conversation) -> None:
         """Its address may have another connection that is not logged in."""
         self._uncount(conversation)
+        account = conversation.session.account
+        if account is not None:
+            conversation.share = self.turns.share_of(account.address)
         self.services.sessions.add(conversation)
 
     def gone(self, conversation: Conversation) -> None:
@@ -158,10 +163,6 @@ class Server:
         dirty, self._dirty = self._dirty, []
         for conversation in dirty:
             conversation.flush()
-
-    def turn_later(self, conversation: Outlet) -> None:
-        """Give a conversation with long answers its turn after the others."""
-        self._loop.call_soon(conversation.take_turn)
 
     def domain_of(self, tls: ssl.SSLObject) -> str:
         """The served domain that the client asked for, else the first."""

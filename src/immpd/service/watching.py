@@ -5,6 +5,7 @@ its client can take more, so a slow client costs nothing; the bus only wakes it.
 itself only if it is exactly the next change. Listen first, then catch up.
 """
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 import msgspec
@@ -18,7 +19,7 @@ from immpd.protocol.codes import Code
 from immpd.protocol.commands import Ack, Watch
 from immpd.protocol.errors import Refused
 from immpd.protocol.text import escape_json
-from immpd.store.changes import ChangesSince, Positions, SetPositions, changes_since, positions, set_positions
+from immpd.store.changes import Changes, ChangesSince, Positions, SetPositions, changes_since, positions, set_positions
 from immpd.store.errors import StateGone
 from immpd.store.ids import uuid_text
 from immpd.store.items import newest
@@ -33,6 +34,8 @@ from .session import Session, handles, on_arrival, refusal_of
 from .watching_feeds import FeedCursor
 
 SPAN = 200
+FAR = 5_000
+"""Changes behind the newest from which on a watch that stood there is told to list again."""
 MAX_NAME = 64
 _ARRIVALS = ("new", "copied")
 _WITH_ROWS = (*_ARRIVALS, "notified")
@@ -63,7 +66,7 @@ _decode_id = msgspec.json.Decoder(_Id).decode
 class Watcher:
     """One running WATCH."""
 
-    __slots__ = ("behind", "cursor", "feeds", "hint", "mailbox", "paths", "session", "stop", "waker", "wanted")
+    __slots__ = ("behind", "cursor", "feeds", "hint", "mailbox", "paths", "session", "stood", "stop", "waker", "wanted")
 
     def __init__(self, session: Session, request: Watch) -> None:
         self.session = session
@@ -76,6 +79,8 @@ class Watcher:
         """All changes up to it were looked at, and shown where they are wanted."""
         self.behind = False
         """Something changed since the store was last asked, and nobody was woken for it."""
+        self.stood = False
+        """It has shown all there was, once."""
         self.paths: dict[int, str] = {}
         self.waker: Waker | None = None
         self.hint: Change | None = None
@@ -83,13 +88,14 @@ class Watcher:
         _checked_name(request.name)
         self.stop = session.services.bus.listen(self.mailbox, self.told)
 
-    def told(self, change: Change) -> None:
+    def told(self, changes: Sequence[Change]) -> None:
         """Something changed; whoever waits is woken once."""
         waker, self.waker = self.waker, None
         if waker is None:
             self.behind = True
         else:
-            self.hint = change
+            # Many are read from the store, where nobody has to keep them until the client takes them.
+            self.hint = changes[0] if len(changes) == 1 else None
             waker.wake()
 
     def cancelled(self) -> None:
@@ -122,17 +128,22 @@ class Watcher:
             return self._show([hint], hint.state, more=True)
         self.behind = False
         unit = changes_since(ChangesSince(self.mailbox, self.cursor, SPAN))
-        return Step(unit, lambda found: self._show(found.changes, found.cursor, more=found.more), self._gap)
+        return Step(unit, self._found, self._gap)
+
+    def _found(self, found: Changes) -> Outcome:
+        if self.stood and found.state - self.cursor > FAR:
+            return self._resync(found.state)  # what its client did not take is told as one
+        return self._show(found.changes, found.cursor, more=found.more)
 
     def _gap(self, error: BaseException) -> Outcome:
         """The changes behind the cursor are no longer known: say so, and go on from now."""
         if not isinstance(error, StateGone):
             raise refusal_of(error)
-        return Step(mailbox_row(ByMailbox(self.mailbox)), self._resync)
+        return Step(mailbox_row(ByMailbox(self.mailbox)), lambda row: self._resync(row.state))
 
-    def _resync(self, row: MailboxRow) -> Outcome:
-        self.cursor = row.state
-        page = Page([self._event(b"resync", row.state)], self._following)
+    def _resync(self, state: int) -> Outcome:
+        self.cursor = state
+        page = Page([self._event(b"resync", state)], self._following)
         return page if self.wanted else self.feeds.renew(lambda: page)
 
     def _show(self, changes: list[Change], cursor: int, *, more: bool) -> Outcome:
@@ -215,6 +226,7 @@ class Watcher:
         return Wait(self._arm, self._following)
 
     def _arm(self, waker: Waker) -> None:
+        self.stood = True
         if self.behind or self.feeds.behind:
             waker.wake()
         else:

@@ -27,6 +27,8 @@ class Changes(msgspec.Struct, frozen=True):
     changes: list[Change]
     cursor: int
     more: bool
+    state: int
+    """The mailbox's newest number."""
 
 
 class Positions(msgspec.Struct, frozen=True):
@@ -104,7 +106,7 @@ def changes_since(tx: Tx, args: ChangesSince) -> Changes:
         if number not in found:
             words = () if keywords is None else tuple(keywords.split())
             found[number] = Change("new", args.mailbox, number, folder, id_, 0, flags, words)
-    return Changes([found[number] for number in sorted(found)], upto, upto < state)
+    return Changes([found[number] for number in sorted(found)], upto, upto < state, state)
 
 
 def _told(data: bytes) -> tuple[int, tuple[str, ...], str, str, tuple[int, ...]]:
