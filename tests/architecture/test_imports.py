@@ -50,6 +50,17 @@ def test_the_model_imports_nothing_of_ours(path: Path) -> None:
     assert [name for name in imported(path) if name.startswith("immpd") and not name.startswith("immpd.model")] == []
 
 
+def test_messages_are_made_in_one_place() -> None:
+    """What bounds a message, its row above all, holds of those that the system makes, too."""
+    makers = {
+        str(path.relative_to(SOURCES))
+        for path in SOURCES.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Delivery"
+    }
+    assert makers == {"service/content.py"}
+
+
 @pytest.mark.parametrize("words", [["--help"], ["ls"], ["watch"]])
 def test_a_persons_command_starts_without_what_it_does_not_need(words: list[str], tmp_path: Path) -> None:
     script = (

@@ -29,12 +29,13 @@ _TYPE = re.compile(r"[A-Za-z0-9][\w!#$&^.+\-]{0,126}/[A-Za-z0-9][\w!#$&^.+\-]{0,
 _DATE = re.compile(r"\d{4}-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d:[0-6]\d(?:\.\d{1,9})?(?:Z|[+-][0-2]\d:[0-5]\d)", re.ASCII)
 _HEADER_FIELDS = frozenset({"subject", "date", "reply-to", "in-reply-to", "references"})
 MAX_SUBJECT = 2000
-MAX_ROW = 15_000
-"""Octets of what never changes of an INDEX row."""
+"""Octets of a subject that a command or +HEADERS gives."""
+MAX_ROW = 7_500
+"""Octets of what never changes of an INDEX row: folder, keywords and cursor have to find room on the line, too."""
 _encode = msgspec.json.Encoder().encode
 
 
-class RowStart(msgspec.Struct, omit_defaults=True):
+class _RowStart(msgspec.Struct, omit_defaults=True):
     """What never changes of an INDEX row."""
 
     from_: str = msgspec.field(name="from")
@@ -97,7 +98,7 @@ def delivery_of(
     files: tuple[BodyFile, ...] = (),
 ) -> Delivery:
     """The delivery of a message whose parts have these SHA-256 ``digests``; ``now`` in milliseconds UTC."""
-    row = RowStart(
+    row = _RowStart(
         envelope.from_,
         envelope.to,
         envelope.subject,
@@ -109,9 +110,9 @@ def delivery_of(
         envelope.verified,
         envelope.author,
     )
-    said_row = escape_json(_encode(row))
+    said_row = _line_of(row)
     if len(said_row) > MAX_ROW:
-        said_row = escape_json(_encode(msgspec.structs.replace(row, to=_those_that_fit(row.to))))
+        said_row = _line_of(_fitting(row))
     said = _encode(parts)
     # What makes two messages with the same ID the same: subject and parts, octet for octet.
     digest = hashlib.sha256(b"".join([envelope.subject.encode(), b"\0", said, *digests]))
@@ -130,16 +131,29 @@ def delivery_of(
     )
 
 
-def _those_that_fit(to: tuple[str, ...]) -> tuple[str, ...]:
-    """The first recipients: a row has to fit on a line, whatever addresses a sender makes up; the envelope has all."""
-    left = MAX_ROW // 2
+def _line_of(value: object) -> bytes:
+    return escape_json(_encode(value))
+
+
+def _fitting(row: _RowStart) -> _RowStart:
+    """The row with the beginnings of what is too long, whatever a sender makes up; the envelope has all."""
+    left = 2_000
     fitting = []
-    for one in to:
-        left -= len(one) + 3
+    for one in row.to:
+        left -= len(_line_of(one)) + 1
         if left < 0:
             break
         fitting.append(one)
-    return tuple(fitting)
+    subject, author = _beginning(row.subject, 2_500), _beginning(row.author, 1_000)
+    return msgspec.structs.replace(row, to=tuple(fitting), subject=subject, author=author)
+
+
+def _beginning(text: str, octets: int) -> str:
+    """As much of the text as JSON says in so many octets."""
+    beginning = text
+    while len(_line_of(beginning)) > octets:
+        beginning = beginning[: len(beginning) * 7 // 8]
+    return beginning if beginning == text else beginning + "…"
 
 
 def _header_parts(draft: Draft) -> tuple[dict[str, str], list[PartDraft]]:

@@ -3,20 +3,13 @@
 Rules: a digest comes from the node's owner, names titles and brings no bodies, and says how to read and leave.
 """
 
-import hashlib
-
-import msgspec
-
-from immpd.model.message import Envelope, Part
-from immpd.protocol.text import clean, escape_json
+from immpd.protocol.text import clean
 from immpd.store.deliver import Delivery
 from immpd.store.digests import Digest, DueDigests, SendDigest, due_digests, send_digest
 
-from .content import RowStart
 from .ids import time_text
 from .session import Services
-
-_encode = msgspec.json.Encoder().encode
+from .system_messages import SystemMessage, delivery_of_system
 
 
 async def send_digests(services: Services) -> None:
@@ -38,30 +31,17 @@ def digest_message(digest: Digest, now: int, message_id: str) -> Delivery:
         lines.append(f"and {digest.count - len(lines)} more")
     lines += ["", f"Read them: immp items {digest.node}", f"Leave: immp unsubscribe {digest.node}", ""]
     body = "\n".join(lines).encode()
-    envelope = Envelope(
+    message = SystemMessage(
         id=message_id,
-        from_=digest.owner,
-        date=time_text(now),
-        to=(digest.subscriber,),
+        sender=digest.owner,
+        to=digest.subscriber,
         subject=subject,
+        date=now,
         importance="low",
         origin=digest.node.partition("@")[2],
-        received_date=time_text(now),
-        verified=True,
-        headers={"list-id": digest.node},
+        list_id=digest.node,
+        name="digest",
+        type="text/plain",
+        body=body,
     )
-    row = RowStart(
-        envelope.from_, envelope.to, subject, envelope.date, len(body), envelope.id, 1, envelope.importance, True
-    )
-    return Delivery(
-        sender=envelope.from_,
-        sent=now,
-        size=len(body),
-        row=escape_json(_encode(row))[:-1],
-        parts=_encode([Part(1, "digest", "text/plain", len(body))]),
-        envelope=_encode(envelope),
-        octets=body,
-        digest=hashlib.sha256(body).digest(),
-        targets=(),
-        now=now,
-    )
+    return delivery_of_system(message, now)

@@ -7,15 +7,8 @@ feed holds up another's; a step that fails is tried again later, and less and le
 """
 
 import asyncio
-import hashlib
-from typing import Any
 
-import msgspec
-
-from immpd.mime.incoming import read_headers
 from immpd.model.flags import Flag
-from immpd.model.message import Envelope, Part, is_rfc822
-from immpd.protocol.text import escape_json
 from immpd.store.deliver import Delivery
 from immpd.store.errors import StoreUnavailable
 from immpd.store.fanout import (
@@ -31,14 +24,12 @@ from immpd.store.fanout import (
 )
 from immpd.store.ids import uuid_text
 
-from .content import RowStart, claimed_author
-from .ids import time_text
 from .session import Services
+from .system_messages import SystemMessage, delivery_of_system
 
 AGAIN = 10.0
 """Seconds after which a step that failed is tried again, the next time after twice as long."""
 LONGEST = 3600.0
-_encode = msgspec.json.Encoder().encode
 
 
 class Feeder:
@@ -106,36 +97,17 @@ class Feeder:
 
 def message_of(item: Outstanding, now: int) -> Delivery:
     """The item as a message from its publisher to the node, without its targets."""
-    importance: Any = item.level
-    origin = item.node.partition("@")[2]
-    author = claimed_author(read_headers(item.body), item.publisher) if is_rfc822(item.type) else ""
-    envelope = Envelope(
+    message = SystemMessage(
         id=uuid_text(item.uuid),
-        from_=item.publisher,
-        date=time_text(item.created),
-        to=(item.node,),
+        sender=item.publisher,
+        to=item.node,
         subject=item.title,
-        author=author,
-        importance=importance,
-        origin=origin,
-        received_date=time_text(now),
-        verified=not author,
-        headers={"list-id": item.node},
+        date=item.created,
+        importance=item.level,
+        origin=item.node.partition("@")[2],
+        list_id=item.node,
+        name="item",
+        type=item.type,
+        body=item.body,
     )
-    size = len(item.body)
-    row = RowStart(
-        envelope.from_, envelope.to, envelope.subject, envelope.date, size, envelope.id, 1, envelope.importance,
-        envelope.verified, author,
-    )  # fmt: skip
-    return Delivery(
-        sender=envelope.from_,
-        sent=item.created,
-        size=size,
-        row=escape_json(_encode(row))[:-1],
-        parts=_encode([Part(1, "item", item.type, size)]),
-        envelope=_encode(envelope),
-        octets=item.body,
-        digest=hashlib.sha256(item.body).digest(),
-        targets=(),
-        now=now,
-    )
+    return delivery_of_system(message, now)

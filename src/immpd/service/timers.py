@@ -4,10 +4,7 @@ Rules: timers are rows of the store, so they outlive the process; a promotion is
 and only then noted, so that it happens once (docs/protocol.md, "Rules of the recipient").
 """
 
-import hashlib
-
 from immpd.model.imid import parse_imid
-from immpd.model.message import Envelope, Part
 from immpd.model.notification import Level
 from immpd.store.accounts import FindRecipient, recipient
 from immpd.store.deliver import Target, deliver, retry_key
@@ -15,11 +12,10 @@ from immpd.store.ids import uuid_text
 from immpd.store.notifications import Notification
 from immpd.store.timers import Fire, Fired, NextDue, Promoted, fire, next_due, promoted
 
-from .content import delivery_of
-from .ids import time_text
 from .notifications import row_of
 from .publishing import announce
 from .session import Services
+from .system_messages import SystemMessage, delivery_of_system
 
 BATCH = 100
 
@@ -64,22 +60,21 @@ async def _promote(services: Services, one: Notification) -> None:
         lines += [f"{action.label}: {action.url or 'PUSH ANSWER'}" for action in row.actions]
         octets = "\n\n".join(line for line in lines if line).encode()
         identity = uuid_text(one.uuid)
-        envelope = Envelope(
+        message = SystemMessage(
             id=identity,
-            from_=one.sender,
-            date=row.created,
-            to=(address,),
+            sender=one.sender,
+            to=address,
             subject=one.title or "Notification",
+            date=one.created,
             importance="high" if one.level >= Level.HIGH else "normal",
             origin=one.origin,
-            received_date=time_text(now),
-            verified=True,
+            name="notification",
+            type="text/plain",
+            body=octets,
         )
         key = retry_key(one.origin, one.sender, f"{address}/{one.replaced}", identity)
         target = Target(found.mailbox, found.inbox, found.inbox, services.ids.octets(), key=key)
-        parts = [Part(1, "notification", "text/plain", len(octets))]
-        digest = hashlib.sha256(octets).digest()
-        delivery = delivery_of(envelope, parts, len(octets), octets, [digest], (target,), now)
+        delivery = delivery_of_system(message, now, (target,))
         results = await services.store.write(deliver(delivery))
         services.bus.publish([result.change for result in results if result.change is not None])
     services.bus.publish(await services.store.write(promoted(Promoted(one.id, one.replaced, services.clock.now()))))

@@ -9,6 +9,7 @@ take turns, and so do the nodes of each; what fails waits while others go on (do
 import msgspec
 
 from immpd.model.change import Change
+from immpd.model.message import Importance
 from immpd.store.deliver import Delivery, Target, deliver
 from immpd.store.units import Row, Tx, growing_unit, read_unit, write_unit
 
@@ -28,7 +29,7 @@ class Outstanding(msgspec.Struct, frozen=True):
     node: str
     publisher: str
     created: int
-    level: str
+    level: Importance
     title: str
     type: str
     body: bytes
