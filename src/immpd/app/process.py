@@ -1,7 +1,8 @@
 """The process of a server: starts, tells that it serves, obeys signals, stops.
 
 Rules: the ready file is there only while the server serves, and whole; SIGTERM and SIGINT finish
-what the store has and end with success, a second one ends at once; SIGHUP reads the certificates again.
+what the store has and end with success, a second one ends at once; SIGHUP reads the certificates again; a service
+manager that wants to hear of all this does.
 """
 
 import asyncio
@@ -9,6 +10,7 @@ import gc
 import os
 import signal
 import sys
+import time
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ from immpd.service.ports import Clock, Log
 from . import compose
 from .configuration import Configuration
 from .log import open_log
+from .service_manager import ServiceManager
 
 YOUNG = 50_000
 """Values made and not yet freed after which the youngest are looked through for cycles."""
@@ -56,6 +59,7 @@ async def serve(
 ) -> None:
     """Serve until a signal; raises what compose.start raises."""
     loop = asyncio.get_running_loop()
+    manager = ServiceManager(os.environ, os.getpid())
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _stop_once, loop, number, stopping)
@@ -63,7 +67,7 @@ async def serve(
     loop.set_exception_handler(lambda _, context: _log_loop_error(log, context))
     running = await compose.start(folder, configuration, log, clock)
     try:
-        loop.add_signal_handler(signal.SIGHUP, _reload, running, log)
+        loop.add_signal_handler(signal.SIGHUP, _reload, running, log, manager)
         ready = Ready(
             pid=os.getpid(),
             listen=_first(running.listen),
@@ -81,11 +85,14 @@ async def serve(
             listen_tls=[str(one) for one in running.listen_tls],
             fingerprint=ready.fingerprint,
         )
+        manager.ready(_status(running))
         await stopping.wait()
+        manager.stopping()
         log.info("stopping", conversations=len(running.server.conversations))
     finally:
         _withdraw(ready_file)
         await running.stop()
+        manager.leave()
     log.info("stopped")
 
 
@@ -126,13 +133,19 @@ def _stop_once(loop: asyncio.AbstractEventLoop, number: int, stopping: asyncio.E
     stopping.set()
 
 
-def _reload(running: compose.Running, log: Log) -> None:
+def _status(running: compose.Running) -> str:
+    return f"Serves {', '.join(sorted(running.services.domains))}; SHA-256 {running.fingerprint}"
+
+
+def _reload(running: compose.Running, log: Log, manager: ServiceManager) -> None:
+    manager.reloading(time.monotonic_ns)
     try:
         running.certificates.reload()
     except CertificateError as error:
         log.error("certificates not reloaded, the old ones stay", reason=str(error))
     else:
         log.info("certificates reloaded", fingerprint=running.fingerprint)
+    manager.ready(_status(running))
 
 
 def _log_loop_error(log: Log, context: dict[str, Any]) -> None:
