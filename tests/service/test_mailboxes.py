@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from tests.service.driving import account, answers, deliver, services_in
+from tests.service.driving import account, answers, deliver, follow, services_in
 
 from immpd.model.imid import parse_imid
 from immpd.model.message import IndexRow
@@ -24,6 +24,7 @@ from immpd.protocol.commands import (
 )
 from immpd.protocol.errors import Refused
 from immpd.protocol.registry import Span
+from immpd.service.outcome import Rows, Step
 from immpd.service.rendering import MAX_RENDERED
 from immpd.service.session import Services, Session
 
@@ -211,3 +212,21 @@ async def test_what_cannot_be_shown_is_refused_by_id_and_left_out_by_filter(serv
     reply, _ = await answers(alice, MboxFetch(path=path(f"/inbox#{ids[fits]}"), **form))
     assert (reply.n, reply.skipped) == (1, None)
     assert await refusal(alice, MboxFetch(path=path(f"/inbox#{ids[fails]}"), **form)) == word
+
+
+async def test_lists_of_folders_are_pages_of_which_nobody_keeps_the_first(alice):
+    for number in range(105):
+        await alice.call(MboxCreate(path=path(f"/many/n{number}")))
+    for request, first, count, last in (
+        (MboxList(), 106, 112, b"241 112 folders\n"),
+        (MboxCheck(path=path("/many"), recursive=True), 100, 106, b"240 /many/n99 u=0 t=0"),
+    ):
+        step = alice.begin(request)
+        while isinstance(step, Step):
+            step = step.then(await alice.services.store.read(step.unit))
+        assert isinstance(step, Rows)
+        assert len(step.rows) == first
+        reply, octets = await follow(alice, step)
+        assert reply.encode().startswith(last)
+        assert len(reply.rows) == count - octets.count(b"\n")
+        assert len((await alice.call(request)).rows) == count

@@ -8,16 +8,19 @@ from immpd.store.contract import Store
 from immpd.store.errors import FolderExists, FolderNotEmpty, FolderSpecial, NoFolder, NoMailbox, StateConflict
 from immpd.store.mailboxes import (
     ByMailbox,
-    Check,
+    CountFolders,
     Created,
     CreateFolder,
+    Folder,
     FolderAt,
+    FolderPage,
     ListFolders,
     RemoveFolder,
     RenameFolder,
-    check,
+    count_folders,
     create_folder,
     folder_at,
+    folder_page,
     folders,
     mailbox_row,
     remove_folder,
@@ -97,17 +100,29 @@ async def test_renames_that_are_refused(store: Store) -> None:
     assert await paths(store, box) == ["/a", "/b"]
 
 
-async def test_check_counts_a_folder_or_all_below_it(store: Store) -> None:
+async def test_folders_come_by_pages_the_six_first_then_by_path_or_those_below_one(store: Store) -> None:
     box = await make_box(store, "alice@a.example")
-    made = await make(store, box, "/a/b")
+    made = await make(store, box, "/a/B")
     await put(store, box, made.folder.id)
     await put(store, box, made.folder.id, flags=1)
-    (found,) = await store.read(check(Check(box.id, "/A/B")))
-    assert (found.path, found.total, found.unread, found.state) == ("/a/b", 2, 1, 4)
-    assert [folder.path for folder in await store.read(check(Check(box.id, "/a", True)))] == ["/a", "/a/b"]
-    assert len(await store.read(check(Check(box.id)))) == 8
-    with pytest.raises(NoFolder):
-        await store.read(check(Check(box.id, "/none")))
+    for path in ("/a/c/d", "/a0", "/inbox/below", "/Z"):
+        await make(store, box, path)
+    every = await store.read(folders(ListFolders(box.id)))
+    for limit in (1, 2, 3, 100):
+        found: list[Folder] = []
+        after: str | None = ""
+        while after is not None:
+            page, after = await store.read(folder_page(FolderPage(box.id, after, limit=limit)))
+            found += page
+        assert found == every
+        below: list[Folder] = []
+        after = ""
+        while after is not None:
+            page, after = await store.read(folder_page(FolderPage(box.id, after, "/A", limit)))
+            below += page
+        assert [folder.path for folder in below] == ["/a/B", "/a/c", "/a/c/d"]
+    assert (below[0].total, below[0].unread, below[0].state) == (2, 1, 4)
+    assert await store.read(count_folders(CountFolders(box.id))) == len(every) == 13
 
 
 async def test_removing_a_folder_moves_its_messages_to_trash_by_steps(store: Store) -> None:

@@ -9,6 +9,7 @@ from immpd.protocol import replies
 from immpd.protocol.codes import Code
 from immpd.protocol.commands import AccountAdd, AccountDisable, AccountList, AccountPasswd, AccountSalt, StoreCheck
 from immpd.protocol.errors import Refused
+from immpd.protocol.lines import Words
 from immpd.store.accounts import (
     Account,
     ListAccounts,
@@ -23,7 +24,7 @@ from immpd.store.verify import Finding, verify
 
 from .auth import new_verifier, password_changed
 from .ids import time_text
-from .outcome import Outcome, Step
+from .outcome import Outcome, Rows, Step
 from .session import Session, handles
 
 PAGE = 200
@@ -78,10 +79,15 @@ def add(session: Session, request: AccountAdd, _: Any) -> Outcome:
 @handles(AccountList)
 def list_(_: Session, __: AccountList, ___: Any) -> Outcome:
     """All accounts, by address."""
-    rows: list[replies.AccountRow] = []
+    count = 0
+
+    def page_after(address: str) -> Step:
+        return Step(list_accounts(ListAccounts(None, address, PAGE)), listed)
 
     def listed(page: list[Account]) -> Outcome:
-        rows.extend(
+        nonlocal count
+        count += len(page)
+        rows: list[Words] = [
             replies.AccountRow(
                 address=account.address,
                 disabled=account.disabled,
@@ -89,12 +95,12 @@ def list_(_: Session, __: AccountList, ___: Any) -> Outcome:
                 created=time_text(account.created),
             )
             for account in page
-        )
+        ]
         if len(page) < PAGE:
-            return replies.Accounts(rows=tuple(rows))
-        return Step(list_accounts(ListAccounts(None, page[-1].address, PAGE)), listed)
+            return Rows(rows, lambda: replies.Accounts(before=count))
+        return Rows(rows, lambda: page_after(page[-1].address))
 
-    return Step(list_accounts(ListAccounts(None, "", PAGE)), listed)
+    return page_after("")
 
 
 @handles(AccountPasswd)

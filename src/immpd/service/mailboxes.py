@@ -10,29 +10,32 @@ from immpd.protocol import replies
 from immpd.protocol.codes import Code
 from immpd.protocol.commands import MboxCheck, MboxCreate, MboxList, MboxPut, MboxRemove, MboxRename
 from immpd.protocol.errors import Refused
+from immpd.protocol.lines import Words
 from immpd.store.deliver import deliver
 from immpd.store.ids import uuid_text
 from immpd.store.mailboxes import (
-    Check,
+    CountFolders,
     Created,
     CreateFolder,
     Folder,
-    ListFolders,
+    FolderAt,
+    FolderPage,
     Removal,
     RemoveFolder,
     RenameFolder,
-    check,
+    count_folders,
     create_folder,
-    folders,
+    folder_at,
+    folder_page,
     remove_folder,
     rename_folder,
 )
 
-from .access import Place, folder_of, mailbox_of, state_text, with_folder
+from .access import Place, folder_of, mailbox_of, no_folder, state_text, with_folder
 from .bulk import BulkTurn
 from .content import check_references, check_subject
 from .drafts import Draft
-from .outcome import Outcome, Step
+from .outcome import Outcome, Rows, Step
 from .session import Session, check_room, handles, on_arrival, refusal_of
 
 OWN_RIGHTS = ("lookup", "read", "write", "flag", "delete", "admin")
@@ -40,10 +43,14 @@ OWN_RIGHTS = ("lookup", "read", "write", "flag", "delete", "admin")
 
 @handles(MboxList)
 def list_(session: Session, _: MboxList, __: Any) -> Outcome:
-    """All folders of the account's mailbox."""
+    """All folders of the account's mailbox, page by page."""
+    count = 0
 
-    def listed(found: list[Folder]) -> replies.Folders:
-        rows = tuple(
+    def listed(found: tuple[list[Folder], str | None]) -> Outcome:
+        nonlocal count
+        page, after = found
+        count += len(page)
+        rows: list[Words] = [
             replies.FolderRow(
                 path=folder.path,
                 id=uuid_text(folder.uuid),
@@ -53,26 +60,46 @@ def list_(session: Session, _: MboxList, __: Any) -> Outcome:
                 s=state_text(session, folder.state),
                 rights=OWN_RIGHTS,
             )
-            for folder in found
-        )
-        return replies.Folders(rows=rows)
+            for folder in page
+        ]
+        if after is None:
+            return Rows(rows, lambda: replies.Folders(before=count))
+        return Rows(rows, lambda: Step(folder_page(FolderPage(session.mailbox, after)), listed))
 
-    return Step(folders(ListFolders(session.mailbox)), listed)
+    return Step(folder_page(FolderPage(session.mailbox)), listed)
 
 
 @handles(MboxCheck)
 def check_(session: Session, request: MboxCheck, _: Any) -> Outcome:
-    """Counts of a folder, with +RECURSIVE of all below it too."""
-    path = folder_of(request.path)
+    """Counts of a folder, with +RECURSIVE of all below it too, page by page."""
+    mailbox, path = mailbox_of(session, request.path), folder_of(request.path)
 
-    def counted(found: list[Folder]) -> replies.Counts:
-        return replies.Counts(
-            rows=tuple(
-                replies.FolderCounts(path=f.path, u=f.unread, t=f.total, s=state_text(session, f.state)) for f in found
-            )
+    def counts(folder: Folder) -> replies.FolderCounts:
+        return replies.FolderCounts(
+            path=folder.path, u=folder.unread, t=folder.total, s=state_text(session, folder.state)
         )
 
-    return Step(check(Check(mailbox_of(session, request.path), path, request.recursive)), counted)
+    def checked(folder: Folder | None) -> Outcome:
+        if folder is None:
+            raise no_folder(path)
+        if not request.recursive:
+            return replies.Counts(rows=(counts(folder),))
+        left = [folder]
+
+        def below(found: tuple[list[Folder], str | None]) -> Outcome:
+            page, after = found
+            *rows, last = [*left, *page]
+            left[:] = [last]  # the last one ends the reply
+            if after is None:
+                return Rows([counts(one) for one in rows], lambda: replies.Counts(rows=(counts(last),)))
+            return Rows([counts(one) for one in rows], lambda: more(after))
+
+        def more(after: str) -> Step:
+            return Step(folder_page(FolderPage(mailbox, after, path)), below)
+
+        return more("")
+
+    return Step(folder_at(FolderAt(mailbox, path)), checked)
 
 
 @handles(MboxCreate)
@@ -82,8 +109,8 @@ def create(session: Session, request: MboxCreate, _: Any) -> Outcome:
     path = folder_of(request.path)
     limit = session.services.limits.max_folders
 
-    def counted(present: list[Folder]) -> Outcome:
-        if len(present) + len(request.path.path) > limit:
+    def counted(present: int) -> Outcome:
+        if present + len(request.path.path) > limit:
             raise Refused(Code.LIMIT, "TOO-MANY-FOLDERS", f"A mailbox has at most {limit} folders here")
         return Step(create_folder(CreateFolder(mailbox, path, _uuids(session, request.path))), created)
 
@@ -91,7 +118,7 @@ def create(session: Session, request: MboxCreate, _: Any) -> Outcome:
         session.services.bus.publish(made.changes)
         return replies.Ok(text=f"Created {made.folder.path}")
 
-    return Step(folders(ListFolders(mailbox)), counted)
+    return Step(count_folders(CountFolders(mailbox)), counted)
 
 
 @handles(MboxRename)

@@ -26,6 +26,7 @@ from immpd.protocol.commands import (
     PublishShow,
 )
 from immpd.protocol.errors import Refused
+from immpd.protocol.lines import Words
 from immpd.store.accounts import Account
 from immpd.store.feeds import (
     ListMembers,
@@ -60,7 +61,7 @@ from immpd.store.subscriptions import (
 
 from .feed_events import checked_title, item_event, node_name
 from .ids import time_text
-from .outcome import Outcome, Page, Step
+from .outcome import Outcome, Page, Rows, Step, in_pages
 from .session import Session, handles
 
 MOST_KEPT = 1000
@@ -72,6 +73,8 @@ MAX_DESCRIPTION = 2000
 MAX_SHORT = 200
 """Octets of LANGUAGE and ICON."""
 PAGE = 200
+LISTED = 50
+"""Nodes and items that are written at once: each has a long row."""
 _LANGUAGE = re.compile(r"(?:[A-Za-z]{2,8}|[xi](?=-))(?:-[A-Za-z0-9]{1,8})*")
 
 
@@ -199,15 +202,20 @@ def node_row(node: Node) -> dict[str, Any]:
 def list_(session: Session, _: PublishList, __: Any) -> Outcome:
     """The nodes one owns or may publish on."""
     account = account_of(session)
-    rows: list[replies.NodeRow] = []
+    count = 0
+
+    def page_after(imid: str) -> Step:
+        return Step(my_nodes(MyNodes(account.id, account.address, imid, LISTED)), listed)
 
     def listed(page: list[Node]) -> Outcome:
-        rows.extend(replies.NodeRow(**node_row(node)) for node in page)
-        if len(page) < PAGE:
-            return replies.Nodes(rows=tuple(rows))
-        return Step(my_nodes(MyNodes(account.id, account.address, page[-1].imid, PAGE)), listed)
+        nonlocal count
+        count += len(page)
+        rows: list[Words] = [replies.NodeRow(**node_row(node)) for node in page]
+        if len(page) < LISTED:
+            return Rows(rows, lambda: replies.Nodes(before=count))
+        return Rows(rows, lambda: page_after(page[-1].imid))
 
-    return Step(my_nodes(MyNodes(account.id, account.address, "", PAGE)), listed)
+    return page_after("")
 
 
 @handles(PublishShow)
@@ -220,7 +228,8 @@ def show(session: Session, request: PublishShow, _: Any) -> Outcome:
         return Step(node_items(NodeItems(node.id, limit)), lambda items: shown(node, items))
 
     def shown(node: Node, items: list[NodeItem]) -> Outcome:
-        return replies.NodeShown(**node_row(node), rows=tuple([_item_row(item) for item in items]))
+        end = replies.NodeShown(**node_row(node))
+        return in_pages(items, _item_row, lambda: end, LISTED)
 
     imid = node_name(session, request.node).address
     return Step(published_node(PublishedNode(imid, account.id, account.address)), found)

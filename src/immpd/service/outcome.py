@@ -11,8 +11,8 @@ Rules: a long answer is a chain of pages, each read by its own small unit, so no
 a client is slow; whoever drives may stop between any two links (docs/why/handlers.md).
 """
 
-from collections.abc import Callable, Coroutine
-from typing import Any, Protocol, TypeAlias, final
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Protocol, TypeAlias, TypeVar, final
 
 import msgspec
 
@@ -92,3 +92,15 @@ class Taker(Attached, Protocol):
 
 
 Outcome: TypeAlias = "Reply | Step | Page | Rows | Wait | Coroutine[Any, Any, Outcome]"
+
+T = TypeVar("T")
+
+
+def in_pages(
+    found: Sequence[T], row_of: Callable[[T], Words], end: Callable[[], Reply], count: int = 100, at: int = 0
+) -> Outcome:
+    """A list that was read at once, ``count`` rows a page; ``end`` makes the final line."""
+    page = found[at : at + count]
+    if not page:
+        return end()
+    return Rows([row_of(one) for one in page], lambda: in_pages(found, row_of, end, count, at + count))

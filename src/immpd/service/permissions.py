@@ -36,7 +36,7 @@ from immpd.store import permissions as store
 from immpd.store.ids import uuid_text
 
 from .ids import time_text
-from .outcome import Outcome, Step
+from .outcome import Outcome, Step, in_pages
 from .pushing import TOKEN_PUBLIC, level_of, moment
 from .session import Session, handles
 
@@ -88,14 +88,12 @@ def forget(session: Session, request: PushForget, _: Any) -> Outcome:
 def origins(session: Session, _: PushOrigins, __: Any) -> Outcome:
     """All decisions."""
 
-    def listed(found: list[store.Origin]) -> replies.Origins:
-        return replies.Origins(
-            rows=tuple(
-                replies.OriginRow(
-                    origin=one.origin, allowed=one.allowed, level=LEVELS[one.cap], since=time_text(one.since)
-                )
-                for one in found
-            )
+    def listed(found: list[store.Origin]) -> Outcome:
+        return in_pages(found, row, lambda: replies.Origins(before=len(found)))
+
+    def row(one: store.Origin) -> replies.OriginRow:
+        return replies.OriginRow(
+            origin=one.origin, allowed=one.allowed, level=LEVELS[one.cap], since=time_text(one.since)
         )
 
     return Step(store.origins(store.OfMailbox(session.mailbox)), listed)
@@ -220,19 +218,17 @@ def grants(session: Session, _: GrantList, __: Any) -> Outcome:
     """What is left of them."""
     now = session.services.clock.now()
 
-    def listed(found: list[store.Grant]) -> replies.Grants:
-        return replies.Grants(
-            rows=tuple(
-                replies.GrantRow(
-                    address=_grant_address(session, one.code),
-                    domain=one.domain,
-                    uses=one.uses,
-                    until=time_text(one.until) if one.until is not None else "",
-                    created=time_text(one.created),
-                )
-                for one in found
-                if one.uses and (one.until is None or one.until > now)
-            )
+    def listed(found: list[store.Grant]) -> Outcome:
+        left = [one for one in found if one.uses and (one.until is None or one.until > now)]
+        return in_pages(left, row, lambda: replies.Grants(before=len(left)))
+
+    def row(one: store.Grant) -> replies.GrantRow:
+        return replies.GrantRow(
+            address=_grant_address(session, one.code),
+            domain=one.domain,
+            uses=one.uses,
+            until=time_text(one.until) if one.until is not None else "",
+            created=time_text(one.created),
         )
 
     return Step(store.grants(store.OfMailbox(session.mailbox)), listed)

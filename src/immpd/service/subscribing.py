@@ -24,6 +24,7 @@ from immpd.protocol.commands import (
     Unsubscribe,
 )
 from immpd.protocol.errors import Refused
+from immpd.protocol.lines import Words
 from immpd.store import subscriptions as store
 from immpd.store.dismissals import DismissItem, dismiss_item
 from immpd.store.ids import uuid_text
@@ -36,7 +37,7 @@ from .access import Place, cursor_text, folder_of, read_cursor, with_folder
 from .feed_events import ROW, event_of, item_name, node_name, noted
 from .ids import time_text
 from .nodes import account_of
-from .outcome import Outcome, Page, Step
+from .outcome import Outcome, Page, Rows, Step
 from .rendering import blocks
 from .session import Session, handles
 
@@ -139,16 +140,20 @@ def change_subscription(session: Session, request: SubscribeSet, _: Any) -> Outc
 def list_(session: Session, _: SubscribeList, __: Any) -> Outcome:
     """All subscriptions, the oldest first."""
     now = session.services.clock.now()
-    rows: list[replies.SubscriptionRow] = []
+    count = 0
+
+    def page_after(id: int) -> Step:
+        return Step(store.list_subscriptions(ListSubscriptions(session.mailbox, now, id, LISTED)), listed)
 
     def listed(page: list[Subscription]) -> Outcome:
-        rows.extend(_row(one) for one in page)
+        nonlocal count
+        count += len(page)
+        rows: list[Words] = [_row(one) for one in page]
         if len(page) < LISTED:
-            return replies.Subscriptions(rows=tuple(rows))
-        following = ListSubscriptions(session.mailbox, now, page[-1].id, LISTED)
-        return Step(store.list_subscriptions(following), listed)
+            return Rows(rows, lambda: replies.Subscriptions(before=count))
+        return Rows(rows, lambda: page_after(page[-1].id))
 
-    return Step(store.list_subscriptions(ListSubscriptions(session.mailbox, now, 0, LISTED)), listed)
+    return page_after(0)
 
 
 @handles(SubscribeShow)

@@ -62,6 +62,24 @@ class ListFolders(msgspec.Struct, frozen=True):
     mailbox: int
 
 
+class FolderPage(msgspec.Struct, frozen=True):
+    """Arguments of ``folder_page``: at most ``limit`` folders that have no role, those behind the key ``after``.
+
+    ``below``: of those below this path only. The first page (``after`` empty) of all has the six before it.
+    """
+
+    mailbox: int
+    after: str = ""
+    below: str = ""
+    limit: int = 100
+
+
+class CountFolders(msgspec.Struct, frozen=True):
+    """Arguments of ``count_folders``."""
+
+    mailbox: int
+
+
 class FolderAt(msgspec.Struct, frozen=True):
     """Arguments of ``folder_at``."""
 
@@ -76,14 +94,6 @@ class FetchAt(msgspec.Struct, frozen=True):
     path: str
     ids: tuple[bytes, ...]
     with_folders: bool = False
-
-
-class Check(msgspec.Struct, frozen=True):
-    """Arguments of ``check``; the empty path is the whole mailbox."""
-
-    mailbox: int
-    path: str = ""
-    recursive: bool = False
 
 
 class CreateFolder(msgspec.Struct, frozen=True):
@@ -170,6 +180,30 @@ def folders(tx: Tx, args: ListFolders) -> list[Folder]:
 
 
 @read_unit
+def folder_page(tx: Tx, args: FolderPage) -> tuple[list[Folder], str | None]:
+    """A page of folders, and the key to go on behind; None at the end."""
+    low, high = (f"{folder_key(args.below)}/", f"{folder_key(args.below)}0") if args.below else ("", "0")
+    rows = tx.rows(
+        _FOLDER + " WHERE mailbox = :mailbox AND key > :low AND key < :high AND role IS NULL ORDER BY key LIMIT :limit",
+        {"mailbox": args.mailbox, "low": args.after or low, "high": high, "limit": args.limit},
+    )
+    following = folder_key(rows[-1][2]) if len(rows) == args.limit else None
+    found = [Folder(*row) for row in rows]
+    if args.after or args.below:
+        return found, following
+    first = tx.rows_of_many(_FOLDER + " WHERE mailbox = ? AND key = ?", [(args.mailbox, f"/{role}") for role in ROLES])
+    return [Folder(*row) for row in first] + found, following
+
+
+@read_unit
+def count_folders(tx: Tx, args: CountFolders) -> int:
+    """How many folders a mailbox has."""
+    row = tx.one("SELECT count(*) FROM folder WHERE mailbox = ?", (args.mailbox,))
+    assert row is not None
+    return int(row[0])
+
+
+@read_unit
 def folder_at(tx: Tx, args: FolderAt) -> Folder | None:
     """The folder of a path, or None."""
     row = tx.one(_FOLDER + " WHERE mailbox = ? AND key = ?", (args.mailbox, folder_key(args.path)))
@@ -183,18 +217,6 @@ def fetch_at(tx: Tx, args: FetchAt) -> tuple[Folder, list[Stored]] | None:
     if folder is None:
         return None
     return folder, fetch_ids.run(tx, FetchIds(args.mailbox, folder.id, args.ids, args.with_folders))
-
-
-@read_unit
-def check(tx: Tx, args: Check) -> list[Folder]:
-    """Counts of a folder, with those below it if ``recursive``; of the whole mailbox for the empty path. NoFolder."""
-    if not args.path:
-        return folders.run(tx, ListFolders(args.mailbox))
-    folder = _at(tx, args.mailbox, args.path)
-    if not args.recursive:
-        return [folder]
-    below = tx.rows(_FOLDER + _BELOW, {"mailbox": args.mailbox, **_below(folder_key(args.path))})
-    return [folder, *_in_order(below)]
 
 
 class _Tree:
