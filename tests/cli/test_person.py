@@ -7,6 +7,7 @@ import re
 import signal
 import stat
 import sys
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
@@ -419,25 +420,35 @@ async def test_help_documents_the_exit_codes(immp: Immp) -> None:
     assert H not in text.encode()
 
 
-async def test_an_interrupt_ends_raw_and_nothing_else(alice: Account, home: Path) -> None:
+@pytest.fixture
+async def raw(alice: Account, home: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+    """``immp raw`` at which somebody sits."""
     pipe = asyncio.subprocess.PIPE
     command = [Path(sys.executable).parent / "immp", "raw"]
     process = await asyncio.create_subprocess_exec(
         *command, stdin=pipe, stdout=pipe, stderr=pipe, env={**os.environ, "IMMP_HOME": str(home)}
     )
-    assert process.stdin is not None
-    assert process.stdout is not None
     process.stdin.write(b"NOOP\n")
     assert await process.stdout.readline() == b"200 Done\n"
-    process.send_signal(signal.SIGINT)
-    code = await process.wait()
-    said = (await process.stderr.read()).decode().splitlines()
-    assert (code, await process.stdout.read(), [line for line in said if not line.startswith("immp: ")]) == (
-        130,
-        b"",
-        [],
-    )
+    yield process
     process.stdin.close()
+    await process.wait()
+
+
+async def test_an_interrupt_ends_raw_and_nothing_else(raw: asyncio.subprocess.Process) -> None:
+    raw.send_signal(signal.SIGINT)
+    code = await raw.wait()
+    said = (await raw.stderr.read()).decode().splitlines()
+    assert (code, await raw.stdout.read()) == (130, b"")
+    assert [line for line in said if not line.startswith("immp: ")] == []
+
+
+async def test_raw_says_when_the_connection_is_lost(server: Serving, raw: asyncio.subprocess.Process) -> None:
+    server.pass_time(3600)
+    code = await raw.wait()
+    assert code == 4
+    assert (await raw.stdout.read()).startswith(b"721 ")
+    assert (await raw.stderr.read()).endswith(b"immp: The server closed the connection\n")
 
 
 async def test_raw_takes_a_script(server: Serving, alice: Account, immp: Immp) -> None:

@@ -54,6 +54,15 @@ def test_verification_only_grows(peers: KnownPeers) -> None:
     assert peers.keys("a.com") == (best,)
 
 
+def test_a_key_may_take_the_place_of_all_others(peers: KnownPeers) -> None:
+    peers.remember("a.test", ONE, "first-sight", NOW)
+    peers.remember("a.test", TWO, "administrator", NOW)
+    kept = peers.remember("a.test", TWO, "administrator", NOW, alone=True)
+    assert peers.keys("a.test") == (kept,)
+    with pytest.raises(FingerprintMismatch):
+        peers.check("a.test", ONE)
+
+
 def test_keys_are_forgotten_one_by_one_or_all(peers: KnownPeers) -> None:
     one = peers.remember("a.com", ONE, "administrator", NOW)
     two = peers.remember("a.com", TWO, "administrator", NOW)

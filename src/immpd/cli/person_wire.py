@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from .person_common import OK, Common, UsageError, exit_code, run, session, show_first_sight, tell
+from .person_common import OK, Common, UsageError, exit_code, run, session, show_first_sight
 
 if TYPE_CHECKING:
     from immpd.client import Client
@@ -244,8 +244,8 @@ async def _converse(me: "Client") -> int:
         quitting = quitting or last.upper().replace(b"\r", b"").endswith(b"\nQUIT\n")
         link.write(octets)
         await link.drain()
-    if not quitting:
-        tell("The server closed the connection")
+    if not quitting and link.lost_by is not None:
+        raise link.lost_by
     return OK
 
 
