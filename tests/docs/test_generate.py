@@ -45,7 +45,10 @@ def test_a_mark_without_its_other_is_refused(page, generate):
 
 
 def test_every_page_with_a_mark_is_renewed(generate):
-    marked = {str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md") if "<!-- generated" in page.read_text()}
+    pages = [*DOCS.rglob("*.md"), *DOCS.rglob("*.abnf")]
+    marked = {
+        str(page.relative_to(DOCS)) for page in pages if re.search("^(?:<!--|;) generated:", page.read_text(), re.M)
+    }
     assert marked == set(generate["PAGES"])
 
 
