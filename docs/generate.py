@@ -15,6 +15,7 @@ from pathlib import Path
 import grammar
 import json_objects
 import manual
+import registries
 from library import library
 
 from immpd.app.configuration import first_configuration
@@ -154,6 +155,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "immp": immp,
     "library": library,
     "objects": json_objects.table,
+    "capabilities": registries.capabilities,
+    "registries": registries.registries,
     "events": json_objects.events,
     "grammar commands": grammar.commands,
     "grammar replies": grammar.lines,

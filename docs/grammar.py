@@ -6,6 +6,7 @@ The rest of docs/reference/grammar.abnf is written by hand, and pages show parts
 """
 
 import re
+import textwrap
 import typing
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,8 @@ _BY_FIELD = {
     "ItemOutcome.outcome": '( %s"delivered" / %s"queued" )',
     "ItemOutcome.code": '"273"',
     "SubscriptionRow.node": "reply-word",
+    "SessionRow.address": "reply-word",
+    "SessionRow.id": "uuid",
     "PushStatusRow.status": '( %s"waiting" / %s"delivered" / %s"seen" / %s"answered" / %s"expired" / %s"retracted" )',
     "ItemRow.state": '( %s"published" / %s"retracted" / %s"waiting" )',
     "SubscriptionRow.state": '( %s"waiting" / %s"active" / %s"left" )',
@@ -117,6 +120,11 @@ def _rule(name: str, alternatives: list[str]) -> str:
     return "\n".join(lines)
 
 
+def _fold(rule: str) -> str:
+    """A rule of one line, in several where it is too long; no text in quotes has a space here."""
+    return textwrap.fill(rule, WIDTH, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
+
+
 # --- commands
 
 
@@ -159,9 +167,9 @@ def _command(command: Command) -> str:
     if str(least) == most:
         times = "" if least == 1 else most
     argument = f"( WS {name}-argument )" if times else f"WS {name}-argument"
-    rule = f"{name} = {said} {times}{argument}{note}"
-    if len(rule) > WIDTH:
-        rule = f"{name} = {said}\n    {times}{argument}{note}"
+    rule = _fold(f"{name} = {said} {times}{argument}")
+    if note:
+        rule = f"{rule}{note}" if len(rule) + len(note) <= WIDTH else f"{note.strip()}\n{rule}"
     return f"{rule}\n{_rule(f'{name}-argument', arguments)}"
 
 
@@ -231,10 +239,10 @@ def lines() -> str:
             continue
         if code in rows:
             kinds = [_BESIDE.get(one, one) for one in dict.fromkeys(rows[code])]
-            pieces.append(f'row-{code:d} = prefix "{code:d}-" {_bare(kinds)} EOL')
+            pieces.append(_fold(f'row-{code:d} = prefix "{code:d}-" {_bare(kinds)} EOL'))
         if code in ends or code not in rows or code is Code.GREETING:
             kinds = list(dict.fromkeys(ends.get(code, ["[ SP text ]"])))
-            pieces.append(f'end-{code:d} = prefix "{code:d}" {_bare(kinds)} EOL')
+            pieces.append(_fold(f'end-{code:d} = prefix "{code:d}" {_bare(kinds)} EOL'))
     pieces.append("")
     pieces += _refusals()
     pieces.append("")
@@ -335,7 +343,7 @@ def answers() -> str:
         ends = [f"end-{code:d}" for code in codes if code.final and f"\nend-{code:d} =" in made]
         ends = [end for end in ends if not (shown and end == "end-286")]
         before = f"*{_bare(rows)} " if rows else ""
-        pieces.append(f"{_kebab(command.name)}-reply = {before}{_bare([*ends, 'end-refused'])}")
+        pieces.append(_fold(f"{_kebab(command.name)}-reply = {before}{_bare([*ends, 'end-refused'])}"))
     return "\n".join(pieces)
 
 

@@ -35,7 +35,10 @@ MEANING = re.compile(
 _AS = re.compile(r"AS +[A-Za-z0-9\-_.]{1,32} +", re.IGNORECASE)
 _COMMANDS = re.compile(r'(?:"(?:[^"\\]|\\.)*"|[^";])+')
 _REPLY = re.compile(r"(?:[A-Za-z0-9\-_.]{1,32}: )?([0-9]{3})(-?)(?: .*)?", re.DOTALL)
-_HINT = "docs/reference/grammar.abnf is written by hand but for its generated parts, which docs/grammar.py makes"
+_HINT = (
+    "docs/grammar.py makes the rules of commands and replies (then make docs): its tables, _BY_FIELD first of all, say "
+    "what a field holds, for one struct as 'Struct.field'; the rest of docs/reference/grammar.abnf is written by hand"
+)
 
 
 def rule_of(command: Command) -> str:

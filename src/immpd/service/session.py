@@ -14,6 +14,7 @@ import msgspec
 
 from immpd.bus import EndBus, ItemBus, LocalBus
 from immpd.model.flags import MAX_KEYWORDS
+from immpd.protocol.capabilities import CAPABILITIES
 from immpd.protocol.codes import Code
 from immpd.protocol.errors import Refused
 from immpd.protocol.lines import Words
@@ -323,7 +324,7 @@ def capabilities(session: Session) -> Capabilities:
         d=session.domain or min(services.domains),
         auth=tuple(mechanisms),
         cb="tls-server-end-point" if session.channel_binding is not None else "",
-        caps=("WATCH", "PUT", "RANGE", "FEEDS"),
+        caps=tuple(CAPABILITIES),
         max_message=services.limits.max_message,
         max_to=services.limits.max_recipients,
     )
