@@ -14,8 +14,8 @@
  * (operations a second that are begun by the clock, whether or not those before are answered; their time runs from when
  * they were due; for deliver).
  *
- *     deliver   DELIVER, DATA, DONE in one write; with depth > 1 in pipelines of their own, or, with chained=1, all
- *               in one
+ *     deliver   DELIVER with its octets behind it, or with parts=1 DELIVER, DATA, DONE in one write; with depth > 1 in
+ *               pipelines of their own, or, with chained=1, all in one
  *     noop      NOOP
  *     fetch     MBOX FETCH of one message, chosen at random among those of the user's INBOX
  *     range     MBOX FETCH of the whole INBOX, over and over; items are messages
@@ -63,7 +63,7 @@ enum phase { WAITING, SHAKING, GREETED, CHALLENGED, COLLECTING, SETTLING, READY,
 
 struct group {
     enum role role;
-    int conns, depth, to, chained, paced, finished;
+    int conns, depth, to, chained, parts, paced, finished;
     long size, count, issued, ops, items, busy_us, rate;
     int64_t due_ns;     /* the next operation, where there is a rate */
     struct slot *free;  /* a ring of those that may begin one */
@@ -256,10 +256,11 @@ static void issue_deliver(struct conn *c, int slot) {
     char as[16] = "", *id = c->id[slot];
     uuid7(id);
     if (g->depth > 1 && !g->chained) snprintf(as, sizeof as, "AS p%d ", slot);
-    say(c, "%sDELIVER TO u%d@%s SUBJECT \"Minutes %ld\" ID %s\n%sDATA body LENGTH %ld +CONTENT\n", as,
-        (int)(rnd() % (uint64_t)g->to), domain, g->issued, id, as, g->size);
+    say(c, "%sDELIVER TO u%d@%s SUBJECT \"Minutes %ld\" ID %s", as, (int)(rnd() % (uint64_t)g->to), domain, g->issued, id);
+    if (g->parts) say(c, "\n%sDATA body", as);
+    say(c, " LENGTH %ld%s\n", g->size, g->parts ? " +CONTENT" : "");
     say_own(c, id);
-    say(c, "%sDONE\n", as);
+    if (g->parts) say(c, "%sDONE\n", as);
 }
 
 static void issue_push(struct conn *c, int slot) {
@@ -870,6 +871,7 @@ static void parse_group(char *text) {
         else if (!strcmp(word, "size")) g->size = atol(value);
         else if (!strcmp(word, "paced")) g->paced = atoi(value);
         else if (!strcmp(word, "rate")) g->rate = atol(value);
+        else if (!strcmp(word, "parts")) g->parts = atoi(value);
         else if (!strcmp(word, "chained")) g->chained = atoi(value);
         else if (!strcmp(word, "count")) g->count = atol(value);
         else if (!strcmp(word, "user")) snprintf(g->user, sizeof g->user, "%s", value);

@@ -55,7 +55,7 @@ async def test_parts_keep_their_order_whatever_their_size(account, login: Login,
         files[-1].write_bytes(bytes([number]) * size)
     await me.send(alice.address, "Files", "see there", attachments=files)
     message = await _newest(me)
-    assert [part.name for part in message.parts] == ["body", *(file.name for file in files)]
+    assert [part.name for part in message.parts] == ["", *(file.name for file in files)]
     assert [part.length for part in message.parts[1:]] == sizes
     assert [part.part_class for part in message.parts] == ["content"] + ["attachment"] * len(sizes)
     for number, size in enumerate(sizes):
@@ -211,7 +211,7 @@ async def test_types_are_guessed_from_names() -> None:
         None,
     )
     assert [(part.name, part.type, part.content) for part in parts] == [
-        ("body", "text/plain", True),
+        ("", "text/plain", True),
         ("a.pdf", "application/pdf", False),
         ("a", "application/octet-stream", False),
         ("a.html", "text/html; charset=utf-8", True),

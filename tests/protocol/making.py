@@ -11,7 +11,7 @@ from immpd.model.imid import Imid, parse_imid
 from immpd.model.references import Reference
 from immpd.protocol.connection import Call, ClientConnection, Event, Octets, ReplyLine, ServerConnection, Trouble
 from immpd.protocol.lines import Line
-from immpd.protocol.registry import COMMANDS, READERS, Command, Request, Span
+from immpd.protocol.registry import COMMANDS, READERS, Command, Request, Span, has_octets
 
 MESSAGE = UUID("0197a2b4-7c3e-7d4a-8f00-1b2c3d4e5f60")
 SPECIAL = (
@@ -157,8 +157,7 @@ class Read:
 
     def _call(self, call: Call) -> None:
         self.seen.append(("call", call.pid, call.request, call.size))
-        counted = call.command.body == "counted"
-        if not call.command.body or (counted and getattr(call.request, "length", None) is None):
+        if not has_octets(call.request):
             assert call.octets is None
             assert call.body is None
             return

@@ -37,8 +37,10 @@ def do(*words: Annotated[str, Parameter(allow_leading_hyphen=True)], common: Com
         The command as docs/protocol.md writes it. A word with spaces is quoted for you; to mean a value that reads
         like a name, write it in double quotes that reach the command.
     """
+    from immpd.protocol.registry import has_octets
+
     requests = parse_words(words)
-    octets = sys.stdin.buffer.read() if any(_takes_octets(request) for request in requests) else b""
+    octets = sys.stdin.buffer.read() if any(has_octets(request) for request in requests) else b""
 
     async def work() -> int:
         async with session(common) as me:
@@ -75,18 +77,11 @@ def _quoted(word: str) -> str:
     return '"' + word.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def _takes_octets(request: "Request[Any]") -> bool:
-    from immpd.protocol.registry import BY_REQUEST
-
-    body = BY_REQUEST[type(request)].body
-    return body == "always" or (body == "counted" and request.length is not None)  # type: ignore[attr-defined]
-
-
 async def _run_all(me: "Client", requests: "list[Request[Any]]", octets: bytes, common: Common | None) -> int:
     """One after the other; the first refusal decides the exit code, the rest is still run, as on a line."""
     from immpd.client import Refused
     from immpd.client.pending import Pipeline
-    from immpd.protocol.registry import BY_REQUEST
+    from immpd.protocol.registry import BY_REQUEST, has_octets
 
     link = me.link
     as_json = common is not None and common.json
@@ -96,7 +91,7 @@ async def _run_all(me: "Client", requests: "list[Request[Any]]", octets: bytes, 
         for request in requests:
             sent = request
             body = b""
-            if _takes_octets(request):
+            if has_octets(request):
                 sent, body = _with_octets(request, octets)
                 octets = b""
             alone = BY_REQUEST[type(request)].alone
@@ -114,9 +109,9 @@ def _with_octets(request: "Request[Any]", octets: bytes) -> "tuple[Request[Any],
     """The command with the octets of standard input behind it, and the LENGTH that they have."""
     import msgspec
 
-    from immpd.protocol.commands import Data
+    from immpd.protocol.registry import BY_REQUEST
 
-    if isinstance(request, Data):
+    if BY_REQUEST[type(request)].body != "counted":
         request = msgspec.structs.replace(request, chunked=False)
     return msgspec.structs.replace(request, length=len(octets)), octets
 

@@ -12,7 +12,6 @@ from typing import Any, Generic, Self, TypeVar, cast
 import msgspec
 
 from immpd.protocol import replies
-from immpd.protocol.codes import Code
 from immpd.protocol.commands import MboxFetch, SubscribeSince, Watch
 from immpd.protocol.connection import Block
 from immpd.protocol.lines import Line
@@ -29,13 +28,16 @@ R = TypeVar("R", bound=Reply)
 def decode_reply(request: Request[R], lines: list[Line]) -> R:
     """The typed reply of a request; raises ProtocolFault where the lines are not what it answers."""
     kind: type[Reply] = BY_REQUEST[type(request)].reply
-    if lines[-1].code == Code.STORED and kind is replies.Delivered:
-        kind = replies.Stored  # DONE after MBOX PUT
+    if kind in _OF_MESSAGES.values():  # DELIVER answers 270 or 273, DONE 273 or 251
+        kind = _OF_MESSAGES.get(lines[-1].code, kind)
     try:
         return cast(R, kind.decode(lines))
     except (msgspec.ValidationError, msgspec.DecodeError) as error:
         name = BY_REQUEST[type(request)].name
         raise ProtocolFault(f"The server's answer to {name} cannot be understood: {error}") from error
+
+
+_OF_MESSAGES: dict[int, type[Reply]] = {one.CODE: one for one in (replies.Opened, replies.Delivered, replies.Stored)}
 
 
 class ReplyStream(Generic[R]):

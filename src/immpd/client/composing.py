@@ -25,6 +25,7 @@ from immpd.protocol import replies as r
 from immpd.protocol.codes import Code
 from immpd.protocol.commands import Abort, Data, Deliver, Done, MboxPut
 from immpd.protocol.errors import Refused
+from immpd.protocol.registry import Request
 
 from .caller import decode_reply
 from .errors import BadValue
@@ -105,7 +106,7 @@ def compose_parts(
         return [_part("", "message/rfc822", True, eml)]
     parts = []
     if text is not None or not any(isinstance(one, Attachment) and one.content for one in attachments):
-        parts.append(_part("body", "text/plain", True, (text or "").encode()))
+        parts.append(_part("", "text/plain", True, (text or "").encode()))
     for number, one in enumerate(attachments, 1):
         attached = one if isinstance(one, Attachment) else Attachment(source=one)
         name = attached.name
@@ -139,11 +140,15 @@ async def transmit(
 ) -> r.Delivered | r.Stored:
     """Open a message, send its parts, finish it. ``most`` is how many octets the server takes, 0: unknown.
 
-    Raises Refused, ConnectionLost, OSError.
+    A message of one part that needs no name goes in one breath. Raises Refused, ConnectionLost, OSError.
     """
     size = sum(part.size for part in parts)
     if most and size > most:
         raise Refused(Code.LIMIT, "TOO-LARGE", f"The message has {size} octets; the server takes at most {most}")
+    if len(parts) == 1 and parts[0].content and not parts[0].name:
+        if isinstance(opening, Deliver):
+            return await _transmit_whole(link, opening, parts[0])
+        return await _transmit_whole(link, opening, parts[0])
     main = await link.pipeline()
     uploads: set[asyncio.Task[None]] = set()
     opened = False
@@ -174,6 +179,27 @@ async def transmit(
     except BaseException:
         await _give_up(link, main, uploads, opened)
         raise
+    finally:
+        main.release()
+
+
+async def _transmit_whole(link: Link, opening: Request[R], part: PartSource) -> R:
+    """The message and its one part in one command."""
+    main = await link.pipeline()
+    try:
+        if isinstance(part.source, bytes) and part.size <= SMALL:
+            request = msgspec.structs.replace(opening, type=part.type, length=part.size)
+            pending = main.submit(request, part.source)
+        else:
+            request = msgspec.structs.replace(opening, type=part.type, chunked=True)
+            pending = main.submit(request)
+            try:
+                await _upload(link, None, pending, part)
+            except BaseException:
+                if link.lost_by is None and not pending.over:
+                    main.submit(Abort())  # where CHUNK could come, it drops the message
+                raise
+        return decode_reply(request, await pending.result())
     finally:
         main.release()
 

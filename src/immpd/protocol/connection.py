@@ -13,11 +13,11 @@ import msgspec
 
 from .bodies import Body
 from .codes import Code
-from .commands import Abort, Ack, Cancel, Data, Quit
+from .commands import Abort, Ack, Cancel, Quit
 from .errors import OutOfStep, Refused, SyntaxFault
 from .grammar import KEPT, PID, Parsed, parse_line
 from .lines import Line
-from .registry import Command, Request
+from .registry import Command, Request, has_octets
 from .states import State
 
 MAX_LINE = 16_384
@@ -216,48 +216,36 @@ class ServerConnection:
         return after
 
     def _begin_body(self, call: Call, octets: bytes, after: int, many: bool, events: list[Event]) -> int:
-        """A command whose octets follow; returns where reading goes on."""
-        request = call.request
-        if not isinstance(request, Data):
-            return self._begin_counted(call, octets, after, many, events)
-        length = request.length
+        """A command whose octets may follow; returns where reading goes on."""
+        command = call.command
+        request: Any = call.request  # a test asks every such command for these fields
+        length: int | None = request.length
+        chunked = base64 = False
+        if command.body != "counted":
+            chunked, base64 = request.chunked, request.base64
         fault = None
-        if length is None and not request.chunked and not request.base64:
-            text = "DATA needs LENGTH, +CHUNKED or +BASE64; without one nobody knows where its octets end"
+        if length is None and not chunked and not base64:
+            if command.body != "always":
+                events.append(call)
+                return after
+            text = f"{command.name} needs LENGTH, +CHUNKED or +BASE64; without one nobody knows where its octets end"
             fault = OutOfStep("NO-LENGTH", text)
-        elif length is not None and request.chunked:
-            fault = OutOfStep("LENGTH", "DATA takes LENGTH or +CHUNKED, not both")
-        elif request.chunked and len(self._chunked) >= MAX_CHUNKED:
+        elif length is not None and chunked:
+            fault = OutOfStep("LENGTH", f"{command.name} takes LENGTH or +CHUNKED, not both")
+        elif chunked and len(self._chunked) >= MAX_CHUNKED:
             fault = OutOfStep("CHUNK", f"At most {MAX_CHUNKED} chunked parts are open at once")
         if fault is not None:
             self._break(call.pid, fault, events)
             return after
         events.append(call)
-        if length is not None and not many and not request.base64 and length <= len(octets) - after:
+        if length is not None and not many and not base64 and length <= len(octets) - after:
             call.octets = octets[after : after + length]
             return after + length
-        lines = length is None and not request.chunked
-        body = Body(call.pid, length or 0, chunked=request.chunked, base64=request.base64, lines=lines)
-        call.body = body
-        if request.chunked:
+        lines = length is None and not chunked
+        call.body = body = Body(call.pid, length or 0, chunked=chunked, base64=base64, lines=lines)
+        if chunked:
             self._chunked[call.pid] = body
         elif lines or length:
-            self._bodies.append(body)
-        else:
-            events.append(Octets(body, b"", True))
-        return after
-
-    def _begin_counted(self, call: Call, octets: bytes, after: int, many: bool, events: list[Event]) -> int:
-        """A command whose octets follow only where LENGTH counts them."""
-        length: int | None = call.request.length  # type: ignore[attr-defined] # a test asks it of every such command
-        events.append(call)
-        if length is None:
-            return after
-        if not many and length <= len(octets) - after:
-            call.octets = octets[after : after + length]
-            return after + length
-        call.body = body = Body(call.pid, length)
-        if length:
             self._bodies.append(body)
         else:
             events.append(Octets(body, b"", True))
@@ -271,7 +259,7 @@ class ServerConnection:
         if kind is Abort:
             self._give_up(one.pid, events)
             return True
-        if kind is Data or getattr(one.request, "length", None) is not None:
+        if one.request is not None and has_octets(one.request):
             self._break(one.pid, OutOfStep("CHUNK-EXPECTED", "A chunked part is open in this pipeline"), events)
         else:
             text = "A chunked part is open in this pipeline: CHUNK n, CHUNK 0 to end it, or ABORT"

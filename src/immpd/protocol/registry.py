@@ -76,8 +76,9 @@ class Switch(msgspec.Struct, frozen=True):
     default: bool | None
 
 
-BodyForm = Literal["", "always", "counted"]
-"""Octets after a command's line: none; always, by LENGTH, +CHUNKED or +BASE64; only where LENGTH counts them."""
+BodyForm = Literal["", "always", "counted", "framed"]
+"""Octets after a command's line: none; always, by LENGTH, +CHUNKED or +BASE64; where LENGTH counts them; where LENGTH,
++CHUNKED or +BASE64 stands there."""
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True):
@@ -154,6 +155,16 @@ KEYWORDS: dict[str, Command] = {}
 
 SEQUENCE_LENGTHS: dict[str, tuple[int, ...]] = {}
 """First keyword → how many keywords the sequences that begin with it have, the longest first."""
+
+
+def has_octets(request: Request[Any]) -> bool:
+    """Whether octets follow the line of a command with these arguments."""
+    form = BY_REQUEST[type(request)].body
+    if form in ("", "always"):
+        return bool(form)
+    counted: Any = request
+    return counted.length is not None or (form == "framed" and (counted.chunked or counted.base64))
+
 
 C = TypeVar("C", bound=type[Request[Any]])
 

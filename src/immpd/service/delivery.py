@@ -21,10 +21,10 @@ from immpd.store.deliver import Delivered, Target, deliver, retry_key
 from immpd.store.ids import uuid_text
 
 from .content import check_references, check_subject, content_of
-from .drafts import Draft
+from .drafts import Draft, message_open
 from .mailing_lists import Listed, publish_to_lists
 from .outcome import Outcome, Step
-from .sending import finishes
+from .sending import finishes, opened, raise_of
 from .session import Session, check_room, handles
 
 MAX_RECIPIENT = 2000
@@ -42,9 +42,10 @@ _encode = msgspec.json.Encoder().encode
 
 @handles(Deliver)
 def open_delivery(session: Session, request: Deliver, draft: Draft | None) -> Outcome:
-    """Check sender and recipients; 270, or a refusal when nobody could get it."""
+    """Check sender and recipients; 270, or a refusal when nobody could get it. What came whole goes on as DONE does."""
     if draft is None:
-        raise Refused(Code.CONFLICT, "MESSAGE-OPEN", "A message is open in this pipeline: DONE or ABORT it first")
+        raise message_open()
+    raise_of(draft)
     account = session.account
     assert account is not None
     try:
@@ -65,7 +66,7 @@ def open_delivery(session: Session, request: Deliver, draft: Draft | None) -> Ou
         one = _reason_against(session, imid) or (known.get(imid.address) if imid.folder is None else None)
         found.append(one)
         complete = complete and one is not None
-    return _opened(draft, wanted, found, sender) if complete else _look_up(session, draft, wanted, found)
+    return _opened(session, draft, wanted, found, sender) if complete else _look_up(session, draft, wanted, found)
 
 
 def _look_up(session: Session, draft: Draft, wanted: list[Imid], found: list[Found]) -> Step:
@@ -76,7 +77,7 @@ def _look_up(session: Session, draft: Draft, wanted: list[Imid], found: list[Fou
     sender = Imid(account.local, account.domain)
     asked = [imid for imid, one in zip(wanted, found, strict=True) if not isinstance(one, Refused)]
 
-    def answered(recipients: tuple[Recipient | MailingList | None, ...]) -> replies.Opened:
+    def answered(recipients: tuple[Recipient | MailingList | None, ...]) -> Outcome:
         if len(known) > KNOWN_RECIPIENTS:
             known.clear()
         for imid, recipient in zip((*asked, sender), recipients, strict=True):
@@ -85,13 +86,15 @@ def _look_up(session: Session, draft: Draft, wanted: list[Imid], found: list[Fou
         answers = iter(recipients)
         all_found = [one if isinstance(one, Refused) else next(answers) for one in found]
         own = next(answers)
-        return _opened(draft, wanted, all_found, own if isinstance(own, Recipient) else None)
+        return _opened(session, draft, wanted, all_found, own if isinstance(own, Recipient) else None)
 
     lookups = tuple([FindRecipient(imid.address, _plus_key(imid)) for imid in (*asked, sender)])
     return Step(find_recipients(FindRecipients(lookups)), answered)
 
 
-def _opened(draft: Draft, wanted: list[Imid], found: list[Found], sender: Recipient | None) -> replies.Opened:
+def _opened(
+    session: Session, draft: Draft, wanted: list[Imid], found: list[Found], sender: Recipient | None
+) -> Outcome:
     """The message is open for those who can get it; refused where nobody can."""
     refusal: Refused | None = None
     somebody = False
@@ -108,10 +111,7 @@ def _opened(draft: Draft, wanted: list[Imid], found: list[Found], sender: Recipi
         draft.refuse(refusal)
         raise refusal
     draft.sent = sender.sent if sender is not None else None
-    return _OPENED
-
-
-_OPENED = replies.Opened()
+    return opened(session, draft)
 
 
 def _recipients_of(session: Session, request: Deliver) -> list[Imid]:

@@ -42,6 +42,11 @@ def headers_too_large() -> Refused:
     return Refused(Code.LIMIT, "HEADERS-TOO-LARGE", f"A part with +HEADERS has at most {BLOCK_LIMIT} octets")
 
 
+def message_open() -> Refused:
+    """The refusal of a message in a pipeline that has one."""
+    return Refused(Code.CONFLICT, "MESSAGE-OPEN", "A message is open in this pipeline: DONE or ABORT it first")
+
+
 def too_large(draft: "Draft") -> Refused:
     """The refusal of what has too many octets, or of a part of it."""
     kind = type(draft.request)
@@ -251,17 +256,18 @@ class Draft:
             part.fail(self.error)
 
 
-class CountedDraft(Draft):
-    """What comes with the octets of its own command, counted by LENGTH: whole as soon as they are here."""
+class WholeDraft(Draft):
+    """What comes with the octets of its own command: whole as soon as they are here. No DATA can be added to it."""
 
     __slots__ = ()
 
-    def __init__(self, drafts: "Drafts", request: Any, limit: int) -> None:
-        super().__init__(drafts, None, request, limit)
-        part = PartDraft(self, Data(type=request.type, length=request.length, content=True))
+    def __init__(self, drafts: "Drafts", pid: str | None, request: Any, limit: int) -> None:
+        super().__init__(drafts, pid, request, limit)
+        length: int | None = request.length
+        part = PartDraft(self, Data(type=request.type, length=length, content=True))
         part.number = self.numbered = 1
         self.parts.append(part)
-        if request.length > limit:
+        if length is not None and length > limit and not getattr(request, "base64", False):
             part.error = too_large(self)
 
     def whole(self, octets: bytes) -> None:
@@ -271,10 +277,14 @@ class CountedDraft(Draft):
     def take(self, octets: bytes, last: bool) -> None:
         """Some octets, in order."""
         self.parts[0].take(octets, last)
+        if last:
+            self.drafts.forget(self)
 
     def fail(self, error: Refused) -> None:
         """They were not what they should be."""
         self.parts[0].fail(error)
+        if error.code is not Code.CANCELLED:  # else ABORT, which follows, takes it out
+            self.drafts.forget(self)
 
 
 class Drafts:
@@ -305,6 +315,15 @@ class Drafts:
         if before is not None and before.error is None:
             return None
         draft = self.opened[pid] = Draft(self, pid, request, limit)
+        return draft
+
+    def whole(self, pid: str | None, request: Any, limit: int) -> WholeDraft:
+        """Begin a message with its octets right behind its line; refused where one is open in the pipeline already."""
+        draft = WholeDraft(self, pid, request, limit)
+        if pid in self.opened:
+            draft.error = message_open()
+        elif request.length is None:
+            self.opened[pid] = draft  # ABORT may end it in the midst of its chunks, and so may silence
         return draft
 
     def forget(self, draft: Draft) -> None:

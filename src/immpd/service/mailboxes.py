@@ -34,8 +34,9 @@ from immpd.store.mailboxes import (
 from .access import Place, folder_of, mailbox_of, no_folder, state_text, with_folder
 from .bulk import BulkTurn
 from .content import check_references, check_subject
-from .drafts import Draft
+from .drafts import Draft, message_open
 from .outcome import Outcome, Rows, Step
+from .sending import opened, raise_of
 from .session import Session, check_room, handles, on_arrival, refusal_of
 
 OWN_RIGHTS = ("lookup", "read", "write", "flag", "delete", "admin")
@@ -169,13 +170,14 @@ def remove(session: Session, request: MboxRemove, turn: BulkTurn) -> Outcome:
 
 @handles(MboxPut)
 def put(session: Session, request: MboxPut, draft: Draft | None) -> Outcome:
-    """Open a message that DONE places in the folder."""
+    """Open a message that DONE places in the folder, or place what came whole."""
     if draft is None:
-        raise Refused(Code.CONFLICT, "MESSAGE-OPEN", "A message is open in this pipeline: DONE or ABORT it first")
+        raise message_open()
+    raise_of(draft)
 
-    def found(place: Place) -> replies.Opened:
+    def found(place: Place) -> Outcome:
         draft.place = place
-        return replies.Opened()
+        return opened(session, draft)
 
     try:
         if len(split_flags(tuple(name for name, _ in request.flags))[1]) > MAX_KEYWORDS:

@@ -27,7 +27,7 @@ from immpd.store.items import (
     retract,
 )
 
-from .drafts import CountedDraft, Draft, drafts_of
+from .drafts import Draft, WholeDraft, drafts_of, message_open
 from .feed_events import checked_title, item_event, item_name, item_type, level_of, node_name, noted
 from .floods import item_refusal
 from .nodes import account_of
@@ -43,7 +43,7 @@ def open_item(session: Session, pid: str | None, request: Publish) -> Draft | No
     """With LENGTH an item of its own; without, one that DATA and DONE of this pipeline fill and end."""
     limit = session.services.limits.max_item
     if request.length is not None:
-        return CountedDraft(drafts_of(session), request, limit)
+        return WholeDraft(drafts_of(session), None, request, limit)
     return drafts_of(session).open(pid, request, limit)
 
 
@@ -51,7 +51,7 @@ def open_item(session: Session, pid: str | None, request: Publish) -> Draft | No
 def publish_item(session: Session, request: Publish, draft: Draft | None) -> Outcome:
     """Publish what is there, or say that it may come."""
     if draft is None:
-        raise Refused(Code.CONFLICT, "MESSAGE-OPEN", "A message is open in this pipeline: DONE or ABORT it first")
+        raise message_open()
     try:
         node = node_name(session, request.node)
         checked_title(request.title)

@@ -29,7 +29,7 @@ from immpd.store.pushes import NewPush, Pushed, PushTo, push
 
 from .auth import counted_failure
 from .delivery import check_lengths
-from .drafts import CountedDraft, Draft, drafts_of
+from .drafts import Draft, WholeDraft, drafts_of, message_open
 from .feed_events import node_name, noted
 from .floods import pace_refusal, tell_operator
 from .nodes import account_of
@@ -70,7 +70,7 @@ def open_push(session: Session, pid: str | None, request: Push) -> Draft | None:
     limit = session.services.limits.max_notification
     if request.length is not None:
         limit = limit if session.state >= State.USER else MAX_BEFORE_LOGIN
-        return CountedDraft(drafts_of(session), request, limit)
+        return WholeDraft(drafts_of(session), None, request, limit)
     return drafts_of(session).open(pid, request, limit) if session.state >= State.USER else None
 
 
@@ -80,7 +80,7 @@ def begin_push(session: Session, request: Push, draft: Draft | None) -> Outcome:
     if draft is None and session.state < State.USER:
         raise Refused(Code.DENIED, "LOG-IN", "Log in first; with TOKEN, give the octets at once with LENGTH")
     if draft is None:
-        raise Refused(Code.CONFLICT, "MESSAGE-OPEN", "A message is open in this pipeline: DONE or ABORT it first")
+        raise message_open()
     try:
         return _begin(session, request, draft)
     except Refused as error:

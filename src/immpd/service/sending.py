@@ -11,17 +11,33 @@ from immpd.protocol import replies
 from immpd.protocol.codes import Code
 from immpd.protocol.commands import Abort, Data, Deliver, Done, MboxPut
 from immpd.protocol.errors import Refused
-from immpd.protocol.registry import Request
+from immpd.protocol.registry import Request, has_octets
 
-from .drafts import CountedDraft, Draft, PartDraft, drafts_of, too_large
+from .drafts import Draft, PartDraft, WholeDraft, drafts_of, too_large
 from .outcome import Outcome
 from .session import Session, handles, on_arrival
 
 
 @on_arrival(Deliver, MboxPut)
 def open_draft(session: Session, pid: str | None, request: Deliver | MboxPut) -> Draft | None:
-    """A message is open from the moment its line is read."""
-    return drafts_of(session).open(pid, request, session.services.limits.max_message)
+    """A message is open from the moment its line is read, or comes whole behind it."""
+    drafts, limit = drafts_of(session), session.services.limits.max_message
+    return drafts.whole(pid, request, limit) if has_octets(request) else drafts.open(pid, request, limit)
+
+
+def raise_of(draft: Draft) -> None:
+    """Raises what is known against a message when its command begins: its octets need not be awaited for that."""
+    error = draft.error or (draft.parts[0].error if isinstance(draft, WholeDraft) else None)
+    if error is not None:
+        raise error
+
+
+def opened(session: Session, draft: Draft) -> Outcome:
+    """A message may come: 270, or what DONE does, where its octets follow the line that opened it."""
+    return finish(session, draft) if isinstance(draft, WholeDraft) else _OPENED
+
+
+_OPENED = replies.Opened()
 
 
 @on_arrival(Data)
@@ -32,6 +48,8 @@ def open_part(session: Session, pid: str | None, request: Data) -> PartDraft:
         draft = opened.get(None if request.for_ == "*" else request.for_)
     else:
         draft = opened.get(pid) or opened.get(None)
+    if isinstance(draft, WholeDraft):
+        draft = None
     part = PartDraft(draft, request)
     if draft is None:
         part.error = Refused(
@@ -124,7 +142,7 @@ def _complete(session: Session, draft: Draft) -> Outcome:
         for number, part in enumerate(draft.parts, 1):
             if part.error is not None:
                 why = part.error
-                if isinstance(draft, CountedDraft):
+                if isinstance(draft, WholeDraft):
                     raise why  # there is nothing but this part
                 text = f"Part {number} is not there, so nothing is delivered: {why.text}"
                 raise Refused(why.code, why.word, text, why.retry)
@@ -139,7 +157,7 @@ def abort(_: Session, __: Abort, draft: Draft | None) -> replies.Ok:
     """Drop what was begun."""
     if draft is None:
         raise Refused(Code.NOT_FOUND, "NO-MESSAGE", "There is no open message in this pipeline")
-    if draft.error is not None:
+    if draft.error is not None and draft.error.code is not Code.CANCELLED:
         raise draft.error.bare()
     draft.refuse(Refused(Code.CANCELLED, "ABORTED", "The message was aborted"))
     return replies.Ok(text="Dropped")

@@ -16,12 +16,16 @@ SEND_CODES = (Code.BAD_VALUE, Code.DENIED, Code.NOT_FOUND, Code.LIMIT, Code.TEMP
 @command(
     "DELIVER",
     states=SENDER,
-    shape=Shape.UNIT,
-    codes=(Code.OPENED, Code.CONFLICT, *SEND_CODES),
-    summary="Open a message to recipients",
+    shape=Shape.AWAIT,
+    codes=(Code.OPENED, Code.READY, Code.DELIVERED, Code.OUT_OF_STEP, Code.CONFLICT, *SEND_CODES),
+    body="framed",
+    summary="Open a message to recipients, or deliver one at once",
 )
-class Deliver(Request[r.Opened], frozen=True, kw_only=True):
-    """Begin a message: DATA adds its parts, DONE delivers it, ABORT drops it."""
+class Deliver(Request[r.Delivered], frozen=True, kw_only=True):
+    """Begin a message: DATA adds its parts, DONE delivers it, ABORT drops it.
+
+    With LENGTH, +CHUNKED or +BASE64 its one part follows at once, and nothing else is needed.
+    """
 
     to: tuple[Imid, ...] = ()
     cc: tuple[Imid, ...] = ()
@@ -31,9 +35,13 @@ class Deliver(Request[r.Opened], frozen=True, kw_only=True):
     id: UUID | None = None
     in_reply_to: Reference | None = None
     references: tuple[Reference, ...] = ()
+    type: Annotated[str | None, "media-type"] = None
+    length: int | None = None
     important: bool | None = None
     multipart: bool = False
     secure: bool = False
+    base64: bool = False
+    chunked: bool = False
 
 
 @command(

@@ -112,12 +112,16 @@ class MboxDelete(Request[r.Changed], frozen=True, kw_only=True):
 @command(
     "MBOX PUT",
     states=MEMBER,
-    shape=Shape.UNIT,
-    codes=(Code.OPENED, *BOX_CODES),
-    summary="Put a message into a folder: DATA and DONE follow",
+    shape=Shape.AWAIT,
+    codes=(Code.OPENED, Code.READY, Code.STORED, Code.OUT_OF_STEP, *BOX_CODES),
+    body="framed",
+    summary="Put a message into a folder: DATA and DONE follow, or its octets at once",
 )
-class MboxPut(Request[r.Opened], frozen=True, kw_only=True):
-    """Open a message that DONE places in the folder; it is sent to nobody."""
+class MboxPut(Request[r.Stored], frozen=True, kw_only=True):
+    """Open a message that DONE places in the folder; it is sent to nobody.
+
+    With LENGTH, +CHUNKED or +BASE64 its one part follows at once, and nothing else is needed.
+    """
 
     path: Path
     to: tuple[Imid, ...] = ()
@@ -127,7 +131,11 @@ class MboxPut(Request[r.Opened], frozen=True, kw_only=True):
     id: UUID | None = None
     in_reply_to: Reference | None = None
     references: tuple[Reference, ...] = ()
+    type: Annotated[str | None, "media-type"] = None
+    length: int | None = None
     important: bool | None = None
+    base64: bool = False
+    chunked: bool = False
     flags: FreeSwitches = ()
 
 
