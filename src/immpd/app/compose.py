@@ -37,6 +37,7 @@ from immpd.bus import EndBus, ItemBus, LocalBus
 from immpd.net.certificates import CertificateFiles, Certificates, ensure_self_signed
 from immpd.protocol.states import State
 from immpd.server.server import Address, Server
+from immpd.server.watchdog import Watchdog
 from immpd.service.alarm import Alarm
 from immpd.service.auth import AuthDesk
 from immpd.service.bulk import BulkQueue
@@ -173,6 +174,10 @@ async def start(
         certificates = open_certificates(folder, configuration)
         server = Server(services, configuration.bounds, certificates, log)
         stack.push_async_callback(server.stop)
+        if configuration.debug.held:
+            watchdog = Watchdog(log, configuration.debug.held / 1000)
+            stack.callback(watchdog.stop)
+            watchdog.start()
         await _listen_operator(server, folder / SOCKET, stack, log)
         listen = await _listen(server, configuration.listen, direct=False)
         listen_tls = await _listen(server, configuration.listen_tls, direct=True)

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from immpd.model.imid import ImidError, parse_domain
-from immpd.server.settings import Bounds
+from immpd.server.settings import Bounds, Debug
 from immpd.service.settings import Authentication, Limits
 from immpd.store.settings import Storage
 
@@ -68,6 +68,7 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     bounds: Bounds = Bounds()
     storage: Storage = Storage()
     log: Logging = Logging()
+    debug: Debug = Debug()
 
 
 class Setting(msgspec.Struct, frozen=True):

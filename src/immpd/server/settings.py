@@ -27,3 +27,16 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     quit: Annotated[
         int, msgspec.Meta(ge=1, description="seconds that running commands get after QUIT and at shutdown")
     ] = 30
+
+
+class Debug(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What helps to find out why a server is slow."""
+
+    held: Annotated[
+        int,
+        msgspec.Meta(
+            ge=0,
+            le=60_000,
+            description="log what holds up everybody for longer than so many milliseconds; 0: nothing",
+        ),
+    ] = 0
