@@ -45,7 +45,7 @@ def codes() -> str:
     """Every code with its meaning."""
     rows = ["| code | name | meaning | ends a reply | closes |", "| --- | --- | --- | --- | --- |"]
     for code in Code:
-        marks = ("yes" if code.final else "", "yes" if code.closes else "")
+        marks = ("its own" if code.beside else "yes" if code.final else "", "yes" if code.closes else "")
         rows.append(f"| {code:d} | {code.name} | {code.meaning} | {marks[0]} | {marks[1]} |")
     return "\n".join(rows)
 

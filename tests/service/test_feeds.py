@@ -81,7 +81,7 @@ async def test_a_cursor_goes_on_behind_what_was_shown_and_is_kept_for_a_device(a
     shown = await event(phone)
     epoch, state, item = shown["cursor"].split(".")
     assert int(item) > int(before.split(".")[2])
-    assert (await phone.ask(f"ACK {shown['cursor']}")).code == 200
+    assert (await phone.ask(f"ACK {shown['cursor']}")).code == 205
     for title in ("Two", "Three"):
         await one.ask(publish(node, title))
     again = await talk(alice, device="phone")

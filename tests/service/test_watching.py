@@ -218,7 +218,7 @@ async def test_positions_are_kept_by_device_and_name(account, talk):
     first = await events(phone, 4)
     phone.send(f"ACK {first[1]['cursor']}\nACK {first[0]['cursor']}\nACK {first[2]['cursor']} NAME other\nNOOP\n")
     answers = [answer for answer in await phone.replies(5) if answer.code != 260]
-    assert [answer.code for answer in answers] == [200, 200, 200, 200]
+    assert [answer.code for answer in answers] == [205, 205, 205, 200]
     await phone.close()
     for device, name, left in (
         ("phone", "", 2),
@@ -245,7 +245,7 @@ async def test_acknowledging_wants_a_device_and_a_cursor(account, talk):
     assert (await phone.ask("ACK nonsense")).word == "BAD-STATE"
     assert (await phone.ask("ACK 00000000.1")).word == "STATE-GONE"
     assert (await phone.ask(f'ACK {cursor} NAME "{"x" * 65}"')).word == "BAD-NAME"
-    assert (await phone.ask(f"ACK {cursor}")).code == 200
+    assert (await phone.ask(f"ACK {cursor}")).code == 205
 
 
 async def test_a_restart_in_between_loses_nothing(serve, talk):
@@ -258,7 +258,7 @@ async def test_a_restart_in_between_loses_nothing(serve, talk):
     for count in range(3):
         await sender.deliver(alice, subject=str(count))
     seen = await events(phone, 3, "w")
-    assert (await phone.ask(f"ACK {seen[0]['cursor']}")).code == 200
+    assert (await phone.ask(f"ACK {seen[0]['cursor']}")).code == 205
     await server.running.stop()
     assert (await phone.rest())[-1].startswith("751 ")
     again = await serve(server.folder)

@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 from tests.serving import PATIENCE, Serving, serving
+from tests.sessions.reader import Reader
 
 from immpd.app.folder import SOCKET
 from immpd.net.certificates import ALPN, client_context, server_end_point
@@ -21,6 +22,7 @@ from immpd.protocol import scram
 from immpd.protocol.codes import Code, describe
 from immpd.protocol.commands import Ack, Cancel, Quit
 from immpd.protocol.connection import Call, ServerConnection, Trouble
+from immpd.protocol.errors import OutOfStep
 from immpd.protocol.registry import COMMON_CODES, Command
 from immpd.protocol.words import WORDS
 from immpd.server.settings import Bounds
@@ -107,6 +109,8 @@ class Connection:
         self._beside: list[Command] = []
         self._unread: dict[str, deque[Reply]] = {}
         self._greeting = True
+        self.replies = Reader()
+        """The same lines once more, read from the rules alone."""
 
     # --- saying
 
@@ -115,6 +119,10 @@ class Connection:
         events = self._said.receive_data(octets)
         while events:
             for event in events:
+                if type(event) is Call:
+                    self.replies.said(event.pid or "", event.command.name, getattr(event.request, "pid", ""))
+                elif type(event) is Trouble and not isinstance(event.error, OutOfStep):
+                    self.replies.said(event.pid or "", "unreadable")
                 if type(event) is Call and event.command.request in _BESIDE:
                     self._beside.append(event.command)
                 elif type(event) is Call:
@@ -133,6 +141,7 @@ class Connection:
         self._said = ServerConnection()
         self._waiting.clear()
         self._greeting = True
+        self.replies = Reader()
         async with asyncio.timeout(PATIENCE):
             await self.writer.start_tls(client_context(), server_hostname=DOMAIN)
 
@@ -179,6 +188,7 @@ class Connection:
             block = await self.reader.readexactly(length)
             assert await self.reader.readexactly(1) == b"\n", "a block ends with a line feed"
         self._attribute(pid, int(number), bool(dash), line)
+        self.replies.heard(line)
         self._unread.setdefault(pid or "", deque()).append(Reply(line, block))
         return True
 

@@ -77,7 +77,7 @@ class Client:
         """The server's help, of all commands or of one: HELP."""
         return self._thread.run(self._client.help(*words))
 
-    def cancel(self, pid: str) -> r.Ok:
+    def cancel(self, pid: str) -> r.Stopped:
         """End what runs in a pipeline (``ReplyStream.pipeline``): CANCEL."""
         return self._thread.run(self._client.cancel(pid))
 
@@ -697,7 +697,7 @@ class Client:
             self._client.watch(*paths, since=since, name=name, acknowledge=acknowledge, reconnect=reconnect)
         )
 
-    def ack(self, cursor: str, *, name: str = "") -> r.Ok:
+    def ack(self, cursor: str, *, name: str = "") -> r.Kept:
         """Confirm all events up to a cursor; the server keeps it for this device and the watch's name: ACK."""
         return self._thread.run(self._client.ack(cursor, name=name))
 

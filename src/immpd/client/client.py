@@ -92,7 +92,7 @@ class Client(Publishing, Notifying, Watching, Sending):
         """The server's help, of all commands or of one: HELP."""
         return (await self.call(c.Help(words=words))).lines
 
-    async def cancel(self, pid: str) -> r.Ok:
+    async def cancel(self, pid: str) -> r.Stopped:
         """End what runs in a pipeline (``ReplyStream.pipeline``): CANCEL."""
         return await self.call(c.Cancel(pid=pid))
 

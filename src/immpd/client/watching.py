@@ -149,7 +149,7 @@ class Watching(Caller):
         finally:
             await items.aclose()
 
-    async def ack(self, cursor: str, *, name: str = "") -> r.Ok:
+    async def ack(self, cursor: str, *, name: str = "") -> r.Kept:
         """Confirm all events up to a cursor; the server keeps it for this device and the watch's name: ACK."""
         return await self.call(c.Ack(cursor=cursor, name=name))
 

@@ -1,7 +1,8 @@
 """Every status code of the protocol: one table, each code one meaning (docs/protocol.md, "Codes").
 
 Rules: a number is written nowhere else in the source; a reply ends at its first undashed line
-whose code is ``final``; ``closes`` says that the sender hangs up after it.
+whose code is ``final``, unless it is ``beside``: then it answers ACK or CANCEL, which wait for nobody,
+and the reply that it interrupts goes on; ``closes`` says that the sender hangs up after it.
 """
 
 from enum import IntEnum
@@ -13,14 +14,18 @@ class Code(IntEnum):
     meaning: str
     final: bool
     closes: bool
+    beside: bool
 
-    def __new__(cls, number: int, meaning: str, final: bool = True, closes: bool = False) -> "Code":
+    def __new__(
+        cls, number: int, meaning: str, final: bool = True, closes: bool = False, beside: bool = False
+    ) -> "Code":
         """Keep what the table says beside the number."""
         code = int.__new__(cls, number)
         code._value_ = number
         code.meaning = meaning
         code.final = final
         code.closes = closes
+        code.beside = beside
         return code
 
     # 1xx information
@@ -31,6 +36,8 @@ class Code(IntEnum):
     OK = 200, "Done"
     GOODBYE = 203, "The server says good-bye and closes", True, True
     UPGRADING = 204, "The next octets are the TLS handshake"
+    KEPT = 205, "ACK: the position is kept", True, False, True
+    STOPPED = 206, "CANCEL: nothing runs in the pipeline any more", True, False, True
     AUTHENTICATED = 210, "Authentication accepted"
     ACCOUNT = 231, "An account (rows), or the end of the list"
     SALT = 232, "Salt and rounds with which an account's verifier is made"
@@ -69,6 +76,8 @@ class Code(IntEnum):
     BAD_VALUE = 400, "A value cannot be what it is"
     DENIED = 403, "There is no right to do this"
     NOT_FOUND = 404, "What was named does not exist"
+    NOT_KEPT = 405, "ACK: the position is not kept", True, False, True
+    NOT_STOPPED = 406, "CANCEL: there is nothing to stop", True, False, True
     CONFLICT = 409, "The present state does not allow it"
     AUTH_FAILED = 410, "Authentication failed"
     LIMIT = 413, "More than a limit allows"

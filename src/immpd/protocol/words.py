@@ -58,10 +58,10 @@ WORDS: dict[str, tuple[tuple[Code, ...], str]] = {
         (Code.LIMIT, Code.OUT_OF_STEP),
         "As many pipelines are busy as may be; or await chunks, then the connection closes",
     ),
-    "NO-PIPELINE": ((Code.NOT_FOUND,), "Nothing runs in the pipeline that CANCEL names"),
+    "NO-PIPELINE": ((Code.NOT_STOPPED,), "Nothing runs in the pipeline that CANCEL names"),
     "CANCELLED": ((Code.CANCELLED,), "CANCEL, or the end of the session, came first"),
     "NO-HELP": ((Code.NOT_FOUND,), "HELP knows no such command"),
-    "INTERNAL": ((Code.INTERNAL,), "The server failed and has logged why"),
+    "INTERNAL": ((Code.INTERNAL, Code.NOT_KEPT), "The server failed and has logged why"),
     "SHUTTING-DOWN": ((Code.SHUTDOWN,), "The server is shutting down"),
     # authentication and accounts
     "AUTH-FAILED": ((Code.AUTH_FAILED,), "The account or the password is wrong, or the exchange is malformed"),
@@ -143,10 +143,13 @@ WORDS: dict[str, tuple[tuple[Code, ...], str]] = {
     "BAD-SWITCH": ((Code.BAD_VALUE,), "Switches or parameters that exclude each other"),
     "NO-PART": ((Code.NOT_FOUND,), "The message has no such part"),
     "BAD-RANGE": ((Code.BAD_VALUE,), "The range begins behind the part's end"),
-    "BAD-STATE": ((Code.BAD_VALUE,), "This is no state or cursor of this server"),
-    "STATE-GONE": ((Code.CONFLICT,), "Changes since that state are no longer known: list again"),
-    "BAD-NAME": ((Code.BAD_VALUE,), "The name of a watch or token is too long, or not made of what it may have"),
-    "NO-DEVICE": ((Code.CONFLICT,), "The session has no device label, so no position is kept"),
+    "BAD-STATE": ((Code.BAD_VALUE, Code.NOT_KEPT), "This is no state or cursor of this server"),
+    "STATE-GONE": ((Code.CONFLICT, Code.NOT_KEPT), "Changes since that state are no longer known: list again"),
+    "BAD-NAME": (
+        (Code.BAD_VALUE, Code.NOT_KEPT),
+        "The name of a watch or token is too long, or not made of what it may have",
+    ),
+    "NO-DEVICE": ((Code.NOT_KEPT,), "The session has no device label, so no position is kept"),
     "TOO-MUCH": ((Code.LIMIT,), "More folders below a folder than are renamed or removed at once"),
     # feeds
     "BAD-NODE": ((Code.BAD_VALUE,), "The IMID names no node, or none that this account can have"),
@@ -161,8 +164,8 @@ WORDS: dict[str, tuple[tuple[Code, ...], str]] = {
     "TOO-MANY-FEEDS": ((Code.LIMIT,), "More nodes, members, subscriptions or waiting items than may be"),
     "BEING-DELIVERED": ((Code.TEMPORARY,), "An item is on its way to this subscription as a message"),
     # the store
-    "STORE-FULL": ((Code.TEMPORARY,), "There is no room on the server's disk"),
-    "STORE-READ-ONLY": ((Code.TEMPORARY,), "The server's disk can only be read now"),
-    "STORE-UNAVAILABLE": ((Code.TEMPORARY,), "The store cannot be reached now"),
+    "STORE-FULL": ((Code.TEMPORARY, Code.NOT_KEPT), "There is no room on the server's disk"),
+    "STORE-READ-ONLY": ((Code.TEMPORARY, Code.NOT_KEPT), "The server's disk can only be read now"),
+    "STORE-UNAVAILABLE": ((Code.TEMPORARY, Code.NOT_KEPT), "The store cannot be reached now"),
 }
 """Word: the codes it comes with, and its meaning. Where octets may follow, 700, 701 and 400 become 720."""

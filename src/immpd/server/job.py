@@ -75,7 +75,7 @@ class Job:
         self.size = size
         self.done = False
         self.beside = False
-        """It acts when it is read, in no pipeline."""
+        """An ACK: it acts when it is read, in no pipeline, and its answer can be told from every other."""
         self.starting = False
         """Its pipeline is just starting it, and goes on itself where it is answered at once."""
         self.cancelled = False
@@ -294,6 +294,8 @@ class Job:
         if self.done:
             return
         self.done = True
+        if self.beside:
+            error = Refused(Code.NOT_KEPT, error.word, error.text, error.retry)
         self.conversation.write(error_line(error, self.prefix))
         if error.code.closes:
             self.conversation.close()

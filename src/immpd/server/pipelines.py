@@ -53,7 +53,8 @@ class Pipelines(Outlet):
         """A pipeline is being advanced: nothing is read meanwhile."""
         self._put_off = False
         """Something would have been read meanwhile."""
-        self._beside = 0
+        self._beside: deque[Job] | None = None
+        """ACKs, the running one first: they are answered in their order, so that each can be told."""
         self._unanswered = 0
         self._ending = False
         """After QUIT, or at a shutdown: no command is taken any more."""
@@ -132,17 +133,34 @@ class Pipelines(Outlet):
         return not self.pipelines or len(self.pipelines) < self._pipelines_at_once
 
     def _run_beside(self, job: Job) -> None:
-        """Run it now, in no pipeline."""
+        """Run it in no pipeline, behind those of its kind."""
         job.beside = True
-        self._beside += 1
         self._count(job.size)
-        job.start()
+        if self._beside:
+            self._beside.append(job)
+            return
+        self._beside = deque((job,))
+        self._start_beside(self._beside)
+
+    def _start_beside(self, jobs: deque[Job]) -> None:
+        """Start what waits, one after the other, as long as each is answered at once."""
+        while jobs and not self.stream.closed:
+            job = jobs[0]
+            job.starting = True
+            job.start()
+            job.starting = False
+            if not job.done:
+                return
+            jobs.popleft()
+        self._beside = None
 
     def finished(self, job: Job, reply: replies.Reply | None) -> None:
         """A job has been answered: the next of its pipeline, and those who wait for the end."""
         if job.beside:
-            self._beside -= 1
             self._count(-job.size)
+            if self._beside and not job.starting:
+                self._beside.popleft()
+                self._start_beside(self._beside)
         else:
             jobs = self.pipelines.get(job.pid)
             if jobs and jobs[0] is job:
@@ -222,7 +240,7 @@ class Pipelines(Outlet):
     def _cancel(self, own: Job, request: Cancel) -> None:
         jobs = self.pipelines.get(None if request.pid == "*" else request.pid)
         if not jobs:
-            own.refuse(Refused(Code.NOT_FOUND, "NO-PIPELINE", f"Nothing runs in the pipeline {request.pid}"))
+            own.refuse(Refused(Code.NOT_STOPPED, "NO-PIPELINE", f"Nothing runs in the pipeline {request.pid}"))
             return
         if self._cancels is None:
             self._cancels = {}
@@ -234,7 +252,7 @@ class Pipelines(Outlet):
     def _answer_cancels(self, last: Job) -> None:
         assert self._cancels is not None
         for own in self._cancels.pop(last, ()):
-            own.answer(replies.Ok(text="Cancelled").encode(own.prefix))
+            own.answer(replies.Stopped(pipeline=last.pid or "*").encode(own.prefix))
 
     def _end_watch(self, jobs: deque[Job]) -> None:
         """A watch of the default pipeline ends at its next command; any that begins after QUIT ends at once."""
@@ -261,8 +279,10 @@ class Pipelines(Outlet):
             for job in jobs:
                 job.done = True
                 job.release()
+        for job in self._beside or ():
+            job.done = True
         self.pipelines.clear()
-        self._cancels = self._turns = None
+        self._cancels = self._turns = self._beside = None
 
 
 def is_watch(job: Job) -> bool:

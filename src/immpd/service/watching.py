@@ -327,12 +327,12 @@ def acknowledge(session: Session, request: Ack, _: Any) -> Outcome:
     assert account is not None
     if not session.device:
         text = "Positions are kept for devices: log in with a device label after the mechanism's data"
-        raise Refused(Code.CONFLICT, "NO-DEVICE", text)
+        raise Refused(Code.NOT_KEPT, "NO-DEVICE", text)
     state, item = read_cursor(session, request.cursor)
     unit = set_positions(
         SetPositions(account.id, session.device, _checked_name(request.name), ((session.mailbox, state, item),))
     )
-    return Step(unit, lambda _: replies.Ok(text="Kept"))
+    return Step(unit, lambda _: replies.Kept(cursor=request.cursor))
 
 
 def _checked_name(name: str) -> str:

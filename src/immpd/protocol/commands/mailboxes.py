@@ -174,9 +174,13 @@ class Watch(Request[r.WatchEnded], frozen=True, kw_only=True):
 
 
 @command(
-    "ACK", states=MEMBER, shape=Shape.SESSION, codes=(Code.OK, *BOX_CODES), summary="Confirm events up to a cursor"
+    "ACK",
+    states=MEMBER,
+    shape=Shape.SESSION,
+    codes=(Code.KEPT, Code.NOT_KEPT),
+    summary="Confirm events up to a cursor",
 )
-class Ack(Request[r.Ok], frozen=True, kw_only=True):
+class Ack(Request[r.Kept], frozen=True, kw_only=True):
     """Cumulative; the server keeps it for this device and the watch's name."""
 
     cursor: Annotated[str, Positional, "cursor"]

@@ -44,8 +44,14 @@ class Who(Request[r.Who], frozen=True, kw_only=True):
     """Account, device and state of this session."""
 
 
-@command("CANCEL", states=TLS_UP, shape=Shape.SESSION, codes=(Code.OK, Code.NOT_FOUND), summary="Stop a pipeline")
-class Cancel(Request[r.Ok], frozen=True, kw_only=True):
+@command(
+    "CANCEL",
+    states=TLS_UP,
+    shape=Shape.SESSION,
+    codes=(Code.STOPPED, Code.NOT_STOPPED),
+    summary="Stop a pipeline",
+)
+class Cancel(Request[r.Stopped], frozen=True, kw_only=True):
     """End the running and queued commands of a pipeline; acts when it is read."""
 
     pid: Annotated[str, Positional, "pipeline"]

@@ -162,6 +162,14 @@ class Fetched(Reply, frozen=True, kw_only=True):
     more: str | None = None
 
 
+class Kept(Reply, frozen=True, kw_only=True):
+    """ACK: the position that is kept, as it was named."""
+
+    CODE = Code.KEPT
+    WORDS = ("cursor",)
+    cursor: str
+
+
 class WatchEnded(Reply, frozen=True, kw_only=True):
     """The end of WATCH."""
 

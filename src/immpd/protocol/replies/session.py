@@ -24,6 +24,14 @@ class Goodbye(Reply, frozen=True, kw_only=True):
     text: str = "Good-bye"
 
 
+class Stopped(Reply, frozen=True, kw_only=True):
+    """CANCEL: the pipeline in which nothing runs any more, ``*`` for the default one."""
+
+    CODE = Code.STOPPED
+    WORDS = ("pipeline",)
+    pipeline: str
+
+
 class Upgrading(Reply, frozen=True, kw_only=True):
     """The handshake is next."""
 
