@@ -152,7 +152,7 @@ async def test_send_ls_and_read(alice: Account, immp: Immp, tmp_path: Path) -> N
     )
     assert (sent.code, sent.out) == (0, f"{alice}: Delivered\n")
     ((marks, short, _, sender, subject, size),) = (await immp("ls")).cells
-    assert (marks.split(), sender, subject, size) == (["●", "!"], alice.address, "Lunch", "102 KB")
+    assert (marks.split(), sender, subject, size) == (["●", "!"], alice.address, "Lunch", "100.0 KiB")
     (row,) = (await immp("ls", "--json")).rows
     assert row["id"].endswith(short)
     text = (await immp("read", short)).out

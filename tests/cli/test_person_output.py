@@ -1,5 +1,6 @@
 """What reaches a terminal."""
 
+import re
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -18,7 +19,7 @@ def test_json_keeps_its_meaning(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize(
     ("octets", "text"),
-    [(0, "0 B"), (999, "999 B"), (1000, "1.0 KB"), (9_960, "10 KB"), (999_600, "1.0 MB"), (5 << 30, "5.4 GB")],
+    [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (10 << 20, "10.0 MiB"), (5 << 30, "5.0 GiB")],
 )
 def test_sizes(octets: int, text: str) -> None:
     assert output.size_text(octets) == text
@@ -42,9 +43,30 @@ def test_a_table_on_a_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: 
     assert capsys.readouterr().out == "a\tb\n"
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     monkeypatch.setenv("COLUMNS", "40")
-    output.print_table([["x", "[bold]not markup[/bold] " * 5]], stretch=1, bold=[0])
-    shown = capsys.readouterr().out
+    output.print_table([["x", "", "[bold]not markup[/bold] " * 5]], heads=("ID", "NONE", "SAYS"), share=(2,), bold=[0])
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
+    assert shown.splitlines()[0] == "ID  SAYS"
+    assert max(map(len, shown.splitlines())) == 40
+    output.print_table([], heads=("ID",), empty="Nothing is there")
+    assert capsys.readouterr().out == "Nothing is there\n"
     assert "[bold]not" in shown
     assert "…" in shown
     output.write_octets(b"\x1b[31mred\n")
     assert capsys.readouterr().out == "\ufffd[31mred\n"
+
+
+@pytest.mark.parametrize(
+    ("natural", "room", "widths"),
+    [
+        ([1, 8, 30, 20], 80, [1, 8, 30, 20]),
+        ([1, 8, 30, 60], 59, [1, 8, 25, 25]),
+        ([1, 8, 12, 60], 59, [1, 8, 12, 38]),
+        ([1, 8, 90, 90], 20, [1, 8, 8, 8]),
+    ],
+)
+def test_columns_share_the_width_that_is_there(natural: list[int], room: int, widths: list[int]) -> None:
+    assert output._widths(natural, room, [2, 3]) == widths
+
+
+def test_one_is_one() -> None:
+    assert [output.plural(n, "message") for n in (0, 1, 2)] == ["0 messages", "1 message", "2 messages"]

@@ -5,8 +5,8 @@
 function __fish_immp_using_command
     set -l cmd (commandline -opc)
     set -l subcommands
-    set -l options_with_values '--accept --access --account --action --add --age --answer --at --attach --bcc --body --cc --count --description --device --digest --dismiss --eml --every --file --fingerprint --folder --for --form --from --icon --id --important --keep --language --level --limit --list --message --moderated --mute --name --out --output --part --profile --publisher --remove --retract --seen --server --since --spool --subject --tag --timeout --title --token-file --ttl --type --until --uses -a -f -l -m -n -o -s -t'
-    set -l all_commands 'accept add allow answer cp create decline deny dismiss do end feed flag folder folders forget grant items list login logout ls members mv notifications origins passwd publish push raw read remove rename requests retract rm send sessions set settings show stats status subscribe subscriptions token unsubscribe watch whoami'
+    set -l options_with_values '--accept --access --account --action --add --age --answer --at --attach --bcc --body --cc --count --description --device --digest --dismiss --eml --every --file --fingerprint --folder --for --form --from --icon --id --important --keep --language --level --limit --list --message --moderated --mute --name --out --output --part --profile --publisher --remove --retract --seen --server --since --spool --subject --tag --timeout --title --to --token-file --ttl --type --until --uses -a -f -l -m -n -o -s -t'
+    set -l all_commands 'accept add allow answer cp create decline deny dismiss do draft edit end feed flag folder folders forget forward grant items list login logout ls members mv notifications origins passwd publish push raw read remove rename reply requests retract rm save send sessions set settings show stats status subscribe subscriptions thread token unsubscribe watch whoami'
     set -l skip_next 0
     # Extract command words (only real subcommand names) from command line
     set -e cmd[1]
@@ -43,10 +43,13 @@ end
 
 # Root-level commands
 complete -c immp -n __fish_use_subcommand -a 'login' -d 'Log in and keep the log-in for the other commands.'
-complete -c immp -n __fish_use_subcommand -a 'send' -d 'Send a message; its text is read from standard input.'
+complete -c immp -n __fish_use_subcommand -a 'send' -d 'Send a message; its text is read from standard input, or written in your editor.'
 complete -c immp -n __fish_use_subcommand -a 'push' -d 'Notify people; the text is read from standard input unless --body gives it.'
 complete -c immp -n __fish_use_subcommand -a 'ls' -d 'List a folder'\''s messages, the newest first; / lists the folders.'
 complete -c immp -n __fish_use_subcommand -a 'read' -d 'Read messages.'
+complete -c immp -n __fish_use_subcommand -a 'reply' -d 'Answer a message; the text is read from standard input, or written in your edit…'
+complete -c immp -n __fish_use_subcommand -a 'forward' -d 'Send a message on with its attachments, its text below yours: immp forward ID A…'
+complete -c immp -n __fish_use_subcommand -a 'thread' -d 'Show the conversation around a message, from all folders, the oldest first.'
 complete -c immp -n __fish_use_subcommand -a 'flag' -d 'Set and clear flags: immp flag 1a2b3c4d +FLAGGED -READ +todo.'
 complete -c immp -n __fish_use_subcommand -a 'mv' -d 'Move messages into another folder: immp mv ID… FOLDER.'
 complete -c immp -n __fish_use_subcommand -a 'cp' -d 'Put messages into a further folder: immp cp ID… FOLDER.'
@@ -66,6 +69,7 @@ complete -c immp -n __fish_use_subcommand -a 'passwd' -d 'Change the password; i
 complete -c immp -n __fish_use_subcommand -a 'logout' -d 'Forget a log-in on this machine.'
 complete -c immp -n __fish_use_subcommand -a 'do' -d 'Run commands of the protocol: immp do MBOX INDEX /inbox LIMIT 3 +JSON.'
 complete -c immp -n __fish_use_subcommand -a 'raw' -d 'Speak the protocol by hand: what you type is sent, what the server says is show…'
+complete -c immp -n __fish_use_subcommand -a 'draft' -d 'Messages that you have not sent yet.'
 complete -c immp -n __fish_use_subcommand -a 'notifications' -d 'Notifications that wait for you: list, show, answer and dismiss them; and what …'
 complete -c immp -n __fish_use_subcommand -a 'sessions' -d 'Sessions: where your account is logged in, and how to be rid of one.'
 complete -c immp -n __fish_use_subcommand -a 'token' -d 'Push tokens: secrets for devices and scripts that may notify you, and nothing e…'
@@ -89,6 +93,7 @@ complete -c immp -n '__fish_immp_using_command cp' -s f -r -d 'The folder that t
 complete -c immp -n '__fish_immp_using_command cp' -l profile -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command cp' -l account -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command cp' -l json -d 'One JSON object a line instead of text for people.'
+complete -c immp -n '__fish_immp_using_command cp' -l utc -d 'Times in UTC instead of this machine'\''s zone.'
 
 # Options for: do
 complete -c immp -n '__fish_immp_using_command do' -l help -d 'Display this message and exit.'
@@ -97,6 +102,70 @@ complete -c immp -n '__fish_immp_using_command do' -l version -d 'Display applic
 complete -c immp -n '__fish_immp_using_command do' -l profile -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command do' -l account -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command do' -l json -d 'One JSON object a line instead of text for people.'
+complete -c immp -n '__fish_immp_using_command do' -l utc -d 'Times in UTC instead of this machine'\''s zone.'
+
+# Subcommands for: draft
+complete -c immp -n '__fish_immp_using_command draft' -a 'list' -d 'List your drafts, the newest first.'
+complete -c immp -n '__fish_immp_using_command draft' -a 'save' -d 'Keep a message as a draft; its text is read from standard input, or written in …'
+complete -c immp -n '__fish_immp_using_command draft' -a 'edit' -d 'Change a draft; its text is written in your editor, or read from standard input.'
+complete -c immp -n '__fish_immp_using_command draft' -a 'send' -d 'Send a draft; it leaves DRAFTS when it was delivered.'
+# Options for: draft
+complete -c immp -n '__fish_immp_using_command draft' -l help -d 'Display this message and exit.'
+complete -c immp -n '__fish_immp_using_command draft' -s h -d 'Display this message and exit.'
+complete -c immp -n '__fish_immp_using_command draft' -l version -d 'Display application version.'
+
+# Options for: draft edit
+complete -c immp -n '__fish_immp_using_command draft edit' -l help -d 'Display this message and exit.'
+complete -c immp -n '__fish_immp_using_command draft edit' -s h -d 'Display this message and exit.'
+complete -c immp -n '__fish_immp_using_command draft edit' -l version -d 'Display application version.'
+complete -c immp -n '__fish_immp_using_command draft edit' -l to -r -d 'Recipients, in place of those it has; may be given several times.'
+complete -c immp -n '__fish_immp_using_command draft edit' -l cc -r -d 'Who gets a copy, in place of those it has.'
+complete -c immp -n '__fish_immp_using_command draft edit' -l bcc -r -d 'Who gets a hidden copy, in place of those it has.'
+complete -c immp -n '__fish_immp_using_command draft edit' -l subject -r -d 'What it is about.'
+complete -c immp -n '__fish_immp_using_command draft edit' -s s -r -d 'What it is about.'
+complete -c immp -n '__fish_immp_using_command draft edit' -l attach -r -F -d 'A further file to attach; may be given several times.'
+complete -c immp -n '__fish_immp_using_command draft edit' -s a -r -F -d 'A further file to attach; may be given several times.'
+complete -c immp -n '__fish_immp_using_command draft edit' -l message -r -d 'The text, instead of standard input.'
+complete -c immp -n '__fish_immp_using_command draft edit' -s m -r -d 'The text, instead of standard input.'
+complete -c immp -n '__fish_immp_using_command draft edit' -l profile -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
+complete -c immp -n '__fish_immp_using_command draft edit' -l account -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
+complete -c immp -n '__fish_immp_using_command draft edit' -l json -d 'One JSON object a line instead of text for people.'
+complete -c immp -n '__fish_immp_using_command draft edit' -l utc -d 'Times in UTC instead of this machine'\''s zone.'
+
+# Options for: draft list
+complete -c immp -n '__fish_immp_using_command draft list' -l help -d 'Display this message and exit.'
+complete -c immp -n '__fish_immp_using_command draft list' -s h -d 'Display this message and exit.'
+complete -c immp -n '__fish_immp_using_command draft list' -l version -d 'Display application version.'
+complete -c immp -n '__fish_immp_using_command draft list' -l profile -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
+complete -c immp -n '__fish_immp_using_command draft list' -l account -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
+complete -c immp -n '__fish_immp_using_command draft list' -l json -d 'One JSON object a line instead of text for people.'
+complete -c immp -n '__fish_immp_using_command draft list' -l utc -d 'Times in UTC instead of this machine'\''s zone.'
+
+# Options for: draft save
+complete -c immp -n '__fish_immp_using_command draft save' -l help -d 'Display this message and exit.'
+complete -c immp -n '__fish_immp_using_command draft save' -s h -d 'Display this message and exit.'
+complete -c immp -n '__fish_immp_using_command draft save' -l version -d 'Display application version.'
+complete -c immp -n '__fish_immp_using_command draft save' -l subject -r -d 'What it is about.'
+complete -c immp -n '__fish_immp_using_command draft save' -s s -r -d 'What it is about.'
+complete -c immp -n '__fish_immp_using_command draft save' -l attach -r -F -d 'A file to attach; may be given several times.'
+complete -c immp -n '__fish_immp_using_command draft save' -s a -r -F -d 'A file to attach; may be given several times.'
+complete -c immp -n '__fish_immp_using_command draft save' -l cc -r -d 'Who gets a copy; may be given several times.'
+complete -c immp -n '__fish_immp_using_command draft save' -l bcc -r -d 'Who gets a copy that the others do not know of; may be given several times.'
+complete -c immp -n '__fish_immp_using_command draft save' -l message -r -d 'The text, instead of standard input.'
+complete -c immp -n '__fish_immp_using_command draft save' -s m -r -d 'The text, instead of standard input.'
+complete -c immp -n '__fish_immp_using_command draft save' -l profile -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
+complete -c immp -n '__fish_immp_using_command draft save' -l account -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
+complete -c immp -n '__fish_immp_using_command draft save' -l json -d 'One JSON object a line instead of text for people.'
+complete -c immp -n '__fish_immp_using_command draft save' -l utc -d 'Times in UTC instead of this machine'\''s zone.'
+
+# Options for: draft send
+complete -c immp -n '__fish_immp_using_command draft send' -l help -d 'Display this message and exit.'
+complete -c immp -n '__fish_immp_using_command draft send' -s h -d 'Display this message and exit.'
+complete -c immp -n '__fish_immp_using_command draft send' -l version -d 'Display application version.'
+complete -c immp -n '__fish_immp_using_command draft send' -l profile -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
+complete -c immp -n '__fish_immp_using_command draft send' -l account -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
+complete -c immp -n '__fish_immp_using_command draft send' -l json -d 'One JSON object a line instead of text for people.'
+complete -c immp -n '__fish_immp_using_command draft send' -l utc -d 'Times in UTC instead of this machine'\''s zone.'
 
 # Subcommands for: feed
 complete -c immp -n '__fish_immp_using_command feed' -a 'create' -d 'Make a feed under your own name: immp feed create YOU/NAME@DOMAIN.'
@@ -119,6 +188,7 @@ complete -c immp -n '__fish_immp_using_command feed accept' -l version -d 'Displ
 complete -c immp -n '__fish_immp_using_command feed accept' -l profile -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command feed accept' -l account -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command feed accept' -l json -d 'One JSON object a line instead of text for people.'
+complete -c immp -n '__fish_immp_using_command feed accept' -l utc -d 'Times in UTC instead of this machine'\''s zone.'
 
 # Options for: feed create
 complete -c immp -n '__fish_immp_using_command feed create' -l help -d 'Display this message and exit.'
@@ -141,6 +211,7 @@ complete -c immp -n '__fish_immp_using_command feed create' -l no-moderated -d '
 complete -c immp -n '__fish_immp_using_command feed create' -l profile -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command feed create' -l account -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command feed create' -l json -d 'One JSON object a line instead of text for people.'
+complete -c immp -n '__fish_immp_using_command feed create' -l utc -d 'Times in UTC instead of this machine'\''s zone.'
 
 # Options for: feed ls
 complete -c immp -n '__fish_immp_using_command feed ls' -l help -d 'Display this message and exit.'
@@ -149,6 +220,7 @@ complete -c immp -n '__fish_immp_using_command feed ls' -l version -d 'Display a
 complete -c immp -n '__fish_immp_using_command feed ls' -l profile -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command feed ls' -l account -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command feed ls' -l json -d 'One JSON object a line instead of text for people.'
+complete -c immp -n '__fish_immp_using_command feed ls' -l utc -d 'Times in UTC instead of this machine'\''s zone.'
 
 # Options for: feed members
 complete -c immp -n '__fish_immp_using_command feed members' -l help -d 'Display this message and exit.'
@@ -161,6 +233,7 @@ complete -c immp -n '__fish_immp_using_command feed members' -l remove -r -d 'An
 complete -c immp -n '__fish_immp_using_command feed members' -l profile -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command feed members' -l account -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command feed members' -l json -d 'One JSON object a line instead of text for people.'
+complete -c immp -n '__fish_immp_using_command feed members' -l utc -d 'Times in UTC instead of this machine'\''s zone.'
 
 # Options for: feed remove
 complete -c immp -n '__fish_immp_using_command feed remove' -l help -d 'Display this message and exit.'
@@ -169,6 +242,7 @@ complete -c immp -n '__fish_immp_using_command feed remove' -l version -d 'Displ
 complete -c immp -n '__fish_immp_using_command feed remove' -l profile -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command feed remove' -l account -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command feed remove' -l json -d 'One JSON object a line instead of text for people.'
+complete -c immp -n '__fish_immp_using_command feed remove' -l utc -d 'Times in UTC instead of this machine'\''s zone.'
 
 # Options for: feed retract
 complete -c immp -n '__fish_immp_using_command feed retract' -l help -d 'Display this message and exit.'
@@ -177,6 +251,7 @@ complete -c immp -n '__fish_immp_using_command feed retract' -l version -d 'Disp
 complete -c immp -n '__fish_immp_using_command feed retract' -l profile -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command feed retract' -l account -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command feed retract' -l json -d 'One JSON object a line instead of text for people.'
+complete -c immp -n '__fish_immp_using_command feed retract' -l utc -d 'Times in UTC instead of this machine'\''s zone.'
 
 # Options for: feed set
 complete -c immp -n '__fish_immp_using_command feed set' -l help -d 'Display this message and exit.'
@@ -199,6 +274,7 @@ complete -c immp -n '__fish_immp_using_command feed set' -l no-moderated -d ''
 complete -c immp -n '__fish_immp_using_command feed set' -l profile -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command feed set' -l account -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command feed set' -l json -d 'One JSON object a line instead of text for people.'
+complete -c immp -n '__fish_immp_using_command feed set' -l utc -d 'Times in UTC instead of this machine'\''s zone.'
 
 # Options for: feed stats
 complete -c immp -n '__fish_immp_using_command feed stats' -l help -d 'Display this message and exit.'
@@ -209,6 +285,7 @@ complete -c immp -n '__fish_immp_using_command feed stats' -s n -r -d 'At most s
 complete -c immp -n '__fish_immp_using_command feed stats' -l profile -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command feed stats' -l account -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command feed stats' -l json -d 'One JSON object a line instead of text for people.'
+complete -c immp -n '__fish_immp_using_command feed stats' -l utc -d 'Times in UTC instead of this machine'\''s zone.'
 
 # Options for: flag
 complete -c immp -n '__fish_immp_using_command flag' -l help -d 'Display this message and exit.'
@@ -219,6 +296,7 @@ complete -c immp -n '__fish_immp_using_command flag' -s f -r -d 'The folder that
 complete -c immp -n '__fish_immp_using_command flag' -l profile -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command flag' -l account -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command flag' -l json -d 'One JSON object a line instead of text for people.'
+complete -c immp -n '__fish_immp_using_command flag' -l utc -d 'Times in UTC instead of this machine'\''s zone.'
 
 # Subcommands for: folder
 complete -c immp -n '__fish_immp_using_command folder' -a 'add' -d 'Make a folder, and those above it where they are missing.'
@@ -237,6 +315,7 @@ complete -c immp -n '__fish_immp_using_command folder add' -l version -d 'Displa
 complete -c immp -n '__fish_immp_using_command folder add' -l profile -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command folder add' -l account -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command folder add' -l json -d 'One JSON object a line instead of text for people.'
+complete -c immp -n '__fish_immp_using_command folder add' -l utc -d 'Times in UTC instead of this machine'\''s zone.'
 # Options for: folder ls
 complete -c immp -n '__fish_immp_using_command folder ls' -l help -d 'Display this message and exit.'
 complete -c immp -n '__fish_immp_using_command folder ls' -s h -d 'Display this message and exit.'
@@ -244,6 +323,7 @@ complete -c immp -n '__fish_immp_using_command folder ls' -l version -d 'Display
 complete -c immp -n '__fish_immp_using_command folder ls' -l profile -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command folder ls' -l account -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command folder ls' -l json -d 'One JSON object a line instead of text for people.'
+complete -c immp -n '__fish_immp_using_command folder ls' -l utc -d 'Times in UTC instead of this machine'\''s zone.'
 
 # Options for: folder rename
 complete -c immp -n '__fish_immp_using_command folder rename' -l help -d 'Display this message and exit.'
@@ -252,6 +332,7 @@ complete -c immp -n '__fish_immp_using_command folder rename' -l version -d 'Dis
 complete -c immp -n '__fish_immp_using_command folder rename' -l profile -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command folder rename' -l account -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command folder rename' -l json -d 'One JSON object a line instead of text for people.'
+complete -c immp -n '__fish_immp_using_command folder rename' -l utc -d 'Times in UTC instead of this machine'\''s zone.'
 
 # Options for: folder rm
 complete -c immp -n '__fish_immp_using_command folder rm' -l help -d 'Display this message and exit.'
@@ -261,6 +342,7 @@ complete -c immp -n '__fish_immp_using_command folder rm' -l recursive -d 'Also 
 complete -c immp -n '__fish_immp_using_command folder rm' -l profile -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command folder rm' -l account -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command folder rm' -l json -d 'One JSON object a line instead of text for people.'
+complete -c immp -n '__fish_immp_using_command folder rm' -l utc -d 'Times in UTC instead of this machine'\''s zone.'
 
 # Options for: folders
 complete -c immp -n '__fish_immp_using_command folders' -l help -d 'Display this message and exit.'
@@ -269,6 +351,24 @@ complete -c immp -n '__fish_immp_using_command folders' -l version -d 'Display a
 complete -c immp -n '__fish_immp_using_command folders' -l profile -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command folders' -l account -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command folders' -l json -d 'One JSON object a line instead of text for people.'
+complete -c immp -n '__fish_immp_using_command folders' -l utc -d 'Times in UTC instead of this machine'\''s zone.'
+
+# Options for: forward
+complete -c immp -n '__fish_immp_using_command forward' -l help -d 'Display this message and exit.'
+complete -c immp -n '__fish_immp_using_command forward' -s h -d 'Display this message and exit.'
+complete -c immp -n '__fish_immp_using_command forward' -l version -d 'Display application version.'
+complete -c immp -n '__fish_immp_using_command forward' -l message -r -d 'Your text, instead of standard input; -m "" is none.'
+complete -c immp -n '__fish_immp_using_command forward' -s m -r -d 'Your text, instead of standard input; -m "" is none.'
+complete -c immp -n '__fish_immp_using_command forward' -l attach -r -F -d 'A further file to attach; may be given several times.'
+complete -c immp -n '__fish_immp_using_command forward' -s a -r -F -d 'A further file to attach; may be given several times.'
+complete -c immp -n '__fish_immp_using_command forward' -l cc -r -d 'Who gets a copy; may be given several times.'
+complete -c immp -n '__fish_immp_using_command forward' -l bcc -r -d 'Who gets a copy that the others do not know of; may be given several times.'
+complete -c immp -n '__fish_immp_using_command forward' -l folder -r -d 'The folder that the id is of.'
+complete -c immp -n '__fish_immp_using_command forward' -s f -r -d 'The folder that the id is of.'
+complete -c immp -n '__fish_immp_using_command forward' -l profile -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
+complete -c immp -n '__fish_immp_using_command forward' -l account -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
+complete -c immp -n '__fish_immp_using_command forward' -l json -d 'One JSON object a line instead of text for people.'
+complete -c immp -n '__fish_immp_using_command forward' -l utc -d 'Times in UTC instead of this machine'\''s zone.'
 
 # Subcommands for: grant
 complete -c immp -n '__fish_immp_using_command grant' -a 'add' -d 'Make an address to hand out.'
@@ -289,6 +389,7 @@ complete -c immp -n '__fish_immp_using_command grant add' -l until -r -d 'When i
 complete -c immp -n '__fish_immp_using_command grant add' -l profile -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command grant add' -l account -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command grant add' -l json -d 'One JSON object a line instead of text for people.'
+complete -c immp -n '__fish_immp_using_command grant add' -l utc -d 'Times in UTC instead of this machine'\''s zone.'
 
 # Options for: grant list
 complete -c immp -n '__fish_immp_using_command grant list' -l help -d 'Display this message and exit.'
@@ -297,6 +398,7 @@ complete -c immp -n '__fish_immp_using_command grant list' -l version -d 'Displa
 complete -c immp -n '__fish_immp_using_command grant list' -l profile -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command grant list' -l account -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command grant list' -l json -d 'One JSON object a line instead of text for people.'
+complete -c immp -n '__fish_immp_using_command grant list' -l utc -d 'Times in UTC instead of this machine'\''s zone.'
 
 # Options for: grant remove
 complete -c immp -n '__fish_immp_using_command grant remove' -l help -d 'Display this message and exit.'
@@ -305,6 +407,7 @@ complete -c immp -n '__fish_immp_using_command grant remove' -l version -d 'Disp
 complete -c immp -n '__fish_immp_using_command grant remove' -l profile -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command grant remove' -l account -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command grant remove' -l json -d 'One JSON object a line instead of text for people.'
+complete -c immp -n '__fish_immp_using_command grant remove' -l utc -d 'Times in UTC instead of this machine'\''s zone.'
 
 # Options for: items
 complete -c immp -n '__fish_immp_using_command items' -l help -d 'Display this message and exit.'
@@ -317,6 +420,7 @@ complete -c immp -n '__fish_immp_using_command items' -l dismiss -r -d 'An item 
 complete -c immp -n '__fish_immp_using_command items' -l profile -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command items' -l account -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command items' -l json -d 'One JSON object a line instead of text for people.'
+complete -c immp -n '__fish_immp_using_command items' -l utc -d 'Times in UTC instead of this machine'\''s zone.'
 
 # Options for: login
 complete -c immp -n '__fish_immp_using_command login' -l help -d 'Display this message and exit.'
@@ -330,6 +434,7 @@ complete -c immp -n '__fish_immp_using_command login' -l direct -d 'TLS from the
 complete -c immp -n '__fish_immp_using_command login' -l profile -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command login' -l account -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command login' -l json -d 'One JSON object a line instead of text for people.'
+complete -c immp -n '__fish_immp_using_command login' -l utc -d 'Times in UTC instead of this machine'\''s zone.'
 
 # Options for: logout
 complete -c immp -n '__fish_immp_using_command logout' -l help -d 'Display this message and exit.'
@@ -338,6 +443,7 @@ complete -c immp -n '__fish_immp_using_command logout' -l version -d 'Display ap
 complete -c immp -n '__fish_immp_using_command logout' -l profile -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command logout' -l account -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command logout' -l json -d 'One JSON object a line instead of text for people.'
+complete -c immp -n '__fish_immp_using_command logout' -l utc -d 'Times in UTC instead of this machine'\''s zone.'
 
 # Options for: ls
 complete -c immp -n '__fish_immp_using_command ls' -l help -d 'Display this message and exit.'
@@ -349,6 +455,7 @@ complete -c immp -n '__fish_immp_using_command ls' -l all -d 'All of them.'
 complete -c immp -n '__fish_immp_using_command ls' -l profile -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command ls' -l account -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command ls' -l json -d 'One JSON object a line instead of text for people.'
+complete -c immp -n '__fish_immp_using_command ls' -l utc -d 'Times in UTC instead of this machine'\''s zone.'
 
 # Options for: mv
 complete -c immp -n '__fish_immp_using_command mv' -l help -d 'Display this message and exit.'
@@ -359,6 +466,7 @@ complete -c immp -n '__fish_immp_using_command mv' -s f -r -d 'The folder that t
 complete -c immp -n '__fish_immp_using_command mv' -l profile -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command mv' -l account -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command mv' -l json -d 'One JSON object a line instead of text for people.'
+complete -c immp -n '__fish_immp_using_command mv' -l utc -d 'Times in UTC instead of this machine'\''s zone.'
 
 # Subcommands for: notifications
 complete -c immp -n '__fish_immp_using_command notifications' -a 'list' -d 'List the notifications that wait for you, the newest first.'
@@ -378,6 +486,7 @@ complete -c immp -n '__fish_immp_using_command notifications answer' -l version 
 complete -c immp -n '__fish_immp_using_command notifications answer' -l profile -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command notifications answer' -l account -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command notifications answer' -l json -d 'One JSON object a line instead of text for people.'
+complete -c immp -n '__fish_immp_using_command notifications answer' -l utc -d 'Times in UTC instead of this machine'\''s zone.'
 
 # Options for: notifications dismiss
 complete -c immp -n '__fish_immp_using_command notifications dismiss' -l help -d 'Display this message and exit.'
@@ -386,6 +495,7 @@ complete -c immp -n '__fish_immp_using_command notifications dismiss' -l version
 complete -c immp -n '__fish_immp_using_command notifications dismiss' -l profile -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command notifications dismiss' -l account -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command notifications dismiss' -l json -d 'One JSON object a line instead of text for people.'
+complete -c immp -n '__fish_immp_using_command notifications dismiss' -l utc -d 'Times in UTC instead of this machine'\''s zone.'
 
 # Options for: notifications list
 complete -c immp -n '__fish_immp_using_command notifications list' -l help -d 'Display this message and exit.'
@@ -397,6 +507,7 @@ complete -c immp -n '__fish_immp_using_command notifications list' -s n -r -d 'A
 complete -c immp -n '__fish_immp_using_command notifications list' -l profile -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command notifications list' -l account -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command notifications list' -l json -d 'One JSON object a line instead of text for people.'
+complete -c immp -n '__fish_immp_using_command notifications list' -l utc -d 'Times in UTC instead of this machine'\''s zone.'
 
 # Options for: notifications show
 complete -c immp -n '__fish_immp_using_command notifications show' -l help -d 'Display this message and exit.'
@@ -405,6 +516,7 @@ complete -c immp -n '__fish_immp_using_command notifications show' -l version -d
 complete -c immp -n '__fish_immp_using_command notifications show' -l profile -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command notifications show' -l account -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command notifications show' -l json -d 'One JSON object a line instead of text for people.'
+complete -c immp -n '__fish_immp_using_command notifications show' -l utc -d 'Times in UTC instead of this machine'\''s zone.'
 
 # Options for: notifications status
 complete -c immp -n '__fish_immp_using_command notifications status' -l help -d 'Display this message and exit.'
@@ -413,6 +525,7 @@ complete -c immp -n '__fish_immp_using_command notifications status' -l version 
 complete -c immp -n '__fish_immp_using_command notifications status' -l profile -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command notifications status' -l account -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command notifications status' -l json -d 'One JSON object a line instead of text for people.'
+complete -c immp -n '__fish_immp_using_command notifications status' -l utc -d 'Times in UTC instead of this machine'\''s zone.'
 
 # Subcommands for: origins
 complete -c immp -n '__fish_immp_using_command origins' -a 'list' -d 'List whom you allowed or denied.'
@@ -432,6 +545,7 @@ complete -c immp -n '__fish_immp_using_command origins allow' -l level -r -d 'Th
 complete -c immp -n '__fish_immp_using_command origins allow' -l profile -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command origins allow' -l account -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command origins allow' -l json -d 'One JSON object a line instead of text for people.'
+complete -c immp -n '__fish_immp_using_command origins allow' -l utc -d 'Times in UTC instead of this machine'\''s zone.'
 
 # Options for: origins deny
 complete -c immp -n '__fish_immp_using_command origins deny' -l help -d 'Display this message and exit.'
@@ -440,6 +554,7 @@ complete -c immp -n '__fish_immp_using_command origins deny' -l version -d 'Disp
 complete -c immp -n '__fish_immp_using_command origins deny' -l profile -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command origins deny' -l account -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command origins deny' -l json -d 'One JSON object a line instead of text for people.'
+complete -c immp -n '__fish_immp_using_command origins deny' -l utc -d 'Times in UTC instead of this machine'\''s zone.'
 
 # Options for: origins forget
 complete -c immp -n '__fish_immp_using_command origins forget' -l help -d 'Display this message and exit.'
@@ -448,6 +563,7 @@ complete -c immp -n '__fish_immp_using_command origins forget' -l version -d 'Di
 complete -c immp -n '__fish_immp_using_command origins forget' -l profile -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command origins forget' -l account -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command origins forget' -l json -d 'One JSON object a line instead of text for people.'
+complete -c immp -n '__fish_immp_using_command origins forget' -l utc -d 'Times in UTC instead of this machine'\''s zone.'
 
 # Options for: origins list
 complete -c immp -n '__fish_immp_using_command origins list' -l help -d 'Display this message and exit.'
@@ -456,6 +572,7 @@ complete -c immp -n '__fish_immp_using_command origins list' -l version -d 'Disp
 complete -c immp -n '__fish_immp_using_command origins list' -l profile -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command origins list' -l account -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command origins list' -l json -d 'One JSON object a line instead of text for people.'
+complete -c immp -n '__fish_immp_using_command origins list' -l utc -d 'Times in UTC instead of this machine'\''s zone.'
 
 # Options for: passwd
 complete -c immp -n '__fish_immp_using_command passwd' -l help -d 'Display this message and exit.'
@@ -467,6 +584,7 @@ complete -c immp -n '__fish_immp_using_command passwd' -l remove-tokens -d 'Remo
 complete -c immp -n '__fish_immp_using_command passwd' -l profile -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command passwd' -l account -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command passwd' -l json -d 'One JSON object a line instead of text for people.'
+complete -c immp -n '__fish_immp_using_command passwd' -l utc -d 'Times in UTC instead of this machine'\''s zone.'
 
 # Options for: publish
 complete -c immp -n '__fish_immp_using_command publish' -l help -d 'Display this message and exit.'
@@ -484,6 +602,7 @@ complete -c immp -n '__fish_immp_using_command publish' -l id -r -d 'The item'\'
 complete -c immp -n '__fish_immp_using_command publish' -l profile -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command publish' -l account -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command publish' -l json -d 'One JSON object a line instead of text for people.'
+complete -c immp -n '__fish_immp_using_command publish' -l utc -d 'Times in UTC instead of this machine'\''s zone.'
 
 # Options for: push
 complete -c immp -n '__fish_immp_using_command push' -l help -d 'Display this message and exit.'
@@ -513,6 +632,7 @@ complete -c immp -n '__fish_immp_using_command push' -l timeout -r -d 'How long 
 complete -c immp -n '__fish_immp_using_command push' -l profile -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command push' -l account -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command push' -l json -d 'One JSON object a line instead of text for people.'
+complete -c immp -n '__fish_immp_using_command push' -l utc -d 'Times in UTC instead of this machine'\''s zone.'
 
 # Options for: raw
 complete -c immp -n '__fish_immp_using_command raw' -l help -d 'Display this message and exit.'
@@ -524,6 +644,7 @@ complete -c immp -n '__fish_immp_using_command raw' -l no-login -d 'Leave the lo
 complete -c immp -n '__fish_immp_using_command raw' -l profile -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command raw' -l account -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command raw' -l json -d 'One JSON object a line instead of text for people.'
+complete -c immp -n '__fish_immp_using_command raw' -l utc -d 'Times in UTC instead of this machine'\''s zone.'
 
 # Options for: read
 complete -c immp -n '__fish_immp_using_command read' -l help -d 'Display this message and exit.'
@@ -540,6 +661,27 @@ complete -c immp -n '__fish_immp_using_command read' -l keep-unread -d 'Do not m
 complete -c immp -n '__fish_immp_using_command read' -l profile -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command read' -l account -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command read' -l json -d 'One JSON object a line instead of text for people.'
+complete -c immp -n '__fish_immp_using_command read' -l utc -d 'Times in UTC instead of this machine'\''s zone.'
+
+# Options for: reply
+complete -c immp -n '__fish_immp_using_command reply' -l help -d 'Display this message and exit.'
+complete -c immp -n '__fish_immp_using_command reply' -s h -d 'Display this message and exit.'
+complete -c immp -n '__fish_immp_using_command reply' -l version -d 'Display application version.'
+complete -c immp -n '__fish_immp_using_command reply' -l all -d 'To everybody who got it; what came through a list goes to the list instead of i…'
+complete -c immp -n '__fish_immp_using_command reply' -l quote -d 'Its text stands above yours.'
+complete -c immp -n '__fish_immp_using_command reply' -l message -r -d 'The text, instead of standard input.'
+complete -c immp -n '__fish_immp_using_command reply' -s m -r -d 'The text, instead of standard input.'
+complete -c immp -n '__fish_immp_using_command reply' -l attach -r -F -d 'A file to attach; may be given several times.'
+complete -c immp -n '__fish_immp_using_command reply' -s a -r -F -d 'A file to attach; may be given several times.'
+complete -c immp -n '__fish_immp_using_command reply' -l cc -r -d 'Who gets a copy too; may be given several times.'
+complete -c immp -n '__fish_immp_using_command reply' -l bcc -r -d 'Who gets a copy that the others do not know of; may be given several times.'
+complete -c immp -n '__fish_immp_using_command reply' -l draft -d 'Keep it as a draft instead of sending it.'
+complete -c immp -n '__fish_immp_using_command reply' -l folder -r -d 'The folder that the id is of.'
+complete -c immp -n '__fish_immp_using_command reply' -s f -r -d 'The folder that the id is of.'
+complete -c immp -n '__fish_immp_using_command reply' -l profile -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
+complete -c immp -n '__fish_immp_using_command reply' -l account -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
+complete -c immp -n '__fish_immp_using_command reply' -l json -d 'One JSON object a line instead of text for people.'
+complete -c immp -n '__fish_immp_using_command reply' -l utc -d 'Times in UTC instead of this machine'\''s zone.'
 
 # Subcommands for: requests
 complete -c immp -n '__fish_immp_using_command requests' -a 'list' -d 'List the strangers that wait for your answer.'
@@ -557,6 +699,7 @@ complete -c immp -n '__fish_immp_using_command requests accept' -l version -d 'D
 complete -c immp -n '__fish_immp_using_command requests accept' -l profile -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command requests accept' -l account -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command requests accept' -l json -d 'One JSON object a line instead of text for people.'
+complete -c immp -n '__fish_immp_using_command requests accept' -l utc -d 'Times in UTC instead of this machine'\''s zone.'
 
 # Options for: requests decline
 complete -c immp -n '__fish_immp_using_command requests decline' -l help -d 'Display this message and exit.'
@@ -565,6 +708,7 @@ complete -c immp -n '__fish_immp_using_command requests decline' -l version -d '
 complete -c immp -n '__fish_immp_using_command requests decline' -l profile -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command requests decline' -l account -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command requests decline' -l json -d 'One JSON object a line instead of text for people.'
+complete -c immp -n '__fish_immp_using_command requests decline' -l utc -d 'Times in UTC instead of this machine'\''s zone.'
 
 # Options for: requests list
 complete -c immp -n '__fish_immp_using_command requests list' -l help -d 'Display this message and exit.'
@@ -573,6 +717,7 @@ complete -c immp -n '__fish_immp_using_command requests list' -l version -d 'Dis
 complete -c immp -n '__fish_immp_using_command requests list' -l profile -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command requests list' -l account -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command requests list' -l json -d 'One JSON object a line instead of text for people.'
+complete -c immp -n '__fish_immp_using_command requests list' -l utc -d 'Times in UTC instead of this machine'\''s zone.'
 
 # Options for: rm
 complete -c immp -n '__fish_immp_using_command rm' -l help -d 'Display this message and exit.'
@@ -584,6 +729,7 @@ complete -c immp -n '__fish_immp_using_command rm' -l purge -d 'At once and for 
 complete -c immp -n '__fish_immp_using_command rm' -l profile -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command rm' -l account -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command rm' -l json -d 'One JSON object a line instead of text for people.'
+complete -c immp -n '__fish_immp_using_command rm' -l utc -d 'Times in UTC instead of this machine'\''s zone.'
 
 # Options for: send
 complete -c immp -n '__fish_immp_using_command send' -l help -d 'Display this message and exit.'
@@ -603,6 +749,7 @@ complete -c immp -n '__fish_immp_using_command send' -l eml -r -d 'A file with a
 complete -c immp -n '__fish_immp_using_command send' -l profile -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command send' -l account -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command send' -l json -d 'One JSON object a line instead of text for people.'
+complete -c immp -n '__fish_immp_using_command send' -l utc -d 'Times in UTC instead of this machine'\''s zone.'
 
 # Subcommands for: sessions
 complete -c immp -n '__fish_immp_using_command sessions' -a 'list' -d 'List where your account is logged in, with the last use of each.'
@@ -620,6 +767,7 @@ complete -c immp -n '__fish_immp_using_command sessions end' -l all -d 'All that
 complete -c immp -n '__fish_immp_using_command sessions end' -l profile -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command sessions end' -l account -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command sessions end' -l json -d 'One JSON object a line instead of text for people.'
+complete -c immp -n '__fish_immp_using_command sessions end' -l utc -d 'Times in UTC instead of this machine'\''s zone.'
 
 # Options for: sessions list
 complete -c immp -n '__fish_immp_using_command sessions list' -l help -d 'Display this message and exit.'
@@ -628,6 +776,7 @@ complete -c immp -n '__fish_immp_using_command sessions list' -l version -d 'Dis
 complete -c immp -n '__fish_immp_using_command sessions list' -l profile -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command sessions list' -l account -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command sessions list' -l json -d 'One JSON object a line instead of text for people.'
+complete -c immp -n '__fish_immp_using_command sessions list' -l utc -d 'Times in UTC instead of this machine'\''s zone.'
 
 # Options for: settings
 complete -c immp -n '__fish_immp_using_command settings' -l help -d 'Display this message and exit.'
@@ -636,6 +785,7 @@ complete -c immp -n '__fish_immp_using_command settings' -l version -d 'Display 
 complete -c immp -n '__fish_immp_using_command settings' -l profile -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command settings' -l account -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command settings' -l json -d 'One JSON object a line instead of text for people.'
+complete -c immp -n '__fish_immp_using_command settings' -l utc -d 'Times in UTC instead of this machine'\''s zone.'
 
 # Options for: subscribe
 complete -c immp -n '__fish_immp_using_command subscribe' -l help -d 'Display this message and exit.'
@@ -653,6 +803,7 @@ complete -c immp -n '__fish_immp_using_command subscribe' -l no-seen -d 'The pub
 complete -c immp -n '__fish_immp_using_command subscribe' -l profile -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command subscribe' -l account -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command subscribe' -l json -d 'One JSON object a line instead of text for people.'
+complete -c immp -n '__fish_immp_using_command subscribe' -l utc -d 'Times in UTC instead of this machine'\''s zone.'
 
 # Options for: subscriptions
 complete -c immp -n '__fish_immp_using_command subscriptions' -l help -d 'Display this message and exit.'
@@ -661,6 +812,18 @@ complete -c immp -n '__fish_immp_using_command subscriptions' -l version -d 'Dis
 complete -c immp -n '__fish_immp_using_command subscriptions' -l profile -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command subscriptions' -l account -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command subscriptions' -l json -d 'One JSON object a line instead of text for people.'
+complete -c immp -n '__fish_immp_using_command subscriptions' -l utc -d 'Times in UTC instead of this machine'\''s zone.'
+
+# Options for: thread
+complete -c immp -n '__fish_immp_using_command thread' -l help -d 'Display this message and exit.'
+complete -c immp -n '__fish_immp_using_command thread' -s h -d 'Display this message and exit.'
+complete -c immp -n '__fish_immp_using_command thread' -l version -d 'Display application version.'
+complete -c immp -n '__fish_immp_using_command thread' -l folder -r -d 'The folder that the id is of.'
+complete -c immp -n '__fish_immp_using_command thread' -s f -r -d 'The folder that the id is of.'
+complete -c immp -n '__fish_immp_using_command thread' -l profile -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
+complete -c immp -n '__fish_immp_using_command thread' -l account -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
+complete -c immp -n '__fish_immp_using_command thread' -l json -d 'One JSON object a line instead of text for people.'
+complete -c immp -n '__fish_immp_using_command thread' -l utc -d 'Times in UTC instead of this machine'\''s zone.'
 
 # Subcommands for: token
 complete -c immp -n '__fish_immp_using_command token' -a 'add' -d 'Make a token; it is shown, or written into a file, this once.'
@@ -681,6 +844,7 @@ complete -c immp -n '__fish_immp_using_command token add' -l out -r -F -d 'Write
 complete -c immp -n '__fish_immp_using_command token add' -l profile -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command token add' -l account -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command token add' -l json -d 'One JSON object a line instead of text for people.'
+complete -c immp -n '__fish_immp_using_command token add' -l utc -d 'Times in UTC instead of this machine'\''s zone.'
 
 # Options for: token list
 complete -c immp -n '__fish_immp_using_command token list' -l help -d 'Display this message and exit.'
@@ -689,6 +853,7 @@ complete -c immp -n '__fish_immp_using_command token list' -l version -d 'Displa
 complete -c immp -n '__fish_immp_using_command token list' -l profile -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command token list' -l account -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command token list' -l json -d 'One JSON object a line instead of text for people.'
+complete -c immp -n '__fish_immp_using_command token list' -l utc -d 'Times in UTC instead of this machine'\''s zone.'
 
 # Options for: token remove
 complete -c immp -n '__fish_immp_using_command token remove' -l help -d 'Display this message and exit.'
@@ -697,6 +862,7 @@ complete -c immp -n '__fish_immp_using_command token remove' -l version -d 'Disp
 complete -c immp -n '__fish_immp_using_command token remove' -l profile -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command token remove' -l account -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command token remove' -l json -d 'One JSON object a line instead of text for people.'
+complete -c immp -n '__fish_immp_using_command token remove' -l utc -d 'Times in UTC instead of this machine'\''s zone.'
 
 # Options for: unsubscribe
 complete -c immp -n '__fish_immp_using_command unsubscribe' -l help -d 'Display this message and exit.'
@@ -705,6 +871,7 @@ complete -c immp -n '__fish_immp_using_command unsubscribe' -l version -d 'Displ
 complete -c immp -n '__fish_immp_using_command unsubscribe' -l profile -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command unsubscribe' -l account -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command unsubscribe' -l json -d 'One JSON object a line instead of text for people.'
+complete -c immp -n '__fish_immp_using_command unsubscribe' -l utc -d 'Times in UTC instead of this machine'\''s zone.'
 
 # Options for: watch
 complete -c immp -n '__fish_immp_using_command watch' -l help -d 'Display this message and exit.'
@@ -718,6 +885,7 @@ complete -c immp -n '__fish_immp_using_command watch' -l once -d 'End when the c
 complete -c immp -n '__fish_immp_using_command watch' -l profile -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command watch' -l account -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command watch' -l json -d 'One JSON object a line instead of text for people.'
+complete -c immp -n '__fish_immp_using_command watch' -l utc -d 'Times in UTC instead of this machine'\''s zone.'
 
 # Options for: whoami
 complete -c immp -n '__fish_immp_using_command whoami' -l help -d 'Display this message and exit.'
@@ -726,3 +894,4 @@ complete -c immp -n '__fish_immp_using_command whoami' -l version -d 'Display ap
 complete -c immp -n '__fish_immp_using_command whoami' -l profile -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command whoami' -l account -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command whoami' -l json -d 'One JSON object a line instead of text for people.'
+complete -c immp -n '__fish_immp_using_command whoami' -l utc -d 'Times in UTC instead of this machine'\''s zone.'

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, Parameter
 
 from .person_common import INTERRUPTED, OK, USAGE, describe_error, exit_code, tell
 from .person_groups import GROUPS, completed
@@ -23,10 +23,22 @@ Exit codes: 0 done; 1 refused, or not there; 2 the command line, or a file that 
 
 COMMANDS = {
     "login": ("person_login:login", "Log in and keep the log-in for the other commands."),
-    "send": ("person_send:send", "Send a message; its text is read from standard input."),
+    "send": ("person_send:send", "Send a message; its text is read from standard input, or written in your editor."),
     "push": ("person_push:push", "Notify people; the text is read from standard input unless --body gives it."),
     "ls": ("person_read:ls", "List a folder's messages, the newest first; / lists the folders."),
     "read": ("person_read:read", "Read messages."),
+    "reply": (
+        "person_answer:reply",
+        "Answer a message; the text is read from standard input, or written in your editor.",
+    ),
+    "forward": (
+        "person_answer:forward",
+        "Send a message on with its attachments, its text below yours: immp forward ID ADDRESS….",
+    ),
+    "thread": (
+        "person_answer:thread",
+        "Show the conversation around a message, from all folders, the oldest first.",
+    ),
     "flag": ("person_change:flag", "Set and clear flags: immp flag 1a2b3c4d +FLAGGED -READ +todo."),
     "mv": ("person_change:mv", "Move messages into another folder: immp mv ID… FOLDER."),
     "cp": ("person_change:cp", "Put messages into a further folder: immp cp ID… FOLDER."),
@@ -81,7 +93,13 @@ def make_app() -> App:
     """The application with all sub-commands, none of which is imported yet."""
     from immpd import __version__
 
-    app = App(name="immp", help=HELP, version=__version__, result_action="return_value")
+    app = App(
+        name="immp",
+        help=HELP,
+        version=__version__,
+        result_action="return_value",
+        default_parameter=Parameter(show_default=_default_shown),
+    )
     folder = App(name="folder", help="Make, rename, remove and list folders.", result_action="return_value")
     feed = App(name="feed", help="Make, change and look after feeds of your own.", result_action="return_value")
     for name, (place, words) in COMMANDS.items():
@@ -139,3 +157,8 @@ def _one_line(text: str) -> str:
     from immpd.protocol.text import clean
 
     return clean(" ".join(text.split()))
+
+
+def _default_shown(value: object) -> object:
+    """What the help says of a default: nothing where it is nothing."""
+    return None if value in ((), "", None, False) else value

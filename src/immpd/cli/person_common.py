@@ -54,6 +54,8 @@ class Common:
     """Which log-in to use: a profile's name or its address; by default the last one logged in."""
     json: Annotated[bool, Parameter(name="--json", negative=())] = False
     """One JSON object a line instead of text for people."""
+    utc: Annotated[bool, Parameter(name="--utc", negative=())] = False
+    """Times in UTC instead of this machine's zone."""
 
 
 @asynccontextmanager

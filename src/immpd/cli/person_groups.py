@@ -16,6 +16,21 @@ class Group(NamedTuple):
 
 _LISTED = "list"
 GROUPS = {
+    "draft": Group(
+        "Messages that you have not sent yet.",
+        {
+            "list": ("person_draft:list_all", "List your drafts, the newest first."),
+            "save": (
+                "person_draft:save",
+                "Keep a message as a draft; its text is read from standard input, or written in your editor.",
+            ),
+            "edit": (
+                "person_draft:edit",
+                "Change a draft; its text is written in your editor, or read from standard input.",
+            ),
+            "send": ("person_draft:send", "Send a draft; it leaves DRAFTS when it was delivered."),
+        },
+    ),
     "notifications": Group(
         "Notifications that wait for you: list, show, answer and dismiss them; and what became of yours.",
         {

@@ -1,6 +1,5 @@
 """``immp notifications``: what waits for an answer, and what became of one's own."""
 
-from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
@@ -36,7 +35,7 @@ def list_all(
     async def work() -> None:
         from immpd.protocol.text import clean
 
-        from .person_output import date_text, print_json, print_table, short_ids
+        from .person_output import date_text, now_of, print_json, print_table, short_ids
 
         async with session(common) as me:
             rows = await _rows(me, ended=all, limit=limit)
@@ -44,14 +43,20 @@ def list_all(
             for row in rows:
                 print_json(row)
             return
-        now = datetime.now().astimezone()
+        now = now_of(common)
         shown = short_ids(row.id for row in rows)
         cells = []
         for row in rows:
             said = "  ".join(filter(None, (row.title, " ".join(row.body.split()), _buttons(row))))
             what = row.level if row.status == "shown" else row.status
             cells.append([shown[row.id], date_text(row.created, now), what, clean(row.from_), clean(said)])
-        print_table(cells, bold=[n for n, row in enumerate(rows) if row.level in ("high", "critical")], stretch=4)
+        print_table(
+            cells,
+            heads=("ID", "DATE", "LEVEL", "FROM", "SAYS"),
+            bold=[n for n, row in enumerate(rows) if row.level in ("high", "critical")],
+            share=(3, 4),
+            empty="No notification waits for you",
+        )
 
     return run(work())
 

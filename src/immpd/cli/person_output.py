@@ -7,12 +7,16 @@ go into a file or a pipe are exactly those of the message.
 import re
 import sys
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from immpd.model.message import IndexRow, sender_text
 from immpd.protocol.text import UNSAFE, clean
+
+if TYPE_CHECKING:
+    from .person_common import Common
 
 _UNSAFE_IN_LINES = re.compile(UNSAFE.pattern.replace(r"\x00-\x1f", r"\x00-\x08\x0b-\x1f"))
 MARKS = (("READ", " ", "●"), ("FLAGGED", "★", " "), ("ANSWERED", "↩", " "), ("IMPORTANT", "!", " "))
@@ -56,14 +60,15 @@ def write_octets(octets: bytes) -> None:
 
 
 def size_text(octets: int) -> str:
-    """A size for people: 900 B, 12 KB, 3.4 MB."""
-    if octets < 1000:
-        return f"{octets} B"
-    for unit in ("KB", "MB", "GB"):
-        octets_in_unit = octets / {"KB": 1e3, "MB": 1e6, "GB": 1e9}[unit]
-        if octets_in_unit < 999.5 or unit == "GB":
-            return f"{octets_in_unit:.1f} {unit}" if octets_in_unit < 9.95 else f"{octets_in_unit:.0f} {unit}"
-    raise AssertionError
+    """A size for people, in the units of the server: 900 B, 12.3 KiB, 3.4 MiB."""
+    from immpd.mime.text import size_text
+
+    return size_text(octets)
+
+
+def now_of(common: "Common | None") -> datetime:
+    """Now, in the zone that times are shown in."""
+    return datetime.now(UTC) if common is not None and common.utc else datetime.now().astimezone()
 
 
 def date_text(text: str, now: datetime) -> str:
@@ -75,6 +80,15 @@ def date_text(text: str, now: datetime) -> str:
     return f"{when:%H:%M}" if when.date() == now.date() else f"{when:%Y-%m-%d}"
 
 
+def time_text(text: str, now: datetime) -> str:
+    """Day, time and zone for people; as it came where it is none."""
+    try:
+        when = datetime.fromisoformat(text).astimezone(now.tzinfo)
+    except (ValueError, OverflowError):
+        return text
+    return f"{when:%Y-%m-%d %H:%M:%S} {when.tzname()}"
+
+
 def short_ids(ids: Iterable[str]) -> dict[str, str]:
     """For each id its last characters, as few as tell them apart (at least 8)."""
     every = list(ids)
@@ -84,43 +98,118 @@ def short_ids(ids: Iterable[str]) -> dict[str, str]:
     return {one: one[-length:] for one in every}
 
 
-def print_index(rows: Sequence[IndexRow], *, sent: bool = False) -> None:
-    """Rows like a mail list: a table on a terminal, lines with tabs elsewhere."""
-    now = datetime.now().astimezone()
+def print_index(
+    rows: Sequence[IndexRow],
+    *,
+    sent: bool = False,
+    folders: bool = False,
+    common: "Common | None" = None,
+    empty: str = "",
+    more: str = "",
+) -> None:
+    """Rows like a mail list: a table on a terminal, lines with tabs elsewhere.
+
+    ``sent`` shows whom they went to, ``folders`` where they lie; ``more`` stands below where some are left out.
+    """
+    now = now_of(common)
     shown = short_ids(row.id for row in rows)
     cells = []
+    marked = (
+        MARKS
+        if not sys.stdout.isatty()
+        else [mark for mark in MARKS if any((mark[1] if mark[0] in row.flags else mark[2]) != " " for row in rows)]
+    )
     for row in rows:
-        marks = "".join(yes if name in row.flags else no for name, yes, no in MARKS)
+        marks = "".join(yes if name in row.flags else no for name, yes, no in marked)
         who = ", ".join(row.to) if sent else sender_text(row.from_, row.author)
         keywords = [f"[{flag}]" for flag in row.flags if flag not in _TAGS]
         subject = " ".join([clean(row.subject) or "(no subject)", *map(clean, keywords)])
-        cells.append([marks, shown[row.id], date_text(row.date, now), clean(who), subject, size_text(row.size)])
-    print_table(cells, bold=[row for row, one in enumerate(rows) if "READ" not in one.flags], stretch=4, right=(5,))
+        where = [clean(row.folder)] if folders else []
+        cells.append([marks, shown[row.id], date_text(row.date, now), *where, clean(who), subject, size_text(row.size)])
+    heads = ("", "ID", "DATE", *(("FOLDER",) if folders else ()), "TO" if sent else "FROM", "SUBJECT", "SIZE")
+    print_table(
+        cells,
+        heads=heads,
+        bold=[row for row, one in enumerate(rows) if "READ" not in one.flags],
+        share=(len(heads) - 3, len(heads) - 2),
+        right=(len(heads) - 1,),
+        empty=empty,
+    )
+    if more and sys.stdout.isatty():
+        say(more)
 
 
 def print_table(
-    cells: Sequence[Sequence[str]], *, bold: Iterable[int] = (), stretch: int = -1, right: Sequence[int] = ()
+    cells: Sequence[Sequence[str]],
+    *,
+    heads: Sequence[str] = (),
+    bold: Iterable[int] = (),
+    share: Sequence[int] = (),
+    right: Sequence[int] = (),
+    empty: str = "",
 ) -> None:
-    """Cells in columns; ``bold`` are rows, ``stretch`` is the column that takes the room, ``right`` go to the right."""
-    if not cells:
-        return
+    """Cells in columns; on a terminal with ``heads`` above, or ``empty`` where there is none, elsewhere with tabs.
+
+    ``bold`` are rows, ``right`` go to the right; where the terminal is too narrow for all, the columns of ``share``
+    (by default all) give way, the widest first.
+    """
     if not sys.stdout.isatty():
         for row in cells:
             say("\t".join(cell.strip() for cell in row))
         return
+    if not cells:
+        if empty:
+            say(empty)
+        return
+    from rich.cells import cell_len
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, show_header=False, pad_edge=False, expand=stretch >= 0)
-    for number in range(len(cells[0])):
-        table.add_column(
-            no_wrap=True,
-            overflow="ellipsis",
-            ratio={stretch: 3, stretch - 1: 2}.get(number) if stretch >= 0 else None,
-            justify="right" if number in right else "left",
-        )
+    console = Console(highlight=False, soft_wrap=True)
+    # A column that is empty in every row takes no room.
+    columns_shown = [n for n in range(len(cells[0])) if any(row[n].strip() for row in cells)]
+    texts = [[row[n] for n in columns_shown] for row in ((tuple(heads),) if heads else ()) + tuple(map(tuple, cells))]
+    natural = [max(cell_len(row[at]) for row in texts) for at in range(len(columns_shown))]
+    may_give = [at for at, n in enumerate(columns_shown) if not share or n in share]
+    widths = _widths(natural, console.width - GAP * (len(natural) - 1), may_give)
     strong = frozenset(bold)
-    for number, row in enumerate(cells):
-        table.add_row(*(Text(cell, style="bold" if number in strong else "") for cell in row))
-    Console(highlight=False).print(table)
+    for number, row in enumerate(texts, -1 if heads else 0):
+        pieces = [
+            _fitted(cell, width, right=n in right, last=n == columns_shown[-1])
+            for cell, width, n in zip(row, widths, columns_shown, strict=True)
+        ]
+        style = "dim" if number < 0 else "bold" if number in strong else ""
+        console.print(Text((" " * GAP).join(pieces).rstrip(), style=style, no_wrap=True))
+
+
+GAP = 2
+NARROWEST = 8
+"""Cells that a column keeps where others need room too."""
+
+
+def _widths(natural: Sequence[int], room: int, may_give: Sequence[int]) -> list[int]:
+    """Column widths that fit, taken from the widest of ``may_give`` first, so that what is left is shared."""
+    widths = list(natural)
+    while sum(widths) > room:
+        givers = [at for at in may_give if widths[at] > NARROWEST]
+        if not givers:
+            break
+        widths[max(givers, key=lambda at: widths[at])] -= 1
+    return widths
+
+
+def _fitted(text: str, width: int, *, right: bool, last: bool) -> str:
+    """The text in so many cells, cut with an ellipsis."""
+    from rich.cells import cell_len, set_cell_size
+
+    length = cell_len(text)
+    if length > width:
+        return set_cell_size(text, width - 1).rstrip() + "…"
+    if right:
+        return " " * (width - length) + text
+    return text if last else text + " " * (width - length)
+
+
+def plural(count: int, what: str) -> str:
+    """``1 message``, ``2 messages``."""
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"

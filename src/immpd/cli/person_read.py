@@ -52,9 +52,26 @@ def ls(
                     print_json(row)
                 else:
                     rows.append(row)
-        print_index(rows, sent=bool(where.path) and where.path[0].upper() in ("SENT", "DRAFTS"))
+            more = await _more(me, where, len(rows)) if not all and len(rows) == limit else ""
+        if common is None or not common.json:
+            sent = bool(where.path) and where.path[0].upper() in ("SENT", "DRAFTS")
+            empty = f"{path} is empty" if where.filter is None else f"No message matches {path}"
+            print_index(rows, sent=sent, common=common, empty=empty, more=more)
 
     return run(work())
+
+
+async def _more(me: "Client", where: "Imid", shown: int) -> str:
+    """What to say where the list may be cut."""
+    if not sys.stdout.isatty():
+        return ""
+    from immpd.client import Refused
+
+    try:
+        (counts,) = await me.check(where)
+    except Refused:  # a server that counts no filtered view
+        return f"The first {shown}; --all shows all"
+    return f"{shown} of {counts.t}; --all shows all" if counts.t > shown else ""
 
 
 def folders(*, common: Common | None = None) -> int:
@@ -72,7 +89,13 @@ def folders(*, common: Common | None = None) -> int:
                 print_json(row)
             return
         cells = [[clean(row.path), str(row.u) if row.u else "", str(row.t)] for row in found]
-        print_table(cells, bold=[number for number, row in enumerate(found) if row.u], right=(1, 2))
+        print_table(
+            cells,
+            heads=("FOLDER", "UNREAD", "TOTAL"),
+            bold=[number for number, row in enumerate(found) if row.u],
+            share=(0,),
+            right=(1, 2),
+        )
 
     return run(work())
 

@@ -8,8 +8,10 @@ from uuid import UUID
 from cyclopts import Parameter
 
 from .person_common import OK, REFUSED, TEMPORARY, Common, UsageError, run, session, tell
+from .person_compose import body
 
 if TYPE_CHECKING:
+    from immpd.model.imid import Imid
     from immpd.protocol.replies import Delivered
 
 
@@ -25,7 +27,7 @@ def send(
     eml: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
     common: Common | None = None,
 ) -> int:
-    """Send a message; its text is read from standard input.
+    """Send a message; its text is read from standard input, or written in your editor.
 
     Parameters
     ----------
@@ -52,66 +54,68 @@ def send(
         raise UsageError("Say who it is for: immp send ADDRESS…")
     if eml is not None and (message is not None or attach):
         raise UsageError("--eml takes neither --message nor --attach: the mail is whole")
-    source: Path | bytes | None = None
-    text = message
     if eml is not None:
         source = sys.stdin.buffer.read() if eml == "-" else Path(eml)
-    elif message is None:
-        text = _typed()
-    _check(to, cc, bcc, text, attach, source)
-
-    async def work() -> int:
-        from immpd.client import ConnectionLost, new_id
-
-        message_id = id or new_id()
-        for last in (False, True):
-            try:
-                async with session(common) as me:
-                    delivered = await me.send(
-                        to,
-                        subject,
-                        text,
-                        cc=cc,
-                        bcc=bcc,
-                        attachments=attach,
-                        important=important,
-                        id=message_id,
-                        eml=source,
-                    )
-                    break
-            except ConnectionLost:
-                # Whether it was delivered nobody knows; with the same ID, once more is safe.
-                if last:
-                    raise
-        return tell_delivered(delivered, common)
-
-    return run(work())
+        check_parts((*to, *cc), bcc, None, (), source)
+        return run(_send(to, subject, None, attach, cc, bcc, important, id, source, common))
+    check_parts((*to, *cc), bcc, message, attach)  # before anybody writes a text for nothing
+    with body(message) as text:
+        return run(_send(to, subject, text, attach, cc, bcc, important, id, None, common))
 
 
-def _check(
+async def _send(
     to: tuple[str, ...],
-    cc: tuple[str, ...],
-    bcc: tuple[str, ...],
+    subject: str | None,
     text: str | None,
     attach: tuple[Path, ...],
+    cc: tuple[str, ...],
+    bcc: tuple[str, ...],
+    important: bool | None,
+    id: UUID | None,
     source: Path | bytes | None,
-) -> None:
-    """Find out what is wrong with names and files before anybody is called; raises ImidError, OSError."""
+    common: Common | None,
+) -> int:
+    from immpd.client import ConnectionLost, new_id
+
+    message_id = id or new_id()
+    for last in (False, True):
+        try:
+            async with session(common) as me:
+                delivered = await me.send(
+                    to,
+                    subject,
+                    text,
+                    cc=cc,
+                    bcc=bcc,
+                    attachments=attach,
+                    important=important,
+                    id=message_id,
+                    eml=source,
+                )
+                break
+        except ConnectionLost:
+            # Whether it was delivered nobody knows; with the same ID, once more is safe.
+            if last:
+                raise
+    return tell_delivered(delivered, common)
+
+
+def check_parts(
+    open_: tuple[str, ...],
+    hidden: tuple[str, ...],
+    text: str | None,
+    attach: tuple[Path, ...],
+    source: Path | bytes | None = None,
+) -> "tuple[Imid, ...]":
+    """Find out what is wrong with names and files before anybody is called; raises ImidError, OSError.
+
+    Returns the recipients, and says which attachment goes by another name than its file.
+    """
     from immpd.client.composing import compose_parts, imids_of
 
-    imids_of((*to, *cc, *bcc))
+    people = imids_of((*open_, *hidden))
     compose_parts(text, attach, source)
-
-
-def _typed() -> str:
-    """The text from standard input."""
-    if sys.stdin.isatty():
-        tell("Type the message; Ctrl-D on a line of its own ends it")
-    octets = sys.stdin.buffer.read()
-    try:
-        return octets.decode()
-    except UnicodeDecodeError:
-        raise UsageError("The text is not UTF-8; attach it with -a, or send a whole mail with --eml") from None
+    return people
 
 
 def tell_delivered(delivered: "Delivered", common: Common | None) -> int:

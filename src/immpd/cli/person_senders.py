@@ -90,7 +90,7 @@ def list_requests(*, common: Common | None = None) -> int:
     async def work() -> None:
         from immpd.protocol.text import clean
 
-        from .person_output import date_text, print_json, print_table, short_ids
+        from .person_output import date_text, now_of, print_json, print_table, short_ids
 
         async with session(common) as me:
             rows = await me.requests()
@@ -99,10 +99,14 @@ def list_requests(*, common: Common | None = None) -> int:
                 said = {"id": row.id, "origin": row.origin, "sender": row.sender}
                 print_json({**said, "since": row.since, "title": row.text})
             return
-        now = datetime.now().astimezone()
+        now = now_of(common)
         shown = short_ids(row.id for row in rows)
         cells = [[shown[row.id], date_text(row.since, now), row.origin, row.sender, row.text] for row in rows]
-        print_table([[clean(cell) for cell in row] for row in cells], stretch=4)
+        print_table(
+            [[clean(cell) for cell in row] for row in cells],
+            heads=("ID", "SINCE", "DOMAIN", "SENDER", "SAYS"),
+            empty="No stranger waits for your answer",
+        )
 
     return run(work())
 

@@ -1,6 +1,5 @@
 """``immp sessions``: where one is logged in."""
 
-from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
@@ -15,7 +14,7 @@ def list_all(*, common: Common | None = None) -> int:
     """List where your account is logged in, with the last use of each."""
 
     async def work() -> None:
-        from .person_output import date_text, print_json, print_table, short_ids
+        from .person_output import date_text, now_of, print_json, print_table, short_ids
 
         async with session(common) as me:
             rows = [row async for row in me.sessions()]
@@ -23,7 +22,7 @@ def list_all(*, common: Common | None = None) -> int:
             for row in rows:
                 print_json(row)
             return
-        now = datetime.now().astimezone()
+        now = now_of(common)
         shown = short_ids(row.id for row in rows)
         cells = []
         for row in rows:

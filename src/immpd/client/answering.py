@@ -14,14 +14,13 @@ import msgspec
 
 from immpd.mime.incoming import is_shown, part_text, shown_text
 from immpd.model.imid import Imid, ImidError, parse_imid
-from immpd.model.message import Envelope, FetchedMessage, FetchedPart
+from immpd.model.message import Envelope, FetchedMessage, FetchedPart, is_rfc822, sender_text
 from immpd.model.references import Reference, bounded, native
 
 MAX_SUBJECT = 2000
 """Octets."""
 _RE = re.compile(r"\s*(?:re|aw|sv|antw)(?:\[\d+\])?\s*:\s*", re.IGNORECASE)
 _FWD = re.compile(r"\s*(?:fwd?|wg)\s*:", re.IGNORECASE)
-_RFC822 = "message/rfc822"
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -65,17 +64,17 @@ def forward_subject(subject: str) -> str:
 
 def is_text(part: FetchedPart) -> bool:
     """Whether the part belongs to what a person reads of its message."""
-    return part.part_class == "content" and (part.type.startswith(_RFC822) or is_shown(part.type))
+    return part.part_class == "content" and (is_rfc822(part.type) or is_shown(part.type))
 
 
 def is_whole_mail(message: FetchedMessage) -> bool:
     """Whether it is one Internet mail, whose attachments lie inside it."""
-    return len(message.parts) == 1 and message.parts[0].type.startswith(_RFC822)
+    return len(message.parts) == 1 and is_rfc822(message.parts[0].type)
 
 
 def text_of(part: FetchedPart, octets: bytes) -> str:
     """What a person reads in a part for which ``is_text`` holds; an Internet mail without its list of attachments."""
-    return shown_text(octets) if part.type.startswith(_RFC822) else part_text(part.type, octets)
+    return shown_text(octets) if is_rfc822(part.type) else part_text(part.type, octets)
 
 
 def quote(envelope: Envelope, text: str) -> str:
@@ -84,13 +83,15 @@ def quote(envelope: Envelope, text: str) -> str:
     if "-- " in lines:
         lines = lines[: lines.index("-- ")]
     quoted = [f">{line}" if line.startswith(">") else f"> {line}".rstrip() for line in _trimmed(lines)]
-    return "\n".join((f"On {_date(envelope.date)}, {envelope.author or envelope.from_} wrote:", *quoted)) + "\n"
+    return (
+        "\n".join((f"On {_date(envelope.date)}, {sender_text(envelope.from_, envelope.author)} wrote:", *quoted)) + "\n"
+    )
 
 
 def forwarded(envelope: Envelope, text: str) -> str:
     """The text below the head of the message that is forwarded."""
     said = (
-        ("From", envelope.from_ + (f" (on behalf of {envelope.author})" if envelope.author else "")),
+        ("From", sender_text(envelope.from_, envelope.author)),
         ("Date", _date(envelope.date)),
         ("Subject", envelope.subject),
         ("To", ", ".join(envelope.to)),

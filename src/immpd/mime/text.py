@@ -103,4 +103,6 @@ def size_text(octets: int) -> str:
         return f"{octets} B"
     if octets < 1024 * 1024:
         return f"{octets / 1024:.1f} KiB"
-    return f"{octets / (1024 * 1024):.1f} MiB"
+    if octets < 1 << 30:
+        return f"{octets / (1024 * 1024):.1f} MiB"
+    return f"{octets / (1 << 30):.1f} GiB"
