@@ -32,9 +32,10 @@ class Way:
         self.port = self._listener.sockets[0].getsockname()[1]
 
     async def close(self) -> None:
-        """Take no more; those that stand go on."""
+        """Take no more, and cut those that stand."""
         if self._listener is not None:
             self._listener.close()
+            self.break_all()
             await self._listener.wait_closed()
             self._listener = None
 

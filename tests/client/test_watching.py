@@ -191,10 +191,11 @@ async def _another_key(house: House, _: Account) -> None:
 
 
 async def _another_password(house: House, alice: Account) -> None:
-    other = await house.client(alice)
+    host, port = house.server.listen
+    other = await house.client(alice, f"{host}:{port}")
+    await house.way.close()
     await other.change_password("something else")
-    await house.stop()
-    await house.start()
+    await house.way.open()
 
 
 @pytest.mark.parametrize(
