@@ -13,6 +13,7 @@ from .finding import Found, Run
 from .kills import kill_feeds, kill_notifications, kills
 from .mime import mime
 from .store import store
+from .timing import timing
 from .wire import wire
 
 
@@ -31,6 +32,7 @@ ALL = {
     "wire": Fuzzer(wire, seconds=60),
     "mime": Fuzzer(mime, seconds=60),
     "store": Fuzzer(store, seconds=60),
+    "timing": Fuzzer(timing, count=200),
 }
 
 

@@ -55,7 +55,7 @@ async def test_a_connection_lost_during_the_commit_loses_no_message(server, acco
     assert '"event":"mail"' in await watching.row("w")
     assert (await watching.ask("FETCH /inbox::* +RAW")).octets() == bytes(300_000)
     await until(lambda: conversation not in server.server.conversations)
-    assert set(server.services.sessions.of(alice.address)) <= {conversation_of(server, watching)}
+    assert set(server.services.sessions.of(alice.address)) <= {conversation_of(server, watching).session}
 
 
 def kept(server: Serving) -> int:

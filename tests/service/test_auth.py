@@ -262,9 +262,8 @@ async def test_failures_slow_down_one_account_from_one_address(serve, talk):
 
     for waits in (0, 0, 0, 1, 2, 4, 8, 16, 30, 30):
         await failing(waits)
-    # Bob is not slowed down, nor is Alice at another address.
+    # Bob is not slowed down.
     assert await by_secret(await talk(on=server), bob.address) == 210
-    assert server.services.desk.delay(alice.address, "127.0.0.2") == 0
     # The right password waits as long, is then accepted, and ends the delays.
     one = await talk(on=server)
     challenge = await one.ask(f"AUTH SECRET {alice}")
@@ -275,26 +274,45 @@ async def test_failures_slow_down_one_account_from_one_address(serve, talk):
     await failing(0)
 
 
-async def test_failures_are_forgotten_after_a_while(serve):
-    server = await serve()
-    desk = server.services.desk
-    for _ in range(10):
-        desk.failed("alice@a.test", "192.0.2.1")
-    assert desk.delay("alice@a.test", "192.0.2.1") == 30
-    server.clock.advance(901)
-    assert desk.delay("alice@a.test", "192.0.2.1") == 0
+async def test_a_hundred_connections_guess_no_more_than_one(serve, talk):
+    server = await serve(bounds=Bounds(per_address=200))
+    alice = await server.add_account("alice")
+    talks = [await talk(on=server) for _ in range(100)]
+    challenges = [await one.ask(f"AUTH SECRET {alice}") for one in talks]
+    for one, challenge in zip(talks, challenges, strict=True):
+        one.send(f"AUTH RESPONSE {_key(challenge, OTHER_H)}")
+    await server.clock.until_sleeping()
+    await until(lambda: len(server.log.events("login refused")) == 3)
+    assert server.clock.sleeping() == [1]
+
+
+async def test_an_address_guesses_so_many_passwords_of_all_accounts(serve, talk):
+    server = await serve(authentication=Authentication(guesses=4))
+    alice, bob = await server.add_account("alice"), await server.add_account("bob")
+    known = await talk(bob, on=server)
+    for number in range(4):
+        assert await by_secret(await talk(on=server), f"name{number}@a.test", OTHER_H) == 410
+    one = await talk(on=server)
+    challenge = await one.ask(f"AUTH SECRET {alice}")
+    refused = await one.ask(f"AUTH RESPONSE {_key(challenge, H)}")
+    assert (refused.code, refused.word, refused.fields["retry"]) == (450, "TOO-MANY-GUESSES", "60")
+    # Who logged in from there lately is not held up by what others try.
+    assert await by_secret(await talk(on=server), bob.address) == 210
+    server.clock.advance(60)
+    assert await by_secret(await talk(on=server), alice.address) == 210
+    await known.close()
 
 
 async def test_a_delay_ends_with_its_connection(serve, talk):
     server = await serve()
     alice = await server.add_account("alice")
-    for _ in range(5):
-        server.services.desk.failed(alice.address, "127.0.0.1")
+    for _ in range(3):
+        assert await by_secret(await talk(on=server), alice.address, OTHER_H) == 410
     async with nothing_left(server):
         one = await talk(on=server)
         challenge = await one.ask(f"AUTH SECRET {alice}")
         one.send(f"AUTH RESPONSE {_key(challenge, H)}")
-        await until(lambda: 4 in server.clock.sleeping())
+        await until(lambda: 1 in server.clock.sleeping())
         one.reset()
     assert not len(server.services.sessions)
 

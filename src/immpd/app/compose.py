@@ -42,6 +42,7 @@ from immpd.service.alarm import Alarm
 from immpd.service.auth import AuthDesk
 from immpd.service.bulk import BulkQueue
 from immpd.service.feeding import Feeder
+from immpd.service.guessing import Guesses
 from immpd.service.ids import IdMaker
 from immpd.service.open_sessions import OpenSessions
 from immpd.service.pacing import Pace
@@ -83,7 +84,8 @@ async def opened(
         keys = folder / KEYS
         keys.mkdir(mode=0o700, exist_ok=True)
         random = os.urandom
-        desk = AuthDesk(load_or_make_key(keys / "salt.key", random), Sealer(keys, random), clock, random)
+        guesses = Guesses(clock, configuration.authentication.guesses)
+        desk = AuthDesk(load_or_make_key(keys / "salt.key", random), Sealer(keys, random), random, guesses)
         tell = partial(_tell, log)
         room, damage = Room(folder, configuration.storage, tell, free), Damage(folder, tell)
         store = await open_sqlite(folder, room=room, damage=damage, tell=tell)

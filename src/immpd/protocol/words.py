@@ -65,6 +65,7 @@ WORDS: dict[str, tuple[tuple[Code, ...], str]] = {
     "SHUTTING-DOWN": ((Code.SHUTDOWN,), "The server is shutting down"),
     # authentication and accounts
     "AUTH-FAILED": ((Code.AUTH_FAILED,), "The account or the password is wrong, or the exchange is malformed"),
+    "TOO-MANY-GUESSES": ((Code.TEMPORARY,), "Too many wrong passwords came from this address, or wait to be judged"),
     "NO-SECRET": ((Code.AUTH_FAILED,), "AUTH SECRET is not offered here"),
     "TOO-MANY-ATTEMPTS": ((Code.ATTEMPTS,), "Three attempts of this connection failed"),
     "BAD-DEVICE": ((Code.BAD_VALUE,), "A device label is too long or not printable"),

@@ -116,6 +116,7 @@ class Conversation(Pipelines):
         self.session = Session(
             self.server.services, State.UNAUTHENTICATED, peer=self.peer, channel_binding=leaf.end_point
         )
+        self.session.connection = self
         self.session.domain = self.server.domain_of(tls)
         self._greet()
 

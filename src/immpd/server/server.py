@@ -134,13 +134,12 @@ class Server:
         account = conversation.session.account
         if account is not None:
             conversation.share = self.turns.share_of(account.address)
-        self.services.sessions.add(conversation)
 
     def gone(self, conversation: Conversation) -> None:
         """A connection has ended."""
         self._uncount(conversation)
         self.conversations.discard(conversation)
-        self.services.sessions.remove(conversation)
+        self.services.sessions.remove(conversation.session)
         if not self.conversations:
             self._empty.set()
 

@@ -1,19 +1,19 @@
 """Who is it: SCRAM, the shared secret of IMMP 1.0, and a change of password.
 
-Rules: an unknown account and a wrong secret take the same road, look the same and cost the same; an
-account is never locked, failures only slow down one (account, address); a nonce answers once and
-lives 60 s; nothing here compares a password (docs/protocol.md, "Authentication").
+Rules: every name takes the same road, looks the same and costs the same, account or not: what is done is done
+for all, and only then is chosen what counts; an account is never locked, guesses only become slow (guessing.py);
+a nonce answers once and lives 60 s; nothing here compares a password (docs/protocol.md, "Authentication").
 """
 
 from base64 import b64encode
-from collections import OrderedDict
 from typing import Any
 from uuid import UUID
 
 import msgspec
 
 from immpd.model.ending import SessionsEnd
-from immpd.model.imid import Imid, ImidError, parse_imid
+from immpd.model.imid import Imid, ImidError
+from immpd.model.network import network_of
 from immpd.protocol import replies
 from immpd.protocol.codes import Code
 from immpd.protocol.commands import (
@@ -27,6 +27,7 @@ from immpd.protocol.commands import (
 )
 from immpd.protocol.errors import Refused
 from immpd.protocol.scram import (
+    MIN_ITERATIONS,
     PLAIN,
     PLUS,
     ScramError,
@@ -41,67 +42,62 @@ from immpd.protocol.scram import (
 from immpd.protocol.secret import secret_matches
 from immpd.protocol.states import State
 from immpd.store.accounts import (
-    Account,
-    ByAddress,
     Found,
     LogIn,
     SetVerifier,
     VerifierSet,
-    account_by_address,
     account_for_login,
     set_verifier,
 )
 from immpd.store.units import Unit
 
+from .guessing import Guesses
 from .outcome import Outcome, Step
-from .ports import Clock, Randomness
-from .sealing import Sealer, SealError, account_salt, place_of_unknown
+from .ports import Randomness
+from .sealing import SALT_LENGTH, Sealer, SealError, account_salt, place_of_unknown
 from .session import Session, handles
 
 NONCE_SECONDS = 60
 FRESH_SECONDS = 300
 MAX_DEVICE = 64
-_REMEMBERED = 10_000
-_FREE_FAILURES = 2
-_LONGEST_DELAY = 30.0
+_DECOY = "somebody@somewhere.example"
 
 
 class AuthDesk:
-    """What authentication keeps for all sessions: keys outside the database, and who failed lately."""
+    """What authentication keeps for all sessions: keys outside the database, and how guesses went lately."""
 
-    def __init__(self, salt_key: bytes, sealer: Sealer, clock: Clock, random: Randomness) -> None:
+    def __init__(self, salt_key: bytes, sealer: Sealer, random: Randomness, guesses: Guesses) -> None:
         self.salt_key = salt_key
         self.sealer = sealer
-        self.clock = clock
         self.random = random
-        self._failures: OrderedDict[tuple[str, str], tuple[int, float]] = OrderedDict()
+        self.guesses = guesses
+        salt = random(SALT_LENGTH)
+        self._decoy = (sealer.seal(random(32), _DECOY, "", salt, MIN_ITERATIONS), _DECOY, "", salt, MIN_ITERATIONS)
 
     def salt(self, address: str, device: str = "") -> bytes:
         """The salt of an account, the same whether it exists or not."""
         return account_salt(self.salt_key, address, device)
 
     def lookup(self, address: str) -> Unit[Found]:
-        """Find an account and the rounds to show; a name that is none shows those of some account, always the same."""
+        """Find an account; where the name is none, always the same other one, whose rounds are shown."""
         return account_for_login(LogIn(address, place_of_unknown(self.salt_key, address)))
 
-    def delay(self, address: str, peer: str) -> float:
-        """Seconds that the next answer for this account and peer address has to wait."""
-        count, since = self._failures.get((address, peer), (0, 0.0))
-        if count <= _FREE_FAILURES or self.clock.monotonic() - since > 900:
-            return 0.0
-        return float(min(_LONGEST_DELAY, 2 ** (count - _FREE_FAILURES - 1)))
+    def verifier(self, address: str, found: Found, rounds: int) -> Verifier:
+        """What a password is checked against; of a name that cannot log in one that none meets. At one cost."""
+        account = found.account
+        own = Verifier(account.salt, account.iterations, account.stored_key, account.server_key)
+        return (unknown_verifier(self.salt(address), rounds, self.random), own)[can_log_in(found)]
 
-    def failed(self, address: str, peer: str) -> None:
-        """Remember a failure; the oldest are forgotten first."""
-        key = (address, peer)
-        count, _ = self._failures.pop(key, (0, 0.0))
-        self._failures[key] = (count + 1, self.clock.monotonic())
-        if len(self._failures) > _REMEMBERED:
-            self._failures.popitem(last=False)
-
-    def succeeded(self, address: str, peer: str) -> None:
-        """Forget the failures."""
-        self._failures.pop((address, peer), None)
+    def h(self, address: str, found: Found, rounds: int) -> bytes:
+        """The h of a password; of a name that cannot log in by SECRET one that no password has. At one cost."""
+        account, h = found.account, self.random(32)
+        own = (account.sealed or b"", address, "", account.salt, rounds)
+        has_one = can_log_in(found) & (account.sealed is not None)
+        try:
+            opened = self.sealer.unseal(*(self._decoy, own)[has_one])
+        except SealError:
+            return h  # an answer can no longer be right, and looks like a wrong password
+        return (h, opened)[has_one]
 
 
 class Exchange(msgspec.Struct, gc=False):
@@ -109,11 +105,11 @@ class Exchange(msgspec.Struct, gc=False):
 
     address: str
     device: str
-    account: Account | None
+    found: Found
     until: float
     scram: ServerExchange | None = None
     h: bytes = b""
-    n1: UUID | None = None
+    n1: UUID = UUID(int=0)
     n2: int = 0
 
 
@@ -123,8 +119,10 @@ def _checked_device(device: str) -> str:
     return device
 
 
-def _usable(account: Account | None) -> Account | None:
-    return account if account is not None and not account.disabled and account.stored_key else None
+def can_log_in(found: Found) -> bool:
+    """Whether the name is an account's that can; looks at all of it, whatever the first says."""
+    account = found.account
+    return found.is_named & (not account.disabled) & bool(account.stored_key)
 
 
 @handles(AuthScram, AuthScramPlus)
@@ -136,21 +134,14 @@ def begin_scram(session: Session, request: AuthScram | AuthScramPlus, _: Any) ->
     mechanism = PLUS if isinstance(request, AuthScramPlus) else PLAIN
     try:
         scram = ServerExchange(mechanism, session.channel_binding, lambda: b64encode(services.random(18)).decode())
-        name = scram.accept(request.data)
-        address = _account_address(parse_imid(name))
+        address = _account_address(Imid.parse(scram.accept(request.data)))
     except (ScramError, ImidError) as error:
         raise Refused(Code.AUTH_FAILED, "AUTH-FAILED", str(error)) from None
 
     def challenge(found: Found) -> replies.ScramChallenge:
-        account = _usable(found.account)
-        rounds = found.rounds or services.authentication.iterations
-        verifier = (
-            Verifier(account.salt, account.iterations, account.stored_key, account.server_key)
-            if account is not None
-            else unknown_verifier(services.desk.salt(address), rounds, services.random)
-        )
-        first = scram.server_first(verifier)
-        session.exchange = Exchange(address, device, account, services.clock.monotonic() + NONCE_SECONDS, scram)
+        rounds = found.account.iterations or services.authentication.iterations
+        first = scram.server_first(services.desk.verifier(address, found, rounds))
+        session.exchange = Exchange(address, device, found, services.clock.monotonic() + NONCE_SECONDS, scram)
         return replies.ScramChallenge(data=encode_message(first))
 
     return Step(services.desk.lookup(address), challenge)
@@ -164,23 +155,20 @@ def begin_secret(session: Session, request: AuthSecret, _: Any) -> Outcome:
     if not services.authentication.secret:
         raise Refused(Code.AUTH_FAILED, "NO-SECRET", "AUTH SECRET is not offered here; use AUTH SCRAM-SHA-256")
     device = _checked_device(request.device)
-    address = _account_address(request.account)
+    try:
+        address = _account_address(Imid.parse(request.account))
+    except ImidError as error:
+        raise Refused(Code.BAD_VALUE, "BAD-VALUE", f"ACCOUNT cannot be {request.account}: {error}") from None
 
     def challenge(found: Found) -> replies.SecretChallenge:
-        account = _usable(found.account)
         desk = services.desk
-        salt = desk.salt(address) if account is None else account.salt
-        rounds = found.rounds or services.authentication.iterations
-        h = services.random(32)
-        if account is not None and account.sealed:
-            try:
-                h = desk.sealer.unseal(account.sealed, address, "", salt, rounds)
-            except SealError:
-                pass  # an answer can no longer be right, and looks like a wrong password
+        rounds = found.account.iterations or services.authentication.iterations
+        salt = desk.verifier(address, found, rounds).salt
+        h = desk.h(address, found, rounds)
         n1 = UUID(bytes=services.random(16), version=4)
         n2 = services.clock.now() // 1000
         until = services.clock.monotonic() + NONCE_SECONDS
-        session.exchange = Exchange(address, device, account, until, h=h, n1=n1, n2=n2)
+        session.exchange = Exchange(address, device, found, until, h=h, n1=n1, n2=n2)
         return replies.SecretChallenge(n1=str(n1), n2=n2, kda="pbkdf2-sha256", salt=b64encode(salt).decode(), i=rounds)
 
     return Step(services.desk.lookup(address), challenge)
@@ -195,36 +183,35 @@ async def answer(session: Session, request: AuthResponse, _: Any) -> Outcome:
         raise Refused(
             Code.STATE, "STATE", "There is no challenge to answer; begin with AUTH SCRAM-SHA-256 or AUTH SECRET"
         )
-    proof = ""
-    good = exchange.account is not None and services.clock.monotonic() <= exchange.until
-    delay = services.desk.delay(exchange.address, session.peer)
-    if delay:
-        await services.clock.sleep(delay)
-    if exchange.scram is not None:
-        try:
-            proof = encode_message(exchange.scram.finish(decode_message(request.answer)))
-        except ScramError:
-            good = False
-    else:
-        assert exchange.n1 is not None
-        good = secret_matches(exchange.h, exchange.n1, exchange.n2, request.answer) and good
-
-    def confirmed(account: Account | None) -> replies.Authenticated:
+    in_time = services.clock.monotonic() <= exchange.until
+    block = network_of(session.peer)
+    async with services.desk.guesses.judging(exchange.address, block, exchange.device) as guess:
+        good, proof = _judge(exchange, request.answer)
+        found = await services.store.read(services.desk.lookup(exchange.address))
         # Between challenge and answer the account may have been disabled, or got another password.
-        if not good or _usable(account) is None or account != exchange.account:
-            services.desk.failed(exchange.address, session.peer)
-            raise failed_attempt(session, exchange.address)
-        services.desk.succeeded(exchange.address, session.peer)
-        session.account = account
-        session.device = exchange.device
-        session.state = State.USER
-        session.authenticated_at = services.clock.monotonic()
-        session.id = services.ids.octets()
-        session.since = services.clock.now()
-        services.log.info("login accepted", account=exchange.address, device=exchange.device, peer=session.peer)
-        return replies.Authenticated(text=f"Authentication accepted for {exchange.address}", v=proof)
+        is_same = found == exchange.found
+        guess.right = good & in_time & is_same & can_log_in(found)
+    if not guess.right:
+        raise failed_attempt(session, exchange.address)
+    session.account = found.account
+    session.device = exchange.device
+    session.state = State.USER
+    session.authenticated_at = services.clock.monotonic()
+    session.id = services.ids.octets()
+    session.since = services.clock.now()
+    services.sessions.add(session)
+    services.log.info("login accepted", account=exchange.address, device=exchange.device, peer=session.peer)
+    return replies.Authenticated(text=f"Authentication accepted for {exchange.address}", v=proof)
 
-    return Step(account_by_address(ByAddress(exchange.address)), confirmed)
+
+def _judge(exchange: Exchange, answer: str) -> tuple[bool, str]:
+    """Whether the answer is right, and the server's own proof."""
+    if exchange.scram is None:
+        return secret_matches(exchange.h, exchange.n1, exchange.n2, answer), ""
+    try:
+        return True, encode_message(exchange.scram.finish(decode_message(answer)))
+    except ScramError:
+        return False, ""
 
 
 def failed_attempt(session: Session, name: str) -> Refused:

@@ -8,7 +8,7 @@ place (docs/protocol.md, "Sessions").
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Executor
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import msgspec
 
@@ -77,6 +77,16 @@ class Services(msgspec.Struct, kw_only=True, gc=False):
     """Tells whoever delivers items as messages that there is something to do; app sets it."""
 
 
+class Connected(Protocol):
+    """The connection of a session."""
+
+    seen: float
+    """Monotonic seconds: when something of the client came last."""
+
+    def end(self, error: Refused) -> None:
+        """Say why, and hang up."""
+
+
 class Session:
     """One session: who it is, what it has open."""
 
@@ -85,6 +95,7 @@ class Session:
         "authenticated_at",
         "channel_binding",
         "closed",
+        "connection",
         "device",
         "domain",
         "drafts",
@@ -106,6 +117,8 @@ class Session:
         """Address of the other side, for delays and the log."""
         self.channel_binding = channel_binding
         """tls-server-end-point data, None outside TLS (RFC 5929)."""
+        self.connection: Connected | None = None
+        """The connection that it has with a client; a caller inside the process has none."""
         self.domain = ""
         """The served domain that the client asked for by SNI."""
         self.account: Account | None = None

@@ -19,7 +19,6 @@ from immpd.store.ids import uuid_text
 
 from .accounts import account_address
 from .ids import time_text
-from .open_sessions import Open
 from .session import Session, handles
 
 PAGE = 200
@@ -45,16 +44,16 @@ def list_(session: Session, request: SessionList, _: Any) -> replies.Sessions:
     after = b"" if request.after is None else request.after.bytes
     limit = PAGE if request.limit is None else min(PAGE, request.limit)
     found = sessions.all() if account is None else sessions.of(account)
-    page = nsmallest(limit + 1, (one for one in found if one.session.id > after), key=lambda one: one.session.id)
+    page = nsmallest(limit + 1, (one for one in found if one.id > after), key=lambda one: one.id)
     rows = tuple(_row(session, one) for one in page[:limit])
     return replies.Sessions(rows=rows, n=len(rows), more="yes" if len(page) > limit else None)
 
 
-def _row(session: Session, connection: Open) -> replies.SessionRow:
+def _row(session: Session, one: Session) -> replies.SessionRow:
     clock = session.services.clock
-    one = connection.session
-    account = one.account
+    account, connection = one.account, one.connection
     assert account is not None
+    assert connection is not None
     silent = max(0.0, clock.monotonic() - connection.seen)
     return replies.SessionRow(
         id=uuid_text(one.id),

@@ -40,4 +40,11 @@ class Authentication(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     iterations: Annotated[
         int, msgspec.Meta(ge=600_000, le=10_000_000, description="PBKDF2 rounds of new passwords")
     ] = 600_000
+    guesses: Annotated[
+        int,
+        msgspec.Meta(
+            ge=1,
+            description="wrong passwords that an address (of IPv6 a /64) may try; one a minute comes back",
+        ),
+    ] = 20
     attempts: Annotated[int, msgspec.Meta(ge=1, le=20, description="failed attempts until a connection is closed")] = 3

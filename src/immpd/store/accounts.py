@@ -69,11 +69,12 @@ class LogIn(msgspec.Struct, frozen=True):
 
 
 class Found(msgspec.Struct, frozen=True):
-    """What a log-in begins with: the account, if there is one, and the rounds that are shown."""
+    """What a log-in is judged by; always made of one account, so that every name costs the same."""
 
-    account: Account | None
-    rounds: int | None
-    """Of the account; of an unknown name those of another account, None where there is none at all."""
+    account: Account
+    """The account; of an unknown name another one, always the same as long as that stays."""
+    is_named: bool
+    """Whether it is the one that was named."""
 
 
 class ListAccounts(msgspec.Struct, frozen=True):
@@ -213,19 +214,30 @@ def account_by_address(tx: Tx, args: ByAddress) -> Account | None:
     return None if row is None else _account(row)
 
 
+_NOBODY = Account(0, "", "", "", "", 0, True, 0, b"", 0, b"", b"", None)
+"""What there is to find where there is no account at all."""
+
+
+_NEAR = (
+    "SELECT id, address FROM account WHERE id = coalesce((SELECT id FROM account WHERE salt >= :place ORDER BY salt"
+    " LIMIT 1), (SELECT id FROM account ORDER BY salt LIMIT 1))"
+)
+_NAMED = "SELECT id FROM account WHERE address = :address"
+
+
 @read_unit
 def account_for_login(tx: Tx, args: LogIn) -> Found:
-    """The account of a canonical address, and the rounds that its log-in shows; at one cost, account or not."""
-    row = tx.one(f"SELECT {_COLUMNS} FROM account WHERE address = :address", {"address": args.address})
-    near = tx.one(
-        "SELECT coalesce((SELECT iterations FROM account WHERE salt >= :place ORDER BY salt LIMIT 1),"
-        " (SELECT iterations FROM account ORDER BY salt LIMIT 1))",
-        {"place": args.place},
-    )
-    if row is None:
-        return Found(None, None if near is None else near[0])
-    account = _account(row)
-    return Found(account, account.iterations)
+    """The account of a canonical address, else another one; the same is read for every name, and as much.
+
+    To find a name takes longer than not to find it: so one is found and one is not, whatever the name is.
+    """
+    near = tx.one(_NEAR, {"place": args.place}) or (0, "")
+    named = tx.one(_NAMED, {"address": args.address})
+    other = tx.one(_NAMED, {"address": near[1] if named is None else f"{args.address}."})
+    (id_,) = named or other or (0,)
+    row = tx.one(f"SELECT {_COLUMNS} FROM account WHERE id = :id", {"id": id_})
+    account = _NOBODY if row is None else _account(row)
+    return Found(account, account.address == args.address)
 
 
 @read_unit

@@ -55,7 +55,7 @@ class AuthScramPlus(Request[r.ScramChallenge], frozen=True, kw_only=True):
 class AuthSecret(Request[r.SecretChallenge], frozen=True, kw_only=True):
     """Ask for the nonces; AUTH RESPONSE carries K(h, n1, n2)."""
 
-    account: Annotated[Imid, Positional, "account"]
+    account: Annotated[str, Positional, "account"]
     device: Annotated[str, Positional, "device"] = ""
 
 
