@@ -59,7 +59,7 @@ def test_a_table_on_a_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: 
     ("natural", "room", "widths"),
     [
         ([1, 8, 30, 20], 80, [1, 8, 30, 20]),
-        ([1, 8, 30, 60], 59, [1, 8, 25, 25]),
+        ([1, 8, 30, 60], 59, [1, 8, 20, 30]),
         ([1, 8, 12, 60], 59, [1, 8, 12, 38]),
         ([1, 8, 90, 90], 20, [1, 8, 8, 8]),
     ],

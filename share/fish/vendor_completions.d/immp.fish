@@ -5,7 +5,7 @@
 function __fish_immp_using_command
     set -l cmd (commandline -opc)
     set -l subcommands
-    set -l options_with_values '--accept --access --account --action --add --age --answer --at --attach --bcc --body --cc --count --description --device --digest --dismiss --eml --every --file --fingerprint --folder --for --form --from --icon --id --important --keep --language --level --limit --list --message --moderated --mute --name --out --output --part --profile --publisher --remove --retract --seen --server --since --spool --subject --tag --timeout --title --to --token-file --ttl --type --until --uses -a -f -l -m -n -o -s -t'
+    set -l options_with_values '--accept --access --account --action --add --age --answer --at --attach --bcc --body --cc --count --description --device --digest --dismiss --eml --every --file --fingerprint --folder --for --form --from --icon --id --important --keep --language --level --limit --list --message --moderated --mute --name --out --output --part --profile --publisher --remove --retract --save --seen --server --since --spool --subject --tag --timeout --title --to --token-file --ttl --type --until --uses -a -f -l -m -n -o -s -t'
     set -l all_commands 'accept add allow answer cp create decline deny dismiss do draft edit end feed flag folder folders forget forward grant items list login logout ls members mv notifications origins passwd publish push raw read remove rename reply requests retract rm save send sessions set settings show stats status subscribe subscriptions thread token unsubscribe watch whoami'
     set -l skip_next 0
     # Extract command words (only real subcommand names) from command line
@@ -291,6 +291,7 @@ complete -c immp -n '__fish_immp_using_command feed stats' -l utc -d 'Times in U
 complete -c immp -n '__fish_immp_using_command flag' -l help -d 'Display this message and exit.'
 complete -c immp -n '__fish_immp_using_command flag' -s h -d 'Display this message and exit.'
 complete -c immp -n '__fish_immp_using_command flag' -l version -d 'Display application version.'
+complete -c immp -n '__fish_immp_using_command flag' -l keyword -d 'A name that is nearly that of a flag is meant as it is written.'
 complete -c immp -n '__fish_immp_using_command flag' -l folder -r -d 'The folder that the ids are of.'
 complete -c immp -n '__fish_immp_using_command flag' -s f -r -d 'The folder that the ids are of.'
 complete -c immp -n '__fish_immp_using_command flag' -l profile -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
@@ -492,6 +493,7 @@ complete -c immp -n '__fish_immp_using_command notifications answer' -l utc -d '
 complete -c immp -n '__fish_immp_using_command notifications dismiss' -l help -d 'Display this message and exit.'
 complete -c immp -n '__fish_immp_using_command notifications dismiss' -s h -d 'Display this message and exit.'
 complete -c immp -n '__fish_immp_using_command notifications dismiss' -l version -d 'Display application version.'
+complete -c immp -n '__fish_immp_using_command notifications dismiss' -l all -d 'All that wait for you.'
 complete -c immp -n '__fish_immp_using_command notifications dismiss' -l profile -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command notifications dismiss' -l account -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command notifications dismiss' -l json -d 'One JSON object a line instead of text for people.'
@@ -657,6 +659,7 @@ complete -c immp -n '__fish_immp_using_command read' -l mime -d 'As Internet mai
 complete -c immp -n '__fish_immp_using_command read' -l part -r -d 'The octets of this part alone; the numbers stand below a message'\''s text.'
 complete -c immp -n '__fish_immp_using_command read' -l output -r -F -d 'Write into this file.'
 complete -c immp -n '__fish_immp_using_command read' -s o -r -F -d 'Write into this file.'
+complete -c immp -n '__fish_immp_using_command read' -l save -r -F -d 'Save all attachments into this folder; nothing there is overwritten.'
 complete -c immp -n '__fish_immp_using_command read' -l keep-unread -d 'Do not mark as read.'
 complete -c immp -n '__fish_immp_using_command read' -l profile -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command read' -l account -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'

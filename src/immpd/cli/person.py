@@ -150,7 +150,8 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _usage(error: CycloptsError) -> str:
-    return _one_line(str(error)).rstrip(".")
+    # A suggestion is enough; of all commands --help has a list.
+    return _one_line(str(error)).partition(" Available commands:")[0].rstrip(".")
 
 
 def _one_line(text: str) -> str:

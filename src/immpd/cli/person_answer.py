@@ -65,9 +65,10 @@ def reply(
     from .person_compose import body
     from .person_draft import save_draft
     from .person_naming import check_names
-    from .person_send import check_parts, tell_delivered
+    from .person_send import check_parts, tell_delivered, tell_names
 
     check_names([id], folder)
+    tell_names(attach)
     check_parts(cc, bcc, message, attach)
     me, path, found, text = asyncio.run(_look(id, folder, common))
     answer = answer_to(found.envelope, me, all=all)
@@ -142,11 +143,12 @@ def forward(
     """
     from .person_compose import body
     from .person_naming import check_names
-    from .person_send import check_parts, tell_delivered
+    from .person_send import check_parts, tell_delivered, tell_names
 
     if not (to or cc or bcc):
         raise UsageError("Say who it is for: immp forward ID ADDRESS…")
     check_names([id], folder)
+    tell_names(attach)
     check_parts((*to, *cc), bcc, message, attach)
     with body(message) as written:
 

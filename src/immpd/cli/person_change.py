@@ -12,6 +12,7 @@ _SWITCH = Parameter(negative=())
 
 def flag(
     *words: Annotated[str, Parameter(allow_leading_hyphen=True)],
+    keyword: Annotated[bool, _SWITCH] = False,
     folder: _FOLDER = "INBOX",
     common: Common | None = None,
 ) -> int:
@@ -22,6 +23,8 @@ def flag(
     words
         Ids, FOLDER#id or FOLDER::filter, and flags: +NAME sets, -NAME clears. READ, FLAGGED, ANSWERED, IMPORTANT
         and DRAFT are known to the server, other names are yours.
+    keyword
+        A name that is nearly that of a flag is meant as it is written.
     folder
         The folder that the ids are of.
     """
@@ -30,6 +33,8 @@ def flag(
     names = [word for word in words if word[:1] not in ("+", "-")]
     if not names or not (add or clear):
         raise UsageError("Say which messages and which flags: immp flag ID… +FLAGGED -READ")
+    if not keyword:
+        _check_flags([word for word in words if word[:1] in ("+", "-")])
 
     async def work() -> None:
         from .person_naming import check_names, messages
@@ -40,6 +45,20 @@ def flag(
             _changed(sum([(await me.flag(path, add=add, clear=clear)).n for path in paths]), "changed", common)
 
     return run(work())
+
+
+def _check_flags(words: list[str]) -> None:
+    """Find names that are a flag's but for a slip; raises UsageError."""
+    from .person_words import KNOWN_FLAGS, like
+
+    for word in words:
+        name = word[1:].upper()
+        if name in ("UNREAD", "SEEN", "UNSEEN"):
+            meant = "+READ" if (name == "SEEN") == (word[0] == "+") else "-READ"
+            raise UsageError(f"There is no flag {word}; did you mean {meant}? --keyword takes it as a keyword of yours")
+        if name not in KNOWN_FLAGS and (hint := like(name, KNOWN_FLAGS)):
+            sign = hint.replace("mean ", f"mean {word[0]}")
+            raise UsageError(f"There is no flag {word}{sign} --keyword takes it as a keyword of yours")
 
 
 def mv(*words: str, folder: _FOLDER = "INBOX", common: Common | None = None) -> int:

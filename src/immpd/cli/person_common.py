@@ -136,8 +136,11 @@ def describe_error(error: BaseException) -> str:
     if isinstance(error, FingerprintMismatch) and not error.given:
         return f"{error} Then: immp login ADDRESS --fingerprint {error.shown}"
     if isinstance(error, Refused):
+        from .person_words import in_own_words
+
         later = f" (try again in {error.retry} s)" if error.retry is not None else ""
-        return f"{error.text} [{error.word}]{later}" if error.word else f"{error.text}{later}"
+        text = in_own_words(error.text)
+        return f"{text} [{error.word}]{later}" if error.word else f"{text}{later}"
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
     return str(error) or type(error).__name__

@@ -54,8 +54,9 @@ def save(
         The text, instead of standard input.
     """
     from .person_compose import body
-    from .person_send import check_parts
+    from .person_send import check_parts, tell_names
 
+    tell_names(attach)
     check_parts((*to, *cc), bcc, message, attach)
     with body(message) as text:
 
@@ -108,9 +109,10 @@ def edit(
 
     from .person_compose import edited
     from .person_naming import check_names
-    from .person_send import check_parts
+    from .person_send import check_parts, tell_names
 
     check_names([id], FOLDER)
+    tell_names(attach)
     check_parts((*to, *cc), bcc, message, attach)
     path, draft, old = asyncio.run(_look(id, common))
     with edited(message, old, ask=not (to or cc or bcc or attach or subject is not None)) as text:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from immpd.model.notification import NotificationRow
 
 _SWITCH = Parameter(negative=())
+MOST = 10_000
+"""Notifications that are looked at, the newest."""
 PAGE = 100
 """Rows that the server lists at once."""
 
@@ -123,21 +125,31 @@ def answer(id: str, choice: str, /, *, common: Common | None = None) -> int:
     return run(work())
 
 
-def dismiss(*ids: str, common: Common | None = None) -> int:
+def dismiss(*ids: str, all: Annotated[bool, _SWITCH] = False, common: Common | None = None) -> int:
     """Clear notifications on all your devices.
 
     Parameters
     ----------
     ids
         Their ids, or the ends of them as the list shows them.
+    all
+        All that wait for you.
     """
-    if not ids:
-        raise UsageError("Say which notification: immp notifications dismiss ID…")
+    if bool(ids) == all:
+        raise UsageError("Say which notification, or --all: immp notifications dismiss ID…")
     for id in ids:
         check_piece(id)
 
     async def work() -> None:
+        from .person_output import plural
+
         async with session(common) as me:
+            if all:
+                waiting = [row.id for row in await _rows(me, ended=False, limit=MOST)]
+                for one in waiting:
+                    await me.dismiss(one)
+                tell_done(f"{plural(len(waiting), 'notification')} dismissed", common)
+                return
             for where in [await whole_id(me, id) for id in ids]:
                 tell_done((await me.dismiss(where)).text, common)
 
@@ -195,7 +207,7 @@ async def whole_id(me: "Client", piece: str) -> str:
     """The whole id of a notification; reads the list only where it is abbreviated. Raises NotThere."""
     if len(piece) == 36:
         return piece
-    return matching([row.id for row in await _rows(me, ended=True, limit=10_000)], piece, "notifications")
+    return matching([row.id for row in await _rows(me, ended=True, limit=MOST)], piece, "notifications")
 
 
 async def _rows(me: "Client", *, ended: bool, limit: int) -> "list[NotificationRow]":

@@ -188,13 +188,13 @@ NARROWEST = 8
 
 
 def _widths(natural: Sequence[int], room: int, may_give: Sequence[int]) -> list[int]:
-    """Column widths that fit, taken from the widest of ``may_give`` first, so that what is left is shared."""
+    """Column widths that fit: the widest of ``may_give`` gives first, the last of them, what is said, less readily."""
     widths = list(natural)
     while sum(widths) > room:
         givers = [at for at in may_give if widths[at] > NARROWEST]
         if not givers:
             break
-        widths[max(givers, key=lambda at: widths[at])] -= 1
+        widths[max(givers, key=lambda at: widths[at] * (2 if at == may_give[-1] else 3))] -= 1
     return widths
 
 

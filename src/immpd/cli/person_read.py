@@ -31,7 +31,9 @@ def ls(
     Parameters
     ----------
     path
-        A folder, with a filter where you like: INBOX, work/plans, INBOX::unread, INBOX::from:bob.
+        A folder, with a filter where you like: INBOX, work/plans, INBOX::unread, INBOX::from:bob,flagged. Filters:
+        unread, read, flagged, answered, important, draft, keyword:NAME, from:TEXT, since:2026-01-31; a ! before
+        one turns it round, with commas between all must hold.
     limit
         At most so many.
     all
@@ -107,6 +109,7 @@ def read(
     mime: Annotated[bool, _SWITCH] = False,
     part: int | None = None,
     output: Annotated[Path | None, Parameter(name=("--output", "-o"))] = None,
+    save: Annotated[Path | None, Parameter(name="--save")] = None,
     keep_unread: Annotated[bool, _SWITCH] = False,
     common: Common | None = None,
 ) -> int:
@@ -126,23 +129,30 @@ def read(
         The octets of this part alone; the numbers stand below a message's text.
     output
         Write into this file.
+    save
+        Save all attachments into this folder; nothing there is overwritten.
     keep_unread
         Do not mark as read.
     """
     as_json = common is not None and common.json
     if not ids:
         raise UsageError("Say which message: immp read ID")
-    if raw + mime + (part is not None) + as_json > 1:
-        raise UsageError("--raw, --mime, --part and --json exclude each other")
+    if raw + mime + (part is not None) + as_json + (save is not None) > 1:
+        raise UsageError("--raw, --mime, --part, --save and --json exclude each other")
 
     async def work() -> None:
         from .person_naming import check_names, messages
         from .person_output import print_json_octets, print_text
+        from .person_save import save_attachments
 
         check_names(ids, folder)
         async with session(common) as me:
             for path in await messages(me, ids, folder):
-                if raw or mime or part is not None:
+                if save is not None:
+                    if not path.ids:
+                        raise UsageError("--save takes messages by their ids")
+                    await save_attachments(me, path, save)
+                elif raw or mime or part is not None:
                     await _octets(_source(me, path, raw=raw, part=part, keep_unread=keep_unread), output)
                 elif as_json:
                     async for octets in me.fetch_json(path, keep_unread=keep_unread):
@@ -150,7 +160,7 @@ def read(
                 elif output is not None:
                     await _octets(_text(me, path, keep_unread), output)
                 else:
-                    async for line in me.fetch_text(path, keep_unread=keep_unread):
+                    async for line in _shown(me, path, keep_unread, common):
                         print_text(line)
 
     if output is not None and len(ids) > 1:
@@ -168,6 +178,21 @@ async def _source(
     blocks = me.raw(path, keep_unread=keep_unread) if raw else me.fetch_mime(path, keep_unread=keep_unread)
     async for block in blocks:
         yield block.octets
+
+
+async def _shown(me: "Client", path: "Imid", keep_unread: bool, common: Common | None) -> AsyncIterator[str]:
+    """The lines of messages for people: their dates in the zone that times are shown in, hints in words of immp."""
+    from .person_output import now_of, time_text
+    from .person_words import in_own_words
+
+    now = now_of(common)
+    head = True
+    async for line in me.fetch_text(path, keep_unread=keep_unread):
+        if head and line.startswith("Date: "):
+            yield f"Date: {time_text(line.removeprefix('Date: '), now)}"
+        else:
+            yield in_own_words(line) if line.startswith("[Not all of part ") else line
+        head = head and bool(line)
 
 
 async def _text(me: "Client", path: "Imid", keep_unread: bool) -> AsyncIterator[bytes]:

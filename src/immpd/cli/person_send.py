@@ -58,6 +58,7 @@ def send(
         source = sys.stdin.buffer.read() if eml == "-" else Path(eml)
         check_parts((*to, *cc), bcc, None, (), source)
         return run(_send(to, subject, None, attach, cc, bcc, important, id, source, common))
+    tell_names(attach)
     check_parts((*to, *cc), bcc, message, attach)  # before anybody writes a text for nothing
     with body(message) as text:
         return run(_send(to, subject, text, attach, cc, bcc, important, id, None, common))
@@ -109,13 +110,24 @@ def check_parts(
 ) -> "tuple[Imid, ...]":
     """Find out what is wrong with names and files before anybody is called; raises ImidError, OSError.
 
-    Returns the recipients, and says which attachment goes by another name than its file.
+    Returns the recipients.
     """
     from immpd.client.composing import compose_parts, imids_of
 
     people = imids_of((*open_, *hidden))
     compose_parts(text, attach, source)
     return people
+
+
+def tell_names(attach: tuple[Path, ...]) -> None:
+    """Say which attachment goes by another name than its file."""
+    from immpd.client.composing import sendable_name
+    from immpd.protocol.text import clean
+
+    for file in attach:
+        name = sendable_name(file.name)
+        if name != file.name:
+            tell(f"{clean(file.name.encode(errors='replace').decode())} is sent as {name or 'attachment'}")
 
 
 def tell_delivered(delivered: "Delivered", common: Common | None) -> int:

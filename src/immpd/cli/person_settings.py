@@ -19,15 +19,28 @@ def settings(*changes: str, common: Common | None = None) -> int:
             raise UsageError(f"{name!r} says no value: write NAME=VALUE, or NAME= to take it back")
 
     async def work() -> None:
+        from immpd.client import Refused
+
         from .person_output import print_json, print_table
+        from .person_words import like
 
         async with session(common) as me:
             for name, _, value in wanted:
-                await me.set_setting(name, value)
+                try:
+                    await me.set_setting(name, value)
+                except Refused as error:
+                    if error.word != "NO-SETTING":
+                        raise
+                    known = error.text.rpartition("there are ")[2].split(", ")
+                    raise UsageError(f"{error.text}{like(name, known)}") from None
             there = await me.settings()
         if common is not None and common.json:
             print_json(there)
         else:
-            print_table([[name, value] for name, value in there.items()])
+            print_table(
+                [[name, value] for name, value in there.items()],
+                heads=("SETTING", "VALUE"),
+                empty="You set nothing; immp settings --help tells what there is",
+            )
 
     return run(work())

@@ -26,6 +26,7 @@ from immpd.protocol.codes import Code
 from immpd.protocol.commands import Abort, Data, Deliver, Done, MboxPut
 from immpd.protocol.errors import Refused
 from immpd.protocol.registry import Request
+from immpd.protocol.text import clean
 
 from .caller import decode_reply
 from .errors import BadValue
@@ -36,6 +37,8 @@ SMALL = 64 * 1024
 """Octets of a part that goes right behind its line."""
 CHUNK = 64 * 1024
 READ = 8 * CHUNK
+MAX_NAME = 200
+"""Characters of an attachment's name."""
 SIDE_BY_SIDE = 8
 """Large parts of one message that travel at once."""
 
@@ -112,11 +115,18 @@ def compose_parts(
         name = attached.name
         if not name:
             name = attached.source.name if isinstance(attached.source, Path) else f"attachment-{number}"
+        name = sendable_name(name) or f"attachment-{number}"
         kind = attached.type or mimetypes.guess_type(name)[0] or "application/octet-stream"
         if not _TYPE.match(kind):
             raise BadValue(f"{kind!r} is no media type, as in application/pdf")
         parts.append(_part(name, kind, attached.content, attached.source))
     return parts
+
+
+def sendable_name(name: str) -> str:
+    """An attachment's name as it can be sent: the last of its folders, unprintable characters as _; may be empty."""
+    last = name.replace("\\", "/").rpartition("/")[2]
+    return clean(last.encode(errors="replace").decode()).replace("\ufffd", "_").strip()[:MAX_NAME]
 
 
 def _part(name: str, kind: str, content: bool, source: Path | bytes) -> PartSource:
