@@ -20,6 +20,7 @@ import msgspec
 import immpd.service.about
 import immpd.service.accounts
 import immpd.service.auth
+import immpd.service.checking
 import immpd.service.delivery
 import immpd.service.fetching
 import immpd.service.mailboxes

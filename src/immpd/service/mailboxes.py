@@ -1,4 +1,4 @@
-"""Folders: MBOX LIST, CHECK, CREATE, RENAME, REMOVE (docs/protocol.md, "Mailboxes")."""
+"""Folders: MBOX LIST, CREATE, RENAME, REMOVE, PUT (docs/protocol.md, "Mailboxes")."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,7 +8,7 @@ from immpd.model.flags import MAX_KEYWORDS, split_flags
 from immpd.model.imid import Imid
 from immpd.protocol import replies
 from immpd.protocol.codes import Code
-from immpd.protocol.commands import MboxCheck, MboxCreate, MboxList, MboxPut, MboxRemove, MboxRename
+from immpd.protocol.commands import MboxCreate, MboxList, MboxPut, MboxRemove, MboxRename
 from immpd.protocol.errors import Refused
 from immpd.protocol.lines import Words
 from immpd.store.deliver import deliver
@@ -18,20 +18,18 @@ from immpd.store.mailboxes import (
     Created,
     CreateFolder,
     Folder,
-    FolderAt,
     FolderPage,
     Removal,
     RemoveFolder,
     RenameFolder,
     count_folders,
     create_folder,
-    folder_at,
     folder_page,
     remove_folder,
     rename_folder,
 )
 
-from .access import Place, folder_of, mailbox_of, no_folder, state_text, with_folder
+from .access import Place, folder_of, mailbox_of, state_text, with_folder
 from .bulk import BulkTurn
 from .content import check_references, check_subject
 from .drafts import Draft, message_open
@@ -68,39 +66,6 @@ def list_(session: Session, _: MboxList, __: Any) -> Outcome:
         return Rows(rows, lambda: Step(folder_page(FolderPage(session.mailbox, after)), listed))
 
     return Step(folder_page(FolderPage(session.mailbox)), listed)
-
-
-@handles(MboxCheck)
-def check_(session: Session, request: MboxCheck, _: Any) -> Outcome:
-    """Counts of a folder, with +RECURSIVE of all below it too, page by page."""
-    mailbox, path = mailbox_of(session, request.path), folder_of(request.path)
-
-    def counts(folder: Folder) -> replies.FolderCounts:
-        return replies.FolderCounts(
-            path=folder.path, u=folder.unread, t=folder.total, s=state_text(session, folder.state)
-        )
-
-    def checked(folder: Folder | None) -> Outcome:
-        if folder is None:
-            raise no_folder(path)
-        if not request.recursive:
-            return replies.Counts(rows=(counts(folder),))
-        left = [folder]
-
-        def below(found: tuple[list[Folder], str | None]) -> Outcome:
-            page, after = found
-            *rows, last = [*left, *page]
-            left[:] = [last]  # the last one ends the reply
-            if after is None:
-                return Rows([counts(one) for one in rows], lambda: replies.Counts(rows=(counts(last),)))
-            return Rows([counts(one) for one in rows], lambda: more(after))
-
-        def more(after: str) -> Step:
-            return Step(folder_page(FolderPage(mailbox, after, path)), below)
-
-        return more("")
-
-    return Step(folder_at(FolderAt(mailbox, path)), checked)
 
 
 @handles(MboxCreate)

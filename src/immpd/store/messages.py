@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from immpd.model.flags import FLAG_MASK, flag_names
+from immpd.model.flags import FLAG_MASK, Flag, flag_names
 from immpd.store.errors import NoMessage
 from immpd.store.units import Tx, read_unit
 
@@ -85,6 +85,22 @@ class Ids(msgspec.Struct, frozen=True):
     """A page of ids."""
 
     ids: list[bytes]
+    next: int | None
+
+
+class CountPage(msgspec.Struct, frozen=True):
+    """Arguments of ``count_page``."""
+
+    folder: int
+    cursor: int | None
+    filter: Filter
+
+
+class Count(msgspec.Struct, frozen=True):
+    """How many messages of a page's rows match, and how many of these are unread."""
+
+    total: int
+    unread: int
     next: int | None
 
 
@@ -334,6 +350,20 @@ def ids_page(tx: Tx, args: IdsPage) -> Ids:
         f"SELECT p.id, p.seq FROM placement p{content}" + range_.where, {**range_.params, "limit": args.limit}
     )
     return Ids([row[0] for row in rows], range_.following(len(rows), args.limit, rows[-1][1] if rows else None))
+
+
+@read_unit
+def count_page(tx: Tx, args: CountPage) -> Count:
+    """How many messages of a filtered view lie in the next rows of a folder."""
+    range_ = _range(tx, args.folder, args.cursor, False, args.filter)
+    content = " JOIN content c ON c.id = p.content" if args.filter.senders or args.filter.without_senders else ""
+    row = tx.one(
+        "SELECT count(*), coalesce(sum((flags & :read) = 0), 0)"
+        f" FROM (SELECT p.flags AS flags FROM placement p{content}{range_.where})",
+        {**range_.params, "limit": SCAN_FLAGS, "read": int(Flag.READ)},
+    )
+    assert row is not None
+    return Count(row[0], row[1], range_.bound)
 
 
 @read_unit

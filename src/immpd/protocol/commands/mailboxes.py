@@ -29,7 +29,7 @@ class MboxList(Request[r.Folders], frozen=True, kw_only=True):
     summary="Unread, total and state of a folder",
 )
 class MboxCheck(Request[r.Counts], frozen=True, kw_only=True):
-    """Counts of one folder, or of it and all below it."""
+    """Counts of one folder or view, or of it and all below it."""
 
     path: Path
     recursive: bool = False
