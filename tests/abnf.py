@@ -121,6 +121,10 @@ class Grammar:
             text = "".join([one if one < "\x80" else self._kind(ord(one)) for one in text])
         return pattern.fullmatch(text) is not None
 
+    def elements(self, name: str) -> str:
+        """The rule as it is written, without comments."""
+        return self._written[name.lower()]
+
     def expression(self, name: str) -> str:
         """The rule as a regular expression, without anchors."""
         name = name.lower()

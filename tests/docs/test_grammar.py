@@ -13,17 +13,15 @@ from hypothesis import given, settings
 from tests.abnf import AbnfError, Grammar
 from tests.docs.transcripts import ROOT, Piece, Transcript, transcripts
 from tests.protocol.making import any_requests, pids
+from tests.spoken import GRAMMAR, HINT, PATH, is_reply, rule_of, rule_of_line
 
 from immpd.protocol.bodies import Body
-from immpd.protocol.codes import Code
 from immpd.protocol.connection import MAX_LINE
 from immpd.protocol.errors import OutOfStep
 from immpd.protocol.grammar import parse_line, print_request
 from immpd.protocol.registry import BY_REQUEST, COMMANDS, KEYWORDS, Command, Request
 from immpd.protocol.states import State
 
-PATH = ROOT / "docs" / "reference" / "grammar.abnf"
-GRAMMAR = Grammar(PATH.read_text())
 TRANSCRIPTS = list(transcripts())
 ROOTS = {"client", "server", "input", "base64-line", "any-line", "any-reply", "reply-line", "greeting"}
 CANNOT_TELL = {"REPEATED", "MISSING", "NO-VALUE", "ALONE", "STATE", "UPGRADE-FIRST", "UNKNOWN-PARAMETER"}
@@ -34,15 +32,6 @@ MEANING = re.compile(
 """Faults of values that have the right form."""
 _AS = re.compile(r"AS +[A-Za-z0-9\-_.]{1,32} +", re.IGNORECASE)
 _COMMANDS = re.compile(r'(?:"(?:[^"\\]|\\.)*"|[^";])+')
-_REPLY = re.compile(r"(?:[A-Za-z0-9\-_.]{1,32}: )?([0-9]{3})(-?)(?: .*)?", re.DOTALL)
-_HINT = (
-    "docs/grammar.py makes the rules of commands and replies (then make docs): its tables, _BY_FIELD first of all, say "
-    "what a field holds, for one struct as 'Struct.field'; the rest of docs/reference/grammar.abnf is written by hand"
-)
-
-
-def rule_of(command: Command) -> str:
-    return command.name.lower().replace(" ", "-")
 
 
 def named(text: str) -> Command | None:
@@ -209,11 +198,7 @@ def problems(transcript: Transcript) -> list[str]:
 
 
 def server_problems(piece: Piece) -> list[str]:
-    found = _REPLY.fullmatch(piece.text)
-    assert found is not None, piece
-    code = int(found[1])
-    rule = "end-refused" if code >= Code.BAD_VALUE else f"{'row' if found[2] else 'end'}-{code}"
-    rule = "block-head" if code == Code.BLOCK else rule
+    rule = rule_of_line(piece.text)
     octets = piece.text.encode() + (
         b" \n" if piece.text.endswith("-") else b"\n"
     )  # scripts have no blank at their ends
@@ -224,7 +209,7 @@ def server_problems(piece: Piece) -> list[str]:
 @pytest.mark.parametrize("transcript", TRANSCRIPTS, ids=lambda one: one.name)
 def test_the_lines_of_a_conversation(transcript):
     wrong = problems(transcript)
-    assert not wrong, "\n".join(wrong) + f"\n{_HINT}"
+    assert not wrong, "\n".join(wrong) + f"\n{HINT}"
 
 
 @settings(max_examples=400, deadline=None)
@@ -233,7 +218,7 @@ def test_every_request_that_can_be_printed(request, pid):
     line = print_request(request)
     if not outside(request) and len(line.encode()) <= MAX_LINE:
         command = BY_REQUEST[type(request)]
-        assert GRAMMAR.matches(rule_of(command), line.encode()), f"{line}\n{_HINT}"
+        assert GRAMMAR.matches(rule_of(command), line.encode()), f"{line}\n{HINT}"
         assert GRAMMAR.matches("any-line", f"AS {pid} {line}\r\n".encode())
 
 
@@ -335,3 +320,48 @@ def test_a_grammar_means_what_rfc_5234_says():
 def test_the_conversations_are_all_looked_at():
     names = {path.stem for path in Path(ROOT / "tests" / "sessions").rglob("*.immp")}
     assert names <= {one.name for one in TRANSCRIPTS}
+
+
+def test_what_each_state_may_say():
+    assert GRAMMAR.matches("clear-input", b"quit\n")
+    assert GRAMMAR.matches("clear-input", b"\r\n")
+    assert not GRAMMAR.matches("clear-input", b"NOOP\n")
+    assert not GRAMMAR.matches("clear-input", b"UPGRADE TLS; QUIT\n")
+    assert GRAMMAR.matches("upgrade-input", b" UPGRADE TLS\r\n")
+    assert not GRAMMAR.matches("upgrade-input", b"AS x UPGRADE TLS\n")
+    for state in State:
+        name = state.name.lower()
+        said = " / ".join(
+            GRAMMAR.elements(rule) for rule in (f"{name}-command", f"{name}-alone") if rule in GRAMMAR.own
+        )
+        assert sorted(said.split(" / ")) == sorted(rule_of(one) for one in COMMANDS if state in one.states), name
+
+
+@pytest.mark.parametrize(
+    ("rule", "octets", "good"),
+    [
+        ("greeting", b"100- IMMP/1.0 server\n100- Please upgrade\n102 TLS\n101 p=IMMP v=1.0 d=a.example\n", True),
+        ("greeting", b"102 TLS\n", False),
+        ("base64-body", b"aGVs\nbG8=\n\n\n", True),
+        ("base64-body", b"aGVs\r\n\r\nbG8=\r\n\r\n\r\n", True),
+        ("base64-body", b"\n\n", True),
+        ("base64-body", b"aGVs\n\n", False),
+        ("base64-body", b"aGVs!\n\n\n", False),
+        ("chunk", b"AS p CHUNK 5\nhello", True),
+        ("chunk", b"CHUNK five\nhello", False),
+        ("block", b"w: 255- 0197a2b4-7c3e-7d4a-8f00-1b2c3d4e5f60 2 3 more=1\nabc\n", True),
+        ("block", b"255- 0197a2b4-7c3e-7d4a-8f00-1b2c3d4e5f60 2 3\nabc", False),
+    ],
+)
+def test_what_has_several_lines(rule, octets, good):
+    assert GRAMMAR.matches(rule, octets) is good
+
+
+def test_which_lines_a_reply_has():
+    commands = {command.name: command for command in COMMANDS}
+    assert is_reply(commands["MBOX LIST"], ["row-241", "row-241", "end-241"])
+    assert is_reply(commands["MBOX LIST"], ["end-refused"])
+    assert is_reply(commands["MBOX FETCH"], ["block-head", "row-250", "end-250"])
+    assert not is_reply(commands["MBOX LIST"], ["end-241", "row-241"])
+    assert not is_reply(commands["MBOX LIST"], ["row-240", "end-241"])
+    assert not is_reply(commands["NOOP"], ["row-200", "end-200"])

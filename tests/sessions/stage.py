@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 from tests.serving import PATIENCE, Serving, serving
 from tests.sessions.reader import Reader
+from tests.spoken import HINT, is_reply, rule_of_line
 
 from immpd.app.folder import SOCKET
 from immpd.net.certificates import ALPN, client_context, server_end_point
@@ -107,6 +108,8 @@ class Connection:
         self._said = ServerConnection()
         self._waiting: dict[str | None, deque[Command | None]] = {}
         self._beside: list[Command] = []
+        self._rules: dict[tuple[str | None, str], list[str]] = {}
+        """Of replies that have begun: the grammar's rules of their lines."""
         self._unread: dict[str, deque[Reply]] = {}
         self._greeting = True
         self.replies = Reader()
@@ -212,6 +215,8 @@ class Connection:
         for command in (*list(waiting)[:1], *self._beside):
             if code in COMMON_CODES or (command is not None and code in command.codes):
                 self.seen.add((command.name if command is not None else "", code))
+                if command is not None:
+                    self._follow(pid, command, rule_of_line(line), final)
                 if final and command is not None and command in self._beside:
                     self._beside.remove(command)
                 elif final:
@@ -219,6 +224,14 @@ class Connection:
                 return
         names = [command.name if command is not None else "an unreadable line" for command in waiting]
         raise AssertionError(f"no command that waits ({names or 'none'}) may be answered with: {line}")
+
+    def _follow(self, pid: str | None, command: Command, rule: str, final: bool) -> None:
+        """Whether the lines of a reply follow each other as the grammar says."""
+        rules = self._rules.setdefault((pid, command.name), [])
+        rules.append(rule)
+        if final:
+            del self._rules[(pid, command.name)]
+            assert is_reply(command, rules), f"{command.name} is not answered with {' '.join(rules)}\n{HINT}"
 
     def left(self) -> list[str]:
         """Lines that came and that nobody asked about."""
