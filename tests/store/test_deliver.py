@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from tests.store.making import a_delivery, make_box, target
 
+from immpd.store.accounts import SetDisabled, set_disabled
 from immpd.store.contract import Store
 from immpd.store.deliver import Delivered, Delivery, deliver, retry_key
 from immpd.store.errors import NoFolder, NoMailbox
@@ -117,3 +118,44 @@ async def test_many_at_once_arrive_in_order(store: Store, count: int) -> None:
     assert [msgspec.json.decode(row)["state"] for row in page.rows] == [
         f"{store.epoch}.{count - n}" for n in range(min(5, count))
     ]
+
+
+# --- disabled meanwhile
+
+
+async def test_an_account_that_was_disabled_gets_nothing(store: Store) -> None:
+    alice, bob = await make_box(store, "alice@a.example"), await make_box(store, "bob@a.example")
+    await store.write(set_disabled(SetDisabled("alice@a.example", True)))
+    copy = target(bob, bob.to.sent, flags=1, is_copy=True)
+    to_alice = target(alice, key=KEY)
+    assert outcomes(await store.write(deliver(a_delivery(to_alice, copy)))) == ["closed", "skipped"]
+    assert outcomes(await store.write(deliver(a_delivery(target(alice), copy)))) == ["closed", "skipped"]
+    to_bob = target(bob, key=b"2" * 20)
+    assert outcomes(await store.write(deliver(a_delivery(to_alice, to_bob, copy)))) == [
+        "closed",
+        "delivered",
+        "delivered",
+    ]
+    for box, folder, total in ((alice, "/INBOX", 0), (bob, "/INBOX", 1), (bob, "/SENT", 1)):
+        found = await store.read(folder_at(FolderAt(box.id, folder)))
+        assert found is not None
+        assert found.total == total, folder
+    # What was refused may be sent again once it is enabled.
+    await store.write(set_disabled(SetDisabled("alice@a.example", False)))
+    assert outcomes(await store.write(deliver(a_delivery(to_alice)))) == ["delivered"]
+
+
+async def test_in_a_batch_only_who_was_disabled_gets_nothing(store: Store) -> None:
+    alice, bob = await make_box(store, "alice@a.example"), await make_box(store, "bob@a.example")
+    await store.write(set_disabled(SetDisabled("alice@a.example", True)))
+    results = await asyncio.gather(
+        *[store.write(deliver(a_delivery(target(box), body=b"%d" % n))) for n in range(10) for box in (alice, bob)]
+    )
+    assert [outcomes(one) for one in results] == [["closed"], ["delivered"]] * 10
+
+
+async def test_what_a_mailbox_has_already_becomes_a_message_all_the_same(store: Store) -> None:
+    alice = await make_box(store, "alice@a.example")
+    await store.write(set_disabled(SetDisabled("alice@a.example", True)))
+    inside = msgspec.structs.replace(a_delivery(target(alice)), is_inside=True)
+    assert outcomes(await store.write(deliver(inside))) == ["delivered"]

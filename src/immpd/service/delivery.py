@@ -101,7 +101,7 @@ def _opened(
     for imid, one in zip(wanted, found, strict=True):
         outcome = one
         if outcome is None or (isinstance(outcome, Recipient) and outcome.disabled):
-            outcome = Refused(Code.NOT_FOUND, "NO-RECIPIENT", f"There is no mailbox {imid.address} here")
+            outcome = no_recipient(imid.address)
         if isinstance(outcome, Refused):
             refusal = refusal or outcome
         else:
@@ -189,7 +189,9 @@ def deliver_message(session: Session, draft: Draft) -> Outcome:
             targets.append(Target(mailbox, folder, outcome.inbox, octets(), important, key, opens=opens))
         if draft.sent is not None:
             flags = important | _READ
-            targets.append(Target(account.mailbox, draft.sent, draft.sent, octets(), flags, None, _private(request)))
+            targets.append(
+                Target(account.mailbox, draft.sent, draft.sent, octets(), flags, None, _private(request), is_copy=True)
+            )
         return tuple(targets)
 
     envelope, content = content_of(session, draft, targets_of)
@@ -204,12 +206,12 @@ def deliver_message(session: Session, draft: Draft) -> Outcome:
             if isinstance(row, replies.RecipientOutcome):
                 arrived = True
                 lines.append(row)
-            elif isinstance(row, int) and results[row].outcome != "reused":
+            elif isinstance(row, int) and results[row].outcome not in ("reused", "closed"):
                 arrived = True
                 text = "Delivered" if results[row].outcome == "delivered" else "Delivered before"
                 lines.append(replies.RecipientOutcome(imid=imid, outcome="delivered", code=_DELIVERED, text=text))
             else:
-                refusal = _REUSED if isinstance(row, int) else row
+                refusal = _refusal(imid, results[row]) if isinstance(row, int) else row
                 why = why or refusal
                 text = refusal.line_text()
                 lines.append(replies.RecipientOutcome(imid=imid, outcome="refused", code=int(refusal.code), text=text))
@@ -242,7 +244,16 @@ def _settle(session: Session, draft: Draft, results: tuple[Delivered, ...]) -> N
         part.discard()
 
 
-_REUSED = Refused(Code.CONFLICT, "ID-REUSED", "This ID was used for another message to this recipient")
+def _refusal(imid: str, result: Delivered) -> Refused:
+    """Why the store did not deliver it."""
+    if result.outcome == "closed":
+        return no_recipient(imid)
+    return Refused(Code.CONFLICT, "ID-REUSED", "This ID was used for another message to this recipient")
+
+
+def no_recipient(address: str) -> Refused:
+    """There is no such mailbox, or its account is disabled, which nobody else need know."""
+    return Refused(Code.NOT_FOUND, "NO-RECIPIENT", f"There is no mailbox {address} here")
 
 
 @finishes(MboxPut)
@@ -263,6 +274,8 @@ def put_message(session: Session, draft: Draft) -> Outcome:
 
     def stored(results: tuple[Delivered, ...]) -> replies.Stored:
         _settle(session, draft, results)
+        if results[0].outcome == "closed":
+            raise no_recipient(str(request.path))
         return replies.Stored(place=f"{request.path}#{uuid_text(new)}")
 
     return Step(deliver(content), stored)

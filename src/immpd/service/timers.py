@@ -4,6 +4,8 @@ Rules: timers are rows of the store, so they outlive the process; a promotion is
 and only then noted, so that it happens once (docs/protocol.md, "Rules of the recipient").
 """
 
+import msgspec
+
 from immpd.model.imid import parse_imid
 from immpd.model.notification import Level
 from immpd.store.accounts import FindRecipient, recipient
@@ -74,7 +76,7 @@ async def _promote(services: Services, one: Notification) -> None:
         )
         key = retry_key(one.origin, one.sender, f"{address}/{one.replaced}", identity)
         target = Target(found.mailbox, found.inbox, found.inbox, services.ids.octets(), key=key)
-        delivery = delivery_of_system(message, now, (target,))
+        delivery = msgspec.structs.replace(delivery_of_system(message, now, (target,)), is_inside=True)
         results = await services.store.write(deliver(delivery))
         services.bus.publish([result.change for result in results if result.change is not None])
     services.bus.publish(await services.store.write(promoted(Promoted(one.id, one.replaced, services.clock.now()))))

@@ -285,7 +285,9 @@ def set_disabled(tx: Tx, args: SetDisabled) -> Account:
     )
     if row is None:
         raise NoAccount(args.address)
-    return _account(row)
+    account = _account(row)
+    tx.execute("UPDATE mailbox SET closed = ? WHERE id = ?", (int(args.disabled), account.mailbox))
+    return account
 
 
 @read_unit

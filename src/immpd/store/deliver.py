@@ -3,7 +3,7 @@
 Rules: one row of content serves all targets; a retry key that is known delivers nothing again
 (docs/protocol.md, "Messages": the same ID within 30 days), and where all keyed targets are
 known the sender's own copy is not made again either; a folder that went away meanwhile means
-INBOX; a whole batch takes a constant number of statements.
+INBOX; an account that was disabled meanwhile gets nothing; a whole batch takes a constant number of statements.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ DAY = 86_400_000
 """Milliseconds of a day."""
 _READ = int(Flag.READ)
 
-Outcome = Literal["delivered", "duplicate", "reused", "skipped"]
+Outcome = Literal["delivered", "duplicate", "reused", "closed", "skipped"]
 
 
 class BodyFile(msgspec.Struct, frozen=True):
@@ -50,6 +50,8 @@ class Target(msgspec.Struct, frozen=True):
     private: bytes | None = None
     """JSON that only this mailbox may see, such as the sender's bcc."""
     keywords: tuple[str, ...] = ()
+    is_copy: bool = False
+    """Goes only where somebody else gets it, such as the sender's own in SENT."""
     opens: Opened | None = None
     """Whom it lets answer the sender, where it is delivered."""
 
@@ -77,6 +79,8 @@ class Delivery(msgspec.Struct, frozen=True):
     now: int
     """Milliseconds UTC."""
     files: tuple[BodyFile, ...] = ()
+    is_inside: bool = False
+    """The mailbox has it already in another form: it comes in although it is closed."""
 
     @property
     def weight(self) -> int:
@@ -88,7 +92,8 @@ class Delivered(msgspec.Struct, frozen=True):
     """What became of one target."""
 
     outcome: Outcome
-    """``reused``: its ID was used with other content; ``skipped``: no keyed target was new."""
+    """``reused``: its ID was used with other content; ``closed``: the account is disabled; ``skipped``: a copy, and
+    nobody else got it."""
     change: Change | None
     """What to tell watchers, where something was delivered."""
 
@@ -138,6 +143,7 @@ def deliver_many(tx: Tx, many: Sequence[Delivery]) -> list[tuple[Delivered, ...]
 
 
 _INSERT_KEY = "INSERT INTO retry (key, digest, day) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+_CLOSED = "SELECT id FROM mailbox WHERE id = ? AND closed = 1"
 _FOLDER_THERE = "SELECT id FROM folder WHERE id = ? AND mailbox = ?"
 _INSERT_CONTENT = (
     "INSERT INTO content (id, sender, sent, size, files, row, parts, envelope, octets)"
@@ -153,8 +159,12 @@ _COUNT = "UPDATE folder SET total = total + ?, unread = unread + ?, state = ? WH
 
 def _remember(tx: Tx, args: Delivery) -> list[Outcome]:
     """Keep the retry keys and say for each target whether it is to be delivered."""
+    closed = set() if args.is_inside else {row[0] for row in tx.rows_of_many(_CLOSED, _mailboxes(args))}
     outcomes: list[Outcome] = []
     for target in args.targets:
+        if target.mailbox in closed:
+            outcomes.append("closed")  # its key is not kept: sent again, it comes once the account is enabled
+            continue
         if target.key is None:
             outcomes.append("skipped")
             continue
@@ -163,10 +173,19 @@ def _remember(tx: Tx, args: Delivery) -> list[Outcome]:
             continue
         known = tx.one("SELECT digest FROM retry WHERE key = ?", (target.key,))
         outcomes.append("duplicate" if known is not None and known[0] == args.digest else "reused")
-    keyed = [outcome for outcome in outcomes if outcome != "skipped"]
-    if not keyed or "delivered" in keyed:
-        return ["delivered" if outcome == "skipped" else outcome for outcome in outcomes]
-    return outcomes
+    keyed = [outcome for outcome in outcomes if outcome not in ("skipped", "closed")]
+    if keyed and "delivered" not in keyed:
+        return outcomes
+    others = [outcome for target, outcome in zip(args.targets, outcomes, strict=True) if not target.is_copy]
+    nobody = bool(others) and all(outcome == "closed" for outcome in others)
+    return [
+        "delivered" if outcome == "skipped" and not (nobody and target.is_copy) else outcome
+        for target, outcome in zip(args.targets, outcomes, strict=True)
+    ]
+
+
+def _mailboxes(args: Delivery) -> list[tuple[int]]:
+    return [(target.mailbox,) for target in args.targets]
 
 
 def _store(tx: Tx, many: Sequence[Delivery], targets: Sequence[Sequence[Target]]) -> list[Change]:
@@ -175,7 +194,7 @@ def _store(tx: Tx, many: Sequence[Delivery], targets: Sequence[Sequence[Target]]
     for some in targets:
         for target in some:
             wanted[target.mailbox] = wanted.get(target.mailbox, 0) + 1
-    last = take_states(tx, wanted)
+    last = take_states(tx, wanted, to_closed=any([args.is_inside for args in many]))
 
     content = tx.take_ids("content", len(many))
     contents, placements, places, changes = [], [], [], []

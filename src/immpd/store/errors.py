@@ -78,6 +78,10 @@ class NoMailbox(NotFound):
     """There is no such mailbox."""
 
 
+class MailboxClosed(StoreError):
+    """The mailbox takes no messages: its account is disabled. Never an answer: who delivers looks who it is."""
+
+
 class NoFolder(NotFound):
     """The mailbox has no such folder."""
 
