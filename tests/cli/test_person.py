@@ -7,6 +7,7 @@ import re
 import signal
 import stat
 import sys
+import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -170,6 +171,21 @@ async def test_send_ls_and_read(alice: Account, immp: Immp, tmp_path: Path) -> N
     raw = (await immp("read", short, "--raw")).octets
     assert raw == "Zwölf?\n".encode() + target.read_bytes()
     assert (await immp("read", short, "--part", 9)).code == 1
+
+
+async def test_times_are_shown_in_one_zone(alice: Account, immp: Immp, monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(2):
+        await immp("send", alice, "-m", "Date: 2026-01-01T00:00:00Z", "-s", "x")
+    monkeypatch.setenv("TZ", "Etc/GMT-5")
+    time.tzset()
+    try:
+        for words, zone in (([], "\\+05"), (["--utc"], "UTC")):
+            text = (await immp("read", "INBOX::*", *words)).out
+            assert len(re.findall(rf"(?m)^Date: \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d {zone}$", text)) == 2
+            assert text.count("\nDate: 2026-01-01T00:00:00Z\n") == 2
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 async def test_reading_may_leave_it_unread(alice: Account, immp: Immp, tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def show(id: str, /, *, common: Common | None = None) -> int:
     async def work() -> None:
         import msgspec
 
-        from .person_output import print_json, print_text
+        from .person_output import now_of, print_json, print_text, time_text
 
         async with session(common) as me:
             row, octets = await _whole(me, await whole_id(me, id))
@@ -84,8 +84,10 @@ def show(id: str, /, *, common: Common | None = None) -> int:
         if common is not None and common.json:
             print_json(msgspec.structs.replace(row, body=text))
             return
-        about = (("From", row.from_), ("Level", row.level), ("Created", row.created), ("Until", row.expires))
-        ends = (("Status", row.status), ("Ended", row.ended), ("Answer", row.answer), ("Push", row.push))
+        now = now_of(common)
+        created, expires, ended = (time_text(one, now) if one else "" for one in (row.created, row.expires, row.ended))
+        about = (("From", row.from_), ("Level", row.level), ("Created", created), ("Until", expires))
+        ends = (("Status", row.status), ("Ended", ended), ("Answer", row.answer), ("Push", row.push))
         print_text("\n".join(f"{name}: {said}" for name, said in (*about, *ends, ("Title", row.title)) if said))
         if text:
             print_text("\n" + text.rstrip("\n"))
@@ -166,7 +168,7 @@ def status(id: UUID, /, *, common: Common | None = None) -> int:
     """
 
     async def work() -> None:
-        from .person_output import print_json, print_table
+        from .person_output import date_text, now_of, print_json, print_table
 
         async with session(common) as me:
             rows = await me.push_status(id)
@@ -174,7 +176,11 @@ def status(id: UUID, /, *, common: Common | None = None) -> int:
             for row in rows:
                 print_json({"recipient": row.imid, "status": row.status, "answer": row.answer, "at": row.at})
         else:
-            print_table([[row.imid, row.status, row.answer, row.at] for row in rows])
+            now = now_of(common)
+            print_table(
+                [[row.imid, row.status, row.answer, date_text(row.at, now) if row.at else ""] for row in rows],
+                heads=("WHO", "STATUS", "ANSWER", "AT"),
+            )
 
     return run(work())
 

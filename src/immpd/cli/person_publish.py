@@ -233,7 +233,12 @@ def ls(*, common: Common | None = None) -> int:
             for row in rows:
                 print_json(row)
         else:
-            print_table([[row.node, row.text, _counted(row.subscribers, "subscriber"), row.access] for row in rows])
+            print_table(
+                [[row.node, row.text, _counted(row.subscribers, "subscriber"), row.access] for row in rows],
+                heads=("FEED", "TITLE", "SUBSCRIBERS", "ACCESS"),
+                share=(0, 1),
+                empty="You have no feed",
+            )
 
     return run(work())
 
@@ -258,7 +263,7 @@ def stats(
     async def work() -> None:
         from immpd.protocol.text import clean
 
-        from .person_output import print_json, print_table, say
+        from .person_output import date_text, now_of, print_json, print_table, say
 
         async with session(common) as me:
             shown = await me.node(node, limit=limit)
@@ -268,6 +273,7 @@ def stats(
             return
         counts = f"{_counted(shown.subscribers, 'subscriber')}, {_counted(shown.items, 'item')} kept"
         say(clean(f"{shown.node}  {shown.text}: {counts}"))
+        now = now_of(common)
         cells = []
         for row in shown.rows:
             told = f"{row.accepted} have it"
@@ -275,8 +281,9 @@ def stats(
             told += f", {row.seen} saw it" if row.seen else ""
             missed = row.no_subscription + row.blocked + row.over_quota
             told += f", {missed} missed it" if missed else ""
-            cells.append([row.id[-8:], row.created, row.state if row.state != "published" else told, clean(row.text)])
-        print_table(cells)
+            what = row.state if row.state != "published" else told
+            cells.append([row.id[-8:], date_text(row.created, now), what, clean(row.text)])
+        print_table(cells, heads=("ID", "DATE", "SUBSCRIBERS", "TITLE"), share=(3,), empty="Nothing is published here")
 
     return run(work())
 
@@ -308,7 +315,7 @@ def members(
     """
 
     async def work() -> None:
-        from .person_output import print_json, print_table
+        from .person_output import date_text, now_of, print_json, print_table
 
         async with session(common) as me:
             for address in add:
@@ -326,7 +333,12 @@ def members(
             for row in rows:
                 print_json(row)
         else:
-            print_table([[row.address, row.role, row.since] for row in rows])
+            now = now_of(common)
+            print_table(
+                [[row.address, row.role, date_text(row.since, now)] for row in rows],
+                heads=("WHO", "ROLE", "SINCE"),
+                empty="The feed knows nobody",
+            )
 
     return run(work())
 

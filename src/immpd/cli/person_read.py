@@ -186,13 +186,14 @@ async def _shown(me: "Client", path: "Imid", keep_unread: bool, common: Common |
     from .person_words import in_own_words
 
     now = now_of(common)
-    head = True
+    head, before = False, ""
     async for line in me.fetch_text(path, keep_unread=keep_unread):
+        head = head or (not before and line.startswith("From: "))
         if head and line.startswith("Date: "):
             yield f"Date: {time_text(line.removeprefix('Date: '), now)}"
         else:
             yield in_own_words(line) if line.startswith("[Not all of part ") else line
-        head = head and bool(line)
+        head, before = head and bool(line), line
 
 
 async def _text(me: "Client", path: "Imid", keep_unread: bool) -> AsyncIterator[bytes]:

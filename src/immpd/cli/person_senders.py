@@ -47,7 +47,7 @@ def list_grants(*, common: Common | None = None) -> int:
     """List the grants that can still be used."""
 
     async def work() -> None:
-        from .person_output import print_json, print_table
+        from .person_output import date_text, now_of, plural, print_json, print_table
 
         async with session(common) as me:
             rows = await me.grants()
@@ -56,11 +56,12 @@ def list_grants(*, common: Common | None = None) -> int:
                 said = {"address": row.address, "domain": row.domain, "uses": row.uses}
                 print_json({**said, "until": row.until, "created": row.created})
             return
+        now = now_of(common)
         cells = []
         for row in rows:
-            until = f"until {row.until}" if row.until else ""
-            cells.append([row.address, row.domain or "any domain", f"{row.uses} uses", until])
-        print_table(cells)
+            until = f"until {date_text(row.until, now)}" if row.until else ""
+            cells.append([row.address, row.domain or "any domain", plural(row.uses, "use"), until])
+        print_table(cells, heads=("ADDRESS", "FOR", "LEFT", "UNTIL"), empty="You gave no grant that can still be used")
 
     return run(work())
 
@@ -154,7 +155,7 @@ def list_origins(*, common: Common | None = None) -> int:
     """List whom you allowed or denied."""
 
     async def work() -> None:
-        from .person_output import print_json, print_table
+        from .person_output import date_text, now_of, print_json, print_table
 
         async with session(common) as me:
             rows = await me.push_origins()
@@ -162,7 +163,15 @@ def list_origins(*, common: Common | None = None) -> int:
             for row in rows:
                 print_json({"origin": row.origin, "allowed": row.allowed, "level": row.level, "since": row.since})
         else:
-            print_table([[row.origin, f"up to {row.level}" if row.allowed else "denied", row.since] for row in rows])
+            now = now_of(common)
+            print_table(
+                [
+                    [row.origin, f"up to {row.level}" if row.allowed else "denied", date_text(row.since, now)]
+                    for row in rows
+                ],
+                heads=("WHO", "MAY", "SINCE"),
+                empty="You allowed or denied nobody",
+            )
 
     return run(work())
 

@@ -29,7 +29,7 @@ def list_all(*, common: Common | None = None) -> int:
             used = "this command" if row.own else f"used {date_text(row.used, now)}"
             since = f"since {date_text(row.since, now)}"
             cells.append([shown[row.id], row.device or "(no name)", row.address, since, used])
-        print_table(cells)
+        print_table(cells, heads=("ID", "DEVICE", "ADDRESS", "SINCE", "USED"))
 
     return run(work())
 

@@ -1,5 +1,7 @@
 """``immp settings``: what one sets for one's account."""
 
+import sys
+
 from .person_common import Common, UsageError, run, session
 
 
@@ -37,8 +39,9 @@ def settings(*changes: str, common: Common | None = None) -> int:
         if common is not None and common.json:
             print_json(there)
         else:
+            not_set = "(not set)" if sys.stdout.isatty() else ""
             print_table(
-                [[name, value] for name, value in there.items()],
+                [[name, value or not_set] for name, value in there.items()],
                 heads=("SETTING", "VALUE"),
                 empty="You set nothing; immp settings --help tells what there is",
             )

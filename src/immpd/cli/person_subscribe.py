@@ -78,7 +78,7 @@ def subscriptions(*, common: Common | None = None) -> int:
     async def work() -> None:
         from immpd.protocol.text import clean
 
-        from .person_output import print_json, print_table
+        from .person_output import date_text, now_of, print_json, print_table
 
         async with session(common) as me:
             rows = await me.subscriptions()
@@ -86,14 +86,18 @@ def subscriptions(*, common: Common | None = None) -> int:
             for row in rows:
                 print_json(row)
             return
+        now = now_of(common)
         cells = []
         for row in rows:
             how = "waits to be let in" if row.state == "waiting" else row.form
             how += ", muted" if row.muted else ""
             how += f" to {row.folder}" if row.folder else ""
-            lately = f"{row.items} in 30 days" + (f", last {row.last}" if row.last else "")
-            cells.append([clean(row.title), f"{row.node}@{row.origin}", how, f"since {row.since}", lately])
-        print_table(cells)
+            lately = f"{row.items} in 30 days" + (f", last {date_text(row.last, now)}" if row.last else "")
+            cells.append(
+                [clean(row.title), f"{row.node}@{row.origin}", how, f"since {date_text(row.since, now)}", lately]
+            )
+        heads = ("TITLE", "FEED", "HOW", "SINCE", "ITEMS")
+        print_table(cells, heads=heads, share=(0, 1), empty="You subscribe to nothing")
 
     return run(work())
 

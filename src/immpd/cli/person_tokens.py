@@ -82,7 +82,7 @@ def list_all(*, common: Common | None = None) -> int:
     """List your tokens, without their secrets."""
 
     async def work() -> None:
-        from .person_output import print_json, print_table
+        from .person_output import date_text, now_of, print_json, print_table
 
         async with session(common) as me:
             rows = await me.push_tokens()
@@ -91,11 +91,13 @@ def list_all(*, common: Common | None = None) -> int:
                 said = {"name": row.name, "level": row.level, "every": row.every}
                 print_json({**said, "created": row.created, "used": row.used})
             return
+        now = now_of(common)
         cells = []
         for row in rows:
             every = f"every {row.every} s" if row.every else ""
-            cells.append([row.name, row.level, every, f"used {row.used}" if row.used else "never used"])
-        print_table(cells)
+            used = f"used {date_text(row.used, now)}" if row.used else "never used"
+            cells.append([row.name, row.level, every, used])
+        print_table(cells, heads=("NAME", "UP TO", "PROMISES", "USED"), empty="You have no token")
 
     return run(work())
 
