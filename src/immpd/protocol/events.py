@@ -34,7 +34,7 @@ class Alive(Event, frozen=True, kw_only=True):
 
 
 class Resync(Event, frozen=True, kw_only=True):
-    """Changes behind the cursor are no longer known: list again."""
+    """Changes behind the cursor are no longer known, or too many to be told: list again."""
 
     event: Literal["resync"] = "resync"
 
