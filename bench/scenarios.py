@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from .bystander import bystander
 from .stage import BIN, BUILD, DOMAIN, BenchError, H, Server, add_node, bare_server, data_folder, fill_inbox, serving
 from .yardstick import store_alone
 
@@ -452,6 +453,7 @@ ALL: dict[str, Callable[[Settings, Report], None]] = {
     "chained": chained,
     "deliver50": deliver50,
     "beside": beside,
+    "bystander": bystander,
     "unit": unit,
     "push": push,
     "range": range_,

@@ -4,6 +4,7 @@ import asyncio
 import tracemalloc
 from collections.abc import AsyncIterator
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from tests.service.driving import account, answers, follow, services_in
@@ -205,3 +206,19 @@ async def test_keywords_of_a_message_are_bounded_and_the_refusal_says_so(service
         assert error.value.word == "TOO-MANY-KEYWORDS"
     with pytest.raises(Refused) as error:
         await alice.call(MboxPut(path=parse_imid("/drafts"), flags=keywords(65)))
+
+
+@pytest.mark.parametrize("name", ["flag", "copy", "move", "delete", "purge"])
+async def test_what_left_the_folder_since_the_filter_found_it_is_passed_over(services, alice, name):
+    await alice.call(MboxCreate(path=parse_imid("/x")))
+    await fill(services, ADDRESS, 3)
+    for gone in (1, 3):
+        step = alice.begin(REQUESTS[name](), alice.arrive(None, REQUESTS[name]()))
+        while not step.unit.work.writes:
+            step = step.then(await services.store.read(step.unit))
+        for one in step.unit.args.ids[:gone]:
+            await alice.call(MboxDelete(path=parse_imid(f"/INBOX#{UUID(bytes=one)}"), purge=True))
+        reply, _ = await follow(alice, step)
+        assert reply.encode()[:8] in (b"200 n=%d " % (3 - gone), b"251 %d co" % (3 - gone))
+        await answers(alice, MboxDelete(path=ALL, purge=True))
+        await fill(services, ADDRESS, 3)

@@ -136,7 +136,7 @@ class Job:
                     outcome = self._after_store(outcome, *answer)
                 elif type(outcome) is Page:
                     rest = self._write(outcome)
-                    if rest is not None or self.written >= TURN or conversation.stream.paused:
+                    if rest is not None or self.written >= TURN or conversation.stream.paused or is_over():
                         self._go_on_later(outcome.then if rest is None else rest)
                         return
                     outcome = outcome.then()

@@ -7,6 +7,7 @@ RANGE; what a message that was named by id has not is refused, and skipped where
 
 from base64 import b64encode
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -44,6 +45,8 @@ from .session import Session, handles
 PAGE_OCTETS = 256 * 1024
 PAGE_MESSAGES = 64
 IDS_AT_ONCE = 8
+RENDERED_AT_ONCE = 4
+"""Messages that are rendered until others may have their turn: each takes up to a millisecond."""
 _READ = int(Flag.READ)
 _LINE_FOR_JSON = 16_000
 
@@ -120,6 +123,8 @@ class _Fetch:
                 return self.write_large(pieces, stored, messages[at + 1 :], then)
             pieces += self.pieces(stored)
             self.written(stored)
+            if self.is_rendered and not (at + 1) % RENDERED_AT_ONCE and at + 1 < len(messages):
+                return Page(pieces, partial(self.write, messages[at + 1 :], then))
         if not self.unread:
             return Page(pieces, then) if pieces else then()
         ids, self.unread = self.unread, []
@@ -139,10 +144,15 @@ class _Fetch:
 
         return Page(pieces, stream) if pieces else stream()
 
+    @property
+    def is_rendered(self) -> bool:
+        """Whether messages are shown otherwise than as they are stored."""
+        request = self.request
+        return not (request.raw or request.json or request.part is not None or request.range is not None)
+
     def takes_long(self, stored: Stored) -> bool:
         """Whether it is rendered, and too long to be so in the loop with those before it."""
-        request = self.request
-        if request.raw or request.part is not None or request.range is not None:
+        if not self.is_rendered:
             return False
         self.rendering += stored.size
         if self.rendering <= AT_ONCE:

@@ -24,6 +24,7 @@ from immpd.protocol.errors import Refused
 from immpd.protocol.lines import Words
 from immpd.protocol.replies import Reply
 from immpd.protocol.text import clean, escape_json
+from immpd.store.errors import NoMessage
 from immpd.store.filing import (
     Copied,
     CopyMessages,
@@ -240,7 +241,14 @@ class _Bulk:
                 self.took(result.changes if isinstance(result, Copied) else result)
                 return go_on() if rows_of is None else Rows(rows_of(ids, result), go_on)
 
-            return Step(unit_of(ids), stored, self.failed)
+            def failed(error: BaseException) -> Outcome:
+                if isinstance(error, NoMessage) and not path.ids:
+                    # They left the folder since the filter found them: somebody else was faster.
+                    left = tuple([one for one in ids if one not in error.ids])
+                    return step(left, go_on) if left else go_on()
+                return self.failed(error)
+
+            return Step(unit_of(ids), stored, failed)
 
         if path.ids:
             return _named(tuple(dict.fromkeys(message_ids(path))), step, over)
