@@ -8,6 +8,7 @@ generated as a whole.
 
 import re
 import sys
+import typing
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -15,15 +16,19 @@ from pathlib import Path
 import grammar
 import json_objects
 import manual
+import msgspec
 import registries
 from library import library
 
 from immpd.app.configuration import first_configuration
 from immpd.app.configuration import settings as described_settings
 from immpd.cli.person import make_app
+from immpd.protocol import replies
 from immpd.protocol.codes import Code
 from immpd.protocol.commands import Noop
+from immpd.protocol.lines import TEXT, Words
 from immpd.protocol.registry import BY_REQUEST, COMMANDS, COMMON_CODES, Command
+from immpd.protocol.replies.base import JsonListed, Reply
 from immpd.protocol.states import STATE_NAMES, TRANSITIONS
 from immpd.protocol.words import WORDS
 
@@ -89,6 +94,58 @@ def states() -> str:
     return "\n".join(rows)
 
 
+_ROWS: dict[type[Reply], type[Words]] = {replies.Counts: replies.FolderCounts, replies.NodeShown: replies.ItemRow}
+"""The rows of replies whose class does not name them."""
+
+
+def lines() -> str:
+    """What stands on every line of a reply, from the structs that print and read it."""
+    table = ["| line | of |", "| --- | --- |"]
+    by_reply: dict[type[Reply], list[str]] = {}
+    for command in COMMANDS:
+        by_reply.setdefault(command.reply, []).append(command.name)
+    for kind in sorted(by_reply, key=lambda one: (one.CODE, by_reply[one][0])):
+        row = _ROWS.get(kind, getattr(kind, "ROW", None))
+        shown = []
+        if kind is replies.Counts:
+            shown.append(f"240[-] {_template(replies.FolderCounts)}")
+        elif issubclass(kind, JsonListed):
+            shown += [f"{kind.CODE:d}- {{JSON}}", f"{kind.CODE:d} {_template(kind)}"]
+        elif row is not None and issubclass(row, Words):
+            own = _template(kind) if kind.WORDS or "=" in kind().end() else kind().end().replace("0", "n", 1)
+            shown += [f"{row.CODE:d}- {_template(row)}", f"{kind.CODE:d} {own}"]
+        elif kind is replies.Help:
+            shown += ["200- text…", "200 End"]
+        else:
+            shown.append(f"{kind.CODE:d} {_template(kind)}")
+        names = ", ".join(by_reply[kind]) if len(by_reply[kind]) < 8 else "every other command that only succeeds"
+        table.append(f"| {'<br>'.join(f'`{one}`' for one in shown)} | {names} |")
+    return "\n".join(table)
+
+
+def _template(kind: type[Words]) -> str:
+    """Words by place, fields by name, those that may be left out in brackets, and the text."""
+    pieces, fields = [], []
+    for field in msgspec.structs.fields(kind):
+        if field.name in ("rows", "lines", "before", TEXT):
+            continue
+        optional = type(None) in typing.get_args(field.type) or field.default in ("", ())
+        if field.name in kind.WORDS:
+            pieces.append(f"<{field.encode_name}>")
+        else:
+            value = f"{field.encode_name}=<{_kind_of(field.type)}>"
+            fields.append(f"[{value}]" if optional else value)
+    text = ["text…"] if any(field.name == TEXT for field in msgspec.structs.fields(kind)) else []
+    return " ".join([*pieces, *text, *fields] if kind.FIELDS_LAST else [*pieces, *fields, *text]).replace("|", "\\|")
+
+
+def _kind_of(type_: object) -> str:
+    kinds = [one for one in typing.get_args(type_) if one is not type(None)] or [type_]
+    if typing.get_origin(type_) is tuple:
+        return "a,b"
+    return {int: "n", bool: "true|false"}.get(kinds[0], "value")
+
+
 def words() -> str:
     """Every bracket word with its codes and meaning."""
     rows = ["| word | with | meaning |", "| --- | --- | --- |"]
@@ -149,6 +206,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "reference": reference,
     "states": states,
     "words": words,
+    "lines": lines,
     "common": common,
     "settings": settings,
     "first file": first_file,

@@ -55,3 +55,12 @@ def test_every_page_with_a_mark_is_renewed(generate):
 def test_the_reference_has_every_command():
     headings = re.findall(r"^## (.+)$", (DOCS / "reference" / "commands.md").read_text(), re.MULTILINE)
     assert headings == [command.name for command in COMMANDS]
+
+
+def test_every_reply_has_its_lines(generate):
+    table = generate["lines"]()
+    for command in COMMANDS:
+        assert f"`{command.reply.CODE:d}" in table, command.name
+    assert "`273- <imid> <outcome> <code> text…`<br>`273 <id>`" in table
+    assert "`264- <id> <origin> sender=<value> since=<value> text…`<br>`264 n requests`" in table
+    assert "`210 text… [v=<value>]`" in table

@@ -121,7 +121,7 @@ async def test_a_grant_is_used_up_and_bound(two, talk):
     assert (await sender.ask(pushed(f"TO {grant}", b"once more"))).word == "BAD-GRANT"
     other = (await watch.ask("GRANT ADD FOR elsewhere.test")).text.split()[-1]
     assert (await sender.ask(pushed(f"TO {other}"))).word == "BAD-GRANT"
-    brief = (await watch.ask("GRANT ADD UNTIL 2026-01-01T00:00:00Z")).text.split()[-1]
+    brief = (await watch.ask("GRANT ADD UNTIL 2026-06-01T00:00:00Z")).text.split()[-1]
     server.clock.advance(365 * DAY)
     assert (await sender.ask(pushed(f"TO {brief}"))).word == "BAD-GRANT"
 

@@ -136,7 +136,7 @@ def begin_scram(session: Session, request: AuthScram | AuthScramPlus, _: Any) ->
         scram = ServerExchange(mechanism, session.channel_binding, lambda: b64encode(services.random(18)).decode())
         address = _account_address(Imid.parse(scram.accept(request.data)))
     except (ScramError, ImidError) as error:
-        raise Refused(Code.AUTH_FAILED, "AUTH-FAILED", str(error)) from None
+        raise counted_failure(session, str(error)) from None
 
     def challenge(found: Found) -> replies.ScramChallenge:
         rounds = found.account.iterations or services.authentication.iterations
@@ -220,12 +220,12 @@ def failed_attempt(session: Session, name: str) -> Refused:
     return counted_failure(session)
 
 
-def counted_failure(session: Session) -> Refused:
-    """Count a failed attempt, of which the operator was told; how it is refused."""
+def counted_failure(session: Session, why: str = "The account or the password is wrong") -> Refused:
+    """Count a failed attempt, of which the operator was told where a name was in it; how it is refused."""
     session.failures += 1
     if session.failures >= session.services.authentication.attempts:
         return Refused(Code.ATTEMPTS, "TOO-MANY-ATTEMPTS", "Too many failed attempts; good-bye")
-    return Refused(Code.AUTH_FAILED, "AUTH-FAILED", "The account or the password is wrong")
+    return Refused(Code.AUTH_FAILED, "AUTH-FAILED", why)
 
 
 @handles(AuthPassword)

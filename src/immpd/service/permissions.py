@@ -205,6 +205,8 @@ def add_grant(session: Session, request: GrantAdd, _: Any) -> Outcome:
     if not 1 <= uses <= MAX_USES:
         raise Refused(Code.BAD_VALUE, "BAD-VALUE", f"USES is 1 to {MAX_USES}")
     until = None if request.until is None else moment(request.until)
+    if until is not None and until <= session.services.clock.now():
+        raise Refused(Code.BAD_VALUE, "BAD-TIME", "UNTIL has passed already")
     domain = "" if request.for_ is None else _origin(request.for_)
     if "@" in domain:
         raise Refused(Code.BAD_VALUE, "BAD-ORIGIN", "A grant is for a domain")
