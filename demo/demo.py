@@ -26,7 +26,7 @@ from notifications import device_reports, site_asks
 HERE = Path(__file__).resolve().parent
 BIN = Path(sys.executable).parent
 CORPUS = HERE.parent.parent / "shared" / "corpus" / "mail"
-PASSWORDS = {"alice@demo.test": "wonderland", "bob@demo.test": "builder", "shop@shop.test": "cashier"}
+PASSWORDS = {"alice@demo.test": "wonderland", "bob@demo.test": "bob-the-builder", "shop@shop.test": "at-the-cashier"}
 PATIENCE = 30.0
 
 

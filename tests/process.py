@@ -15,7 +15,7 @@ from immpd.net.fingerprints import KnownPeers
 BIN = Path(sys.executable).parent
 PATIENCE = 60.0
 """Seconds until a server that neither starts nor ends is given up."""
-PASSWORD = "secret"
+PASSWORD = "secret enough"
 SMALL_RESERVE = {"IMMPD_STORAGE__RESERVE": "1048576"}
 
 

@@ -43,8 +43,8 @@ async def test_login_keeps_what_the_next_command_needs(server: Serving, home: Pa
     whoami = await immp("whoami", "--json")
     assert (whoami.rows, whoami.err) == ([{"account": "carol@a.test", "device": "desk", "domain": "a.test"}], "")
     # Another password: the new one is kept, the old one no longer does.
-    assert (await immp("passwd", "--password-stdin", stdin=b"wrong\nbetter\n")).code == 3
-    assert (await immp("passwd", "--password-stdin", stdin=b"secret\nbetter\n")).code == 0
+    assert (await immp("passwd", "--password-stdin", stdin=b"wrong\nmuch better\n")).code == 3
+    assert (await immp("passwd", "--password-stdin", stdin=b"secret\nmuch better\n")).code == 0
     assert (await immp("whoami")).out == "carol@a.test on desk\n"
     again = await immp("login", "carol@a.test", *where, "--password-stdin", stdin=b"secret\n")
     assert (again.code, again.out) == (3, "")

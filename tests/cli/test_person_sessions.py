@@ -47,3 +47,14 @@ async def test_passwd_says_what_ended_and_what_remains(server: Serving, talk, im
         {"ended": 0, "tokens": []}
     ]
     assert (await immp("token", "list")).out == ""
+
+
+async def test_a_short_password_is_taken_from_who_insists(server: Serving, immp: Immp) -> None:
+    salt = server.services.desk.salt("vera@a.test")
+    vera = await server.add_account("vera", h=scram.salted_password("old password", salt, ITERATIONS))
+    host, port = server.listen
+    where = ("--server", f"{host}:{port}", "--password-stdin")
+    assert (await immp("login", vera, *where, stdin=b"old password\n")).code == 0
+    short = await immp("passwd", "--password-stdin", stdin=b"old password\nshort\n")
+    assert (short.code, "at least 10 characters; --weak" in short.err) == (2, True)
+    assert (await immp("passwd", "--password-stdin", "--weak", stdin=b"old password\nshort\n")).code == 0

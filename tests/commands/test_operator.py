@@ -9,6 +9,8 @@ from pathlib import Path
 import apsw
 import pytest
 
+from immpd.app.compose import open_certificates
+from immpd.app.configuration import read_configuration
 from immpd.app.folder import Lock
 from immpd.commands.operator import main
 from immpd.net.certificates import CertificateFiles, ensure_self_signed
@@ -131,6 +133,16 @@ def test_a_password_that_cannot_be_is_refused_before_anything_happens(data, fail
     assert fails("account", "add", "alice@a.test")[0] == 2
 
 
+def test_a_short_password_is_taken_from_who_insists(data, capsys, fails, monkeypatch):
+    for command in ("add", "passwd"):
+        given(monkeypatch, "short\n")
+        code, line = fails("account", command, "alice@a.test", "--password-stdin")
+        assert (code, "at least 10 characters; --weak" in line) == (2, True)
+        given(monkeypatch, "short\n")
+        assert main(["account", command, "alice@a.test", "--password-stdin", "--weak"]) == 0
+        capsys.readouterr()
+
+
 def test_without_a_terminal_nothing_is_asked(data, fails, monkeypatch):
     given(monkeypatch, "x\n")
     code, line = fails("account", "add", "alice@a.test")
@@ -185,3 +197,12 @@ def test_config_check_opens_the_certificates(data, capsys, fails):
     assert "no certificate names a.test" in said.err
     (data / "tls" / "key.pem").write_text("no key")
     assert fails("config", "check")[0] == 2
+
+
+def test_fingerprint_tells_what_clients_are_shown(data, capsys):
+    assert main(["fingerprint"]) == 0
+    said = capsys.readouterr().out
+    shown = open_certificates(data, read_configuration(data)).leaf_for("a.test").fingerprint
+    assert said == f"a.test  SHA-256 {shown}\n"
+    assert main(["fingerprint", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"domain": "a.test", "fingerprint": shown}

@@ -95,7 +95,9 @@ def server(installed: Installed) -> Iterator[dict[str, str]]:
     data = str(installed.elsewhere / "data")
     installed.run("python", "-m", "immpd", "init", "--data", data, "--domain", "a.test")
     for name in ("alice", "bob"):
-        installed.run("immpd", "account", "add", f"{name}@a.test", "--data", data, "--password-stdin", given="secret")
+        installed.run(
+            "immpd", "account", "add", f"{name}@a.test", "--data", data, "--password-stdin", given="wonderland"
+        )
     ready = installed.elsewhere / "ready"
     words = [installed.folder / "env" / "bin" / "immpd", "serve", "--data", data, "--ready-file", ready]
     with subprocess.Popen(
@@ -116,7 +118,7 @@ def test_the_main_job(installed: Installed, server: dict[str, str]) -> None:
     assert where.startswith(str(installed.folder / "env"))
     for name in ("alice", "bob"):
         key = ("--server", server["listen"], "--fingerprint", server["fingerprint"])
-        installed.run("immp", "login", f"{name}@a.test", *key, "--password-stdin", given="secret")
+        installed.run("immp", "login", f"{name}@a.test", *key, "--password-stdin", given="wonderland")
     installed.run("immp", "send", "alice@a.test", "-s", "Lunch", given="At twelve?\n")
     row = json.loads(installed.run("immp", "ls", "--json", "--profile", "alice@a.test"))
     assert row["subject"] == "Lunch"

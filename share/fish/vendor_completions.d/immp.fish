@@ -583,6 +583,7 @@ complete -c immp -n '__fish_immp_using_command passwd' -l version -d 'Display ap
 complete -c immp -n '__fish_immp_using_command passwd' -l password-stdin -d 'Read two lines from standard input: the present password, then the new one.'
 complete -c immp -n '__fish_immp_using_command passwd' -l keep-sessions -d 'What is logged in elsewhere stays so until it hangs up; to log in again takes t…'
 complete -c immp -n '__fish_immp_using_command passwd' -l remove-tokens -d 'Remove all push tokens: devices and scripts that have one can notify you no lon…'
+complete -c immp -n '__fish_immp_using_command passwd' -l weak -d 'Take a password of fewer than 10 characters.'
 complete -c immp -n '__fish_immp_using_command passwd' -l profile -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command passwd' -l account -r -d 'Which log-in to use: a profile'\''s name or its address; by default the last one l…'
 complete -c immp -n '__fish_immp_using_command passwd' -l json -d 'One JSON object a line instead of text for people.'

@@ -6,7 +6,7 @@ function __fish_immpd_using_command
     set -l cmd (commandline -opc)
     set -l subcommands
     set -l options_with_values '--data --domain --listen --listen-tls --ready-file'
-    set -l all_commands 'account add check config disable enable end init list passwd serve sessions show'
+    set -l all_commands 'account add check config disable enable end fingerprint init list passwd serve sessions show'
     set -l skip_next 0
     # Extract command words (only real subcommand names) from command line
     set -e cmd[1]
@@ -45,6 +45,7 @@ end
 complete -c immpd -n __fish_use_subcommand -a 'init' -d 'Make a data folder for the domains to serve.'
 complete -c immpd -n __fish_use_subcommand -a 'serve' -d 'Serve until SIGTERM; SIGHUP reads the certificates again.'
 complete -c immpd -n __fish_use_subcommand -a 'check' -d 'Let the store verify itself.'
+complete -c immpd -n __fish_use_subcommand -a 'fingerprint' -d 'Print the SHA-256 of the public key that the server shows for each domain.'
 complete -c immpd -n __fish_use_subcommand -a 'account' -d 'Add, list and disable accounts, and set passwords.'
 complete -c immpd -n __fish_use_subcommand -a 'sessions' -d 'See where accounts are logged in, and end it.'
 complete -c immpd -n __fish_use_subcommand -a 'config' -d 'Show and check the configuration.'
@@ -73,6 +74,7 @@ complete -c immpd -n '__fish_immpd_using_command account add' -s h -d 'Display t
 complete -c immpd -n '__fish_immpd_using_command account add' -l version -d 'Display application version.'
 complete -c immpd -n '__fish_immpd_using_command account add' -l data -r -F -d 'The data folder.'
 complete -c immpd -n '__fish_immpd_using_command account add' -l password-stdin -d 'Read it from standard input.'
+complete -c immpd -n '__fish_immpd_using_command account add' -l weak -d 'Take a password of fewer than 10 characters.'
 # Options for: account disable
 complete -c immpd -n '__fish_immpd_using_command account disable' -l help -d 'Display this message and exit.'
 complete -c immpd -n '__fish_immpd_using_command account disable' -s h -d 'Display this message and exit.'
@@ -98,6 +100,7 @@ complete -c immpd -n '__fish_immpd_using_command account passwd' -s h -d 'Displa
 complete -c immpd -n '__fish_immpd_using_command account passwd' -l version -d 'Display application version.'
 complete -c immpd -n '__fish_immpd_using_command account passwd' -l data -r -F -d 'The data folder.'
 complete -c immpd -n '__fish_immpd_using_command account passwd' -l password-stdin -d 'Read it from standard input.'
+complete -c immpd -n '__fish_immpd_using_command account passwd' -l weak -d 'Take a password of fewer than 10 characters.'
 complete -c immpd -n '__fish_immpd_using_command account passwd' -l keep-sessions -d 'Let what is logged in stay so.'
 complete -c immpd -n '__fish_immpd_using_command account passwd' -l remove-tokens -d 'Remove all push tokens of the account.'
 
@@ -127,6 +130,13 @@ complete -c immpd -n '__fish_immpd_using_command config show' -s h -d 'Display t
 complete -c immpd -n '__fish_immpd_using_command config show' -l version -d 'Display application version.'
 complete -c immpd -n '__fish_immpd_using_command config show' -l data -r -F -d 'The data folder.'
 complete -c immpd -n '__fish_immpd_using_command config show' -l json -d 'One JSON object a line.'
+
+# Options for: fingerprint
+complete -c immpd -n '__fish_immpd_using_command fingerprint' -l help -d 'Display this message and exit.'
+complete -c immpd -n '__fish_immpd_using_command fingerprint' -s h -d 'Display this message and exit.'
+complete -c immpd -n '__fish_immpd_using_command fingerprint' -l version -d 'Display application version.'
+complete -c immpd -n '__fish_immpd_using_command fingerprint' -l data -r -F -d 'The data folder.'
+complete -c immpd -n '__fish_immpd_using_command fingerprint' -l json -d 'One JSON object a line.'
 
 # Options for: init
 complete -c immpd -n '__fish_immpd_using_command init' -l help -d 'Display this message and exit.'

@@ -15,6 +15,7 @@ def passwd(
     password_stdin: Annotated[bool, _SWITCH] = False,
     keep_sessions: Annotated[bool, _SWITCH] = False,
     remove_tokens: Annotated[bool, _SWITCH] = False,
+    weak: Annotated[bool, _SWITCH] = False,
     common: Common | None = None,
 ) -> int:
     """Change the password; it ends what is logged in elsewhere.
@@ -27,6 +28,8 @@ def passwd(
         What is logged in elsewhere stays so until it hangs up; to log in again takes the new password.
     remove_tokens
         Remove all push tokens: devices and scripts that have one can notify you no longer.
+    weak
+        Take a password of fewer than 10 characters.
     """
     common = common or Common()
 
@@ -34,6 +37,7 @@ def passwd(
         import msgspec
 
         from immpd.client.home import default_home
+        from immpd.protocol.scram import check_strength
 
         from .person_output import print_json
         from .person_profile import Profiles
@@ -42,6 +46,8 @@ def passwd(
         name, profile = profiles.load(common.profile)
         old = ask_password(f"Present password of {profile.address}: ", from_stdin=password_stdin)
         new = ask_password("New password: ", from_stdin=password_stdin, twice=True)
+        if not weak:
+            check_strength(new)
         async with session(common, password=old) as me:
             changed = await me.change_password(new, keep_sessions=keep_sessions, remove_tokens=remove_tokens)
             secret = me.secret

@@ -22,6 +22,10 @@ COMMANDS = {
     "init": ("operator_serve:init", "Make a data folder for the domains to serve."),
     "serve": ("operator_serve:serve", "Serve until SIGTERM; SIGHUP reads the certificates again."),
     "check": ("operator_account:check", "Let the store verify itself."),
+    "fingerprint": (
+        "operator_fingerprint:fingerprint",
+        "Print the SHA-256 of the public key that the server shows for each domain.",
+    ),
 }
 ACCOUNT_COMMANDS = {
     "add": ("operator_account:add", "Make an account and its mailbox."),

@@ -19,7 +19,12 @@ FromStdin = Annotated[bool, Parameter(name="--password-stdin", negative=(), help
 AsJson = Annotated[bool, Parameter(name="--json", negative=(), help="One JSON object a line.")]
 
 
-def _password(address: str, *, from_stdin: bool) -> str:
+Weak = Annotated[bool, Parameter(name="--weak", negative=(), help="Take a password of fewer than 10 characters.")]
+
+
+def _password(address: str, *, from_stdin: bool, weak: bool) -> str:
+    from immpd.protocol.scram import check_strength
+
     if from_stdin:
         password = sys.stdin.readline().rstrip("\r\n")
     elif is_terminal():
@@ -32,6 +37,8 @@ def _password(address: str, *, from_stdin: bool) -> str:
         raise ValueError("There is no terminal to ask for a password; use --password-stdin")
     if not password:
         raise ValueError("The password is empty")
+    if not weak:
+        check_strength(password)
     return password
 
 
@@ -47,12 +54,12 @@ async def _verifier(call: Call, address: str, password: str) -> "tuple[Verifier,
     return verifier_from_h(h, octets, salt.i), h
 
 
-def add(address: str, /, *, data: Data, password_stdin: FromStdin = False) -> int:
+def add(address: str, /, *, data: Data, password_stdin: FromStdin = False, weak: Weak = False) -> int:
     """Make an account and its mailbox."""
     from immpd.model.imid import parse_imid
     from immpd.protocol.commands import AccountAdd
 
-    password = _password(address, from_stdin=password_stdin)
+    password = _password(address, from_stdin=password_stdin, weak=weak)
 
     async def work() -> None:
         async with operator(data) as call:
@@ -71,6 +78,7 @@ def passwd(
     *,
     data: Data,
     password_stdin: FromStdin = False,
+    weak: Weak = False,
     keep_sessions: Annotated[
         bool, Parameter(name="--keep-sessions", negative=(), help="Let what is logged in stay so.")
     ] = False,
@@ -82,7 +90,7 @@ def passwd(
     from immpd.model.imid import parse_imid
     from immpd.protocol.commands import AccountPasswd
 
-    password = _password(address, from_stdin=password_stdin)
+    password = _password(address, from_stdin=password_stdin, weak=weak)
 
     async def work() -> None:
         async with operator(data) as call:

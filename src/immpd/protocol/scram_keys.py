@@ -25,6 +25,8 @@ KEY_LENGTH = 32
 """Octets of h, of both keys and of a proof: SHA-256."""
 MAX_PASSWORD = 1_024
 """Characters."""
+STRONG_PASSWORD = 10
+"""Characters that a new password has at least, unless its owner insists: a server sees none, so who derives asks."""
 
 
 class Reason(Enum):
@@ -56,6 +58,14 @@ class Verifier(msgspec.Struct, frozen=True):
     iterations: int
     stored_key: bytes
     server_key: bytes
+
+
+def check_strength(password: str) -> None:
+    """Raises ScramError where a new password has fewer characters than STRONG_PASSWORD."""
+    if len(password) < STRONG_PASSWORD:
+        raise ScramError(
+            Reason.OTHER_ERROR, f"A password has at least {STRONG_PASSWORD} characters; --weak takes a shorter one"
+        )
 
 
 def saslprep(text: str) -> str:
