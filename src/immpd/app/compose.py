@@ -43,6 +43,7 @@ from immpd.service.alarm import Alarm
 from immpd.service.auth import AuthDesk
 from immpd.service.bulk import BulkQueue
 from immpd.service.feeding import Feeder
+from immpd.service.fetching import LARGE_AT_ONCE
 from immpd.service.guessing import Guesses
 from immpd.service.ids import IdMaker
 from immpd.service.open_sessions import OpenSessions
@@ -118,6 +119,7 @@ async def opened(
             desk=desk,
             pace=Pace(clock),
             bulk=BulkQueue(configuration.limits.bulk_commands),
+            large=BulkQueue(LARGE_AT_ONCE),
             alarm=Alarm(clock),
             log=log,
             rendering=rendering,

@@ -53,7 +53,10 @@ WORDS: dict[str, tuple[tuple[Code, ...], str]] = {
         "More octets before log-in, or behind a command that stands alone, than a connection may send",
     ),
     "IDLE": ((Code.BOUND,), "Nothing came for too long"),
-    "TOO-MANY-CONNECTIONS": ((Code.BOUND,), "The server, or this address, has as many connections as it may"),
+    "TOO-MANY-CONNECTIONS": (
+        (Code.BOUND,),
+        "The server, this address or the account has as many connections as it may",
+    ),
     "TOO-MANY-PIPELINES": (
         (Code.LIMIT, Code.OUT_OF_STEP),
         "As many pipelines are busy as may be; or await chunks, then the connection closes",

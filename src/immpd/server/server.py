@@ -134,6 +134,9 @@ class Server:
         account = conversation.session.account
         if account is not None:
             conversation.share = self.turns.share_of(account.address)
+            if len(tuple(self.services.sessions.of(account.address))) > self.bounds.per_account:
+                text = f"An account has at most {self.bounds.per_account} connections here"
+                conversation.end(Refused(Code.BOUND, "TOO-MANY-CONNECTIONS", text, 30))
 
     def gone(self, conversation: Conversation) -> None:
         """A connection has ended."""

@@ -24,6 +24,7 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     per_address: Annotated[
         int, msgspec.Meta(ge=1, description="connections of one address (IPv6: of one /64) before log-in")
     ] = 100
+    per_account: Annotated[int, msgspec.Meta(ge=1, description="connections of one account")] = 100
     quit: Annotated[
         int, msgspec.Meta(ge=1, description="seconds that running commands get after QUIT and at shutdown")
     ] = 30

@@ -1,4 +1,4 @@
-"""Changes of many messages: how many such commands of an account run at once, and in which order.
+"""What takes much at once: how many such commands of an account run beside each other, and in which order.
 
 Rules: a command has its turn from its beginning to its answer, whatever that is, and keeps it while the
 store has something of it; the others of the account wait, in the order they began, whichever connections
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class BulkQueue:
-    """Who changes many messages now, and who waits for a turn, by mailbox."""
+    """Who has a turn now, and who waits for one, by mailbox; one queue a kind of work."""
 
     def __init__(self, at_once: int) -> None:
         self._at_once = at_once
@@ -65,20 +65,20 @@ class BulkQueue:
 class BulkTurn:
     """What a bulk command has besides its request: its turn among those of its account."""
 
-    __slots__ = ("_has", "_mailbox", "_over", "_session", "_waker")
+    __slots__ = ("_has", "_mailbox", "_queue", "_session", "_waker")
 
-    def __init__(self, session: "Session") -> None:
+    def __init__(self, session: "Session", queue: BulkQueue) -> None:
         self._session = session
+        self._queue = queue
         self._mailbox = 0
         """0: it does not want a turn (yet)."""
         self._has = False
-        self._over = False
         self._waker: Waker | None = None
 
     def wait(self, mailbox: int, then: Callable[[], Outcome]) -> Outcome:
         """Go on with ``then`` when it is this command's turn."""
         self._mailbox = mailbox
-        self._has = self._session.services.bulk.enter(self, mailbox)
+        self._has = self._queue.enter(self, mailbox)
         return then() if self._has else Wait(self._arm, then)
 
     def _arm(self, waker: Waker) -> None:
@@ -104,16 +104,16 @@ class BulkTurn:
             self.leave()
 
     def leave(self) -> None:
-        """The command is over; saying so once is enough."""
-        if self._over or not self._mailbox:
+        """Its work is done, or will not be done; saying so once is enough."""
+        mailbox, self._mailbox = self._mailbox, 0
+        if not mailbox:
             return
-        self._over = True
         self._waker = None
-        queue = self._session.services.bulk
         if self._has:
-            queue.leave(self._mailbox)
+            self._has = False
+            self._queue.leave(mailbox)
         else:
-            queue.forget(self, self._mailbox)
+            self._queue.forget(self, mailbox)
 
     def cancelled(self) -> None:
         """It will not run, or not go on."""

@@ -28,6 +28,7 @@ from immpd.store.mailboxes import FetchAt, Folder, fetch_at
 from immpd.store.messages import Fetched, FetchIds, FetchPage, Stored, fetch_ids, fetch_page
 
 from .access import Place, mailbox_of, message_ids, path_of, place_of, with_folder
+from .bulk import BulkTurn
 from .messages import filter_of, from_position, mark_read
 from .outcome import Outcome, Page, Step
 from .rendering import (
@@ -40,11 +41,15 @@ from .rendering import (
     rendered,
     rendered_now,
 )
-from .session import Session, handles
+from .session import Session, handles, on_arrival
 
 PAGE_OCTETS = 256 * 1024
 PAGE_MESSAGES = 64
 IDS_AT_ONCE = 8
+LARGE = 256 * 1024
+"""Octets of a message from which on it takes a turn to be rendered."""
+LARGE_AT_ONCE = 4
+"""Such messages of one account that are rendered, or wait for their client, at once."""
 RENDERED_AT_ONCE = 4
 """Messages that are rendered until others may have their turn: each takes up to a millisecond."""
 _READ = int(Flag.READ)
@@ -56,10 +61,11 @@ _encode = msgspec.json.Encoder().encode
 class _Fetch:
     """One MBOX FETCH while its messages go out."""
 
-    __slots__ = ("filter", "left", "place", "rendering", "request", "sent", "session", "skipped", "unread")
+    __slots__ = ("filter", "left", "place", "rendering", "request", "sent", "session", "skipped", "turn", "unread")
 
-    def __init__(self, session: Session, request: MboxFetch, place: Place) -> None:
+    def __init__(self, session: Session, request: MboxFetch, place: Place, turn: BulkTurn) -> None:
         self.session = session
+        self.turn = turn
         self.request = request
         self.place = place
         self.filter = filter_of(request.path.filter)
@@ -140,7 +146,13 @@ class _Fetch:
 
         def stream() -> Outcome:
             self.written(stored)
-            return _stream(self, stored, lambda: self.write(rest, then))
+            if not self.is_rendered or stored.size <= LARGE:
+                return _stream(self, stored, lambda: self.write(rest, then))
+            return self.turn.wait(self.place.mailbox, lambda: _stream(self, stored, over))
+
+        def over() -> Outcome:
+            self.turn.leave()
+            return self.write(rest, then)
 
         return Page(pieces, stream) if pieces else stream()
 
@@ -239,8 +251,14 @@ def _unmarked(error: BaseException, then: Callable[[], Outcome]) -> Outcome:
     raise error
 
 
+@on_arrival(MboxFetch)
+def large_turn(session: Session, _: str | None, __: MboxFetch) -> BulkTurn:
+    """A large message that is rendered waits until others of the account have been taken by their clients."""
+    return BulkTurn(session, session.services.large)
+
+
 @handles(MboxFetch)
-def fetch(session: Session, request: MboxFetch, _: Any) -> Outcome:
+def fetch(session: Session, request: MboxFetch, turn: BulkTurn) -> Outcome:
     """Messages by id in the order named, or a folder's newest first."""
     if request.json + request.mime + request.raw > 1:
         raise Refused(Code.BAD_VALUE, "BAD-SWITCH", "+JSON, +MIME and +RAW exclude each other")
@@ -251,22 +269,22 @@ def fetch(session: Session, request: MboxFetch, _: Any) -> Outcome:
         raise Refused(Code.BAD_VALUE, "NO-MESSAGE-NAMED", text)
 
     if request.path.ids:
-        return _by_ids(session, request)
+        return _by_ids(session, request, turn)
 
     def found(place: Place) -> Outcome:
-        return from_position(place, request.after, _Fetch(session, request, place).page)
+        return from_position(place, request.after, _Fetch(session, request, place, turn).page)
 
     return with_folder(session, request.path, found)
 
 
-def _by_ids(session: Session, request: MboxFetch) -> Outcome:
+def _by_ids(session: Session, request: MboxFetch, turn: BulkTurn) -> Outcome:
     """The folder and the first messages are one step: most often that is all."""
     mailbox, path = mailbox_of(session, request.path), path_of(request.path)
     ids = message_ids(request.path)
 
     def found(there: tuple[Folder, list[Stored]] | None) -> Outcome:
         folder, messages = (None, []) if there is None else there
-        running = _Fetch(session, request, place_of(mailbox, path, folder))
+        running = _Fetch(session, request, place_of(mailbox, path, folder), turn)
         running.left = list(ids[IDS_AT_ONCE:])
         return running.write(messages, running.next_ids)
 

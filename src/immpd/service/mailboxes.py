@@ -102,7 +102,7 @@ def rename(session: Session, request: MboxRename, _: Any) -> Outcome:
 @on_arrival(MboxRemove)
 def removal_turn(session: Session, _: str | None, __: MboxRemove) -> BulkTurn:
     """A removal may move many messages."""
-    return BulkTurn(session)
+    return BulkTurn(session, session.services.bulk)
 
 
 @handles(MboxRemove)

@@ -298,7 +298,7 @@ def _named(
 @on_arrival(MboxFlag, MboxMove, MboxCopy, MboxDelete)
 def bulk_turn(session: Session, _: str | None, __: Any) -> BulkTurn:
     """What changes many messages waits until others of the account have done."""
-    return BulkTurn(session)
+    return BulkTurn(session, session.services.bulk)
 
 
 @handles(MboxFlag)

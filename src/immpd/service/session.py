@@ -65,6 +65,8 @@ class Services(msgspec.Struct, kw_only=True, gc=False):
     desk: "AuthDesk"
     pace: "Pace"
     bulk: "BulkQueue"
+    large: "BulkQueue"
+    """Of large messages that are rendered, which takes some times their size."""
     alarm: "Alarm"
     log: Log
     rendering: Executor
