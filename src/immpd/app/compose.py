@@ -61,7 +61,7 @@ from immpd.store.sqlite.engine import open_sqlite
 from .clock import SystemClock
 from .configuration import Configuration, read_address
 from .folder import BODIES, KEYS, SOCKET, Lock
-from .housekeeping import keep_house, keep_room
+from .housekeeping import keep_house, keep_room, tell_damage
 
 
 class CannotListen(Exception):
@@ -188,7 +188,13 @@ async def start(
         listen_tls = await _listen(server, configuration.listen_tls, direct=True)
         feeder = Feeder(services)
         services.fan_out = feeder.wake
-        for work in (keep_room(services), keep_house(services), keep_time(services), feeder.run()):
+        for work in (
+            tell_damage(services),
+            keep_room(services),
+            keep_house(services),
+            keep_time(services),
+            feeder.run(),
+        ):
             stack.push_async_callback(_end, asyncio.create_task(work))
         return Running(server, services, certificates, listen, listen_tls, stack.pop_all())
     raise AssertionError("a stack swallows nothing")

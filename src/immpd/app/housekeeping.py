@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
+from immpd.service.damage import tell_of_damage
 from immpd.service.digests import send_digests
 from immpd.service.session import Services
 from immpd.store.accounts import ListAccounts, list_accounts
@@ -147,6 +148,25 @@ async def keep_room(services: Services) -> None:
         except StoreUnavailable as error:
             services.log.warning("no room could be made", reason=str(error))
         await services.clock.wait(wanted, ROOM_EVERY)
+
+
+async def tell_damage(services: Services) -> None:
+    """Tell whoever looks after the domains, now and when damage is found; until cancelled."""
+    loop = asyncio.get_running_loop()
+    found = loop.create_future()
+
+    def note() -> None:
+        if not found.done():
+            found.set_result(None)
+
+    def note_from_anywhere() -> None:
+        loop.call_soon_threadsafe(note)
+
+    services.damage.on_found = note_from_anywhere
+    while True:
+        await tell_of_damage(services)
+        found = loop.create_future()
+        await found
 
 
 async def keep_house(services: Services, chores: tuple[Chore, ...] = CHORES) -> None:

@@ -95,6 +95,7 @@ class Code(IntEnum):
     BOUND = 721, "A bound in time or octets was passed", True, True
     INTERNAL = 750, "The server failed; it has logged why"
     SHUTDOWN = 751, "The server ends the session: it is shutting down, or the word says why", True, True
+    UNKNOWN_OUTCOME = 752, "Whether what is unanswered took effect is not known", True, True
 
 
 def describe(number: int) -> Code | None:

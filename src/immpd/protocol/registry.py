@@ -142,6 +142,7 @@ COMMON_CODES = frozenset(
         Code.BOUND,
         Code.INTERNAL,
         Code.SHUTDOWN,
+        Code.UNKNOWN_OUTCOME,
     }
 )
 """What any command may be answered with besides its own codes."""

@@ -65,6 +65,10 @@ WORDS: dict[str, tuple[tuple[Code, ...], str]] = {
     "CANCELLED": ((Code.CANCELLED,), "CANCEL, or the end of the session, came first"),
     "NO-HELP": ((Code.NOT_FOUND,), "HELP knows no such command"),
     "INTERNAL": ((Code.INTERNAL, Code.NOT_KEPT), "The server failed and has logged why"),
+    "UNKNOWN-OUTCOME": (
+        (Code.UNKNOWN_OUTCOME,),
+        "The disk failed while changes were written, perhaps before and perhaps after: connect again and look",
+    ),
     "SHUTTING-DOWN": ((Code.SHUTDOWN,), "The server is shutting down"),
     # authentication and accounts
     "AUTH-FAILED": ((Code.AUTH_FAILED,), "The account or the password is wrong, or the exchange is malformed"),
@@ -171,5 +175,9 @@ WORDS: dict[str, tuple[tuple[Code, ...], str]] = {
     "STORE-FULL": ((Code.TEMPORARY, Code.NOT_KEPT), "There is no room on the server's disk"),
     "STORE-READ-ONLY": ((Code.TEMPORARY, Code.NOT_KEPT), "The server's disk can only be read now"),
     "STORE-UNAVAILABLE": ((Code.TEMPORARY, Code.NOT_KEPT), "The store cannot be reached now"),
+    "STORE-DAMAGED": (
+        (Code.TEMPORARY, Code.INTERNAL, Code.NOT_KEPT),
+        "The store is damaged, so it is only read; 750: what the command needs is damaged",
+    ),
 }
 """Word: the codes it comes with, and its meaning. Where octets may follow, 700, 701 and 400 become 720."""

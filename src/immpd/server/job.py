@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 TURN = 64 * 1024
 """Octets that a job writes before others get their turn."""
 CANCELLED = Refused(Code.CANCELLED, "CANCELLED", "The command was cancelled")
+UNKNOWN = Refused(
+    Code.UNKNOWN_OUTCOME,
+    "UNKNOWN-OUTCOME",
+    "The disk failed; whether this was done is not known: connect again and look, or send it again with the same ID",
+)
 FAILED = Refused(Code.INTERNAL, "INTERNAL", "The server failed at this; it has logged why")
 
 
@@ -307,8 +312,13 @@ class Job:
             self.refuse(error.bare())  # a draft may keep it, and with its frames this job and all that it holds
         elif isinstance(error, UnknownOutcome):
             self.attached = None  # perhaps the store has its files: the sweep at the next start will know
-            self.conversation.abort()
-        elif isinstance(error, StoreError) and not isinstance(error, StoreDamaged):
+            self.conversation.log_failure(self, error)
+            if not self.conversation.stream.closed:
+                self.conversation.write(error_line(UNKNOWN, ""))  # the connection's word, no answer to the command
+                self.conversation.close()
+        elif isinstance(error, StoreError):
+            if isinstance(error, StoreDamaged):
+                self.conversation.log_failure(self, error)
             self.refuse(refusal_of(error))
         else:
             self.conversation.log_failure(self, error)

@@ -23,6 +23,7 @@ from immpd.store.accounts import (
 from immpd.store.verify import Finding, verify
 
 from .auth import new_verifier, password_changed
+from .damage import note_findings
 from .ids import time_text
 from .outcome import Outcome, Rows, Step
 from .session import Session, handles
@@ -130,6 +131,7 @@ async def check(session: Session, _: StoreCheck, __: Any) -> replies.Findings:
     """Every row has its octets, every count is right, and more can be written."""
     services = session.services
     found = await verify(services.store, services.bodies)
+    note_findings(services, found)
     short = services.room.finding(services.store.against)
     if short:
         found.append(Finding("room", "disk", short))

@@ -22,7 +22,7 @@ from immpd.protocol.commands import MboxFetch
 from immpd.protocol.errors import Refused
 from immpd.protocol.registry import Span
 from immpd.protocol.text import escape_json
-from immpd.store.errors import StoreUnavailable, UnknownOutcome
+from immpd.store.errors import StoreDamaged, StoreUnavailable, UnknownOutcome
 from immpd.store.ids import uuid_text
 from immpd.store.mailboxes import FetchAt, Folder, fetch_at
 from immpd.store.messages import Fetched, FetchIds, FetchPage, Stored, fetch_ids, fetch_page
@@ -41,7 +41,7 @@ from .rendering import (
     rendered,
     rendered_now,
 )
-from .session import Session, handles, on_arrival
+from .session import Session, handles, on_arrival, refusal_of
 
 PAGE_OCTETS = 256 * 1024
 PAGE_MESSAGES = 64
@@ -175,6 +175,9 @@ class _Fetch:
     def reason_against(self, stored: Stored) -> Refused | None:
         """Why the message cannot be shown as asked, if it cannot."""
         request = self.request
+        if stored.is_damaged:
+            self.session.services.damage.found(f"message {uuid_text(stored.id)} is lost", structure=False)
+            return refusal_of(StoreDamaged())
         if request.part is not None or request.range is not None:
             try:
                 for part in chosen(parts_of(stored.parts), request):

@@ -157,6 +157,8 @@ class _Index:
     def got(self, index: Index) -> Outcome:
         rows = index.rows
         self.sent += len(rows)
+        for lost in index.damaged:
+            self.session.services.damage.found(f"message {uuid_text(lost)} is lost", structure=False)
         following = index.next
         if not rows:
             return self.end(None) if following is None else self.page(following)

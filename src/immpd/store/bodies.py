@@ -122,7 +122,10 @@ class BodyFiles:
         Raises StoreDamaged if the file is missing or ends before ``length`` octets.
         """
         path = self.path(name)
-        handle = await self.run(lambda: os.open(path, os.O_RDONLY))
+        try:
+            handle = await self.run(lambda: os.open(path, os.O_RDONLY))
+        except StoreDamaged:
+            raise self._lost(f"file {name} is missing") from None
         try:
             left = length
             while left is None or left > 0:
@@ -130,7 +133,7 @@ class BodyFiles:
                 block = await self.run(lambda size=size, at=start: os.pread(handle, size, at))  # type: ignore[misc]
                 if not block:
                     if left is not None:
-                        raise StoreDamaged(f"{name} ends {left} octets early")
+                        raise self._lost(f"file {name} ends {left} octets early")
                     return
                 yield block
                 start += len(block)
@@ -138,6 +141,11 @@ class BodyFiles:
                     left -= len(block)
         finally:
             os.close(handle)
+
+    def _lost(self, what: str) -> StoreDamaged:
+        if self._damage is not None:
+            self._damage.found(what, structure=False)
+        return StoreDamaged(what)
 
     async def remove(self, names: Sequence[str]) -> None:
         """Unlink files; those that are gone already do no harm."""

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from immpd.store.durable import replace_file
-from immpd.store.errors import StoreDamaged
+from immpd.store.errors import WritingEnded
 from immpd.store.room import Tell, tell_nobody
 
 FILE = "damaged"
@@ -75,9 +75,9 @@ class Damage:
             self._path.unlink(missing_ok=True)
         self._tell("info", "the store is sound again")
 
-    def reason_against(self) -> StoreDamaged | None:
+    def reason_against(self) -> WritingEnded | None:
         """Why nothing may be written."""
-        return StoreDamaged("; ".join(self.known.found)) if self.writing_ends else None
+        return WritingEnded("; ".join(self.known.found)) if self.writing_ends else None
 
     def _keep(self) -> None:
         try:

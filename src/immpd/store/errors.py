@@ -7,8 +7,9 @@ StoreError
 ├── StoreUnavailable      temporary: the store cannot be reached or is being reopened
 │   ├── StoreFull         temporary: no room on disk; nothing of the unit was kept
 │   ├── StoreReadOnly     temporary: the file system or the file is read-only
-│   └── UnknownOutcome    temporary: the unit may or may not be on disk; close the connection, answer nothing
-├── StoreDamaged          the file is no database, or its migrations are not those of this program
+│   ├── WritingEnded      temporary: the database's file is damaged, so nothing is written any more
+│   └── UnknownOutcome    temporary: the unit may or may not be on disk; say so and close the connection
+├── StoreDamaged          the file is damaged or no database, or its migrations are not those of this program
 ├── NotFound              there is no such account, mailbox, folder, message, node, item or subscription
 │   ├── NoAccount
 │   ├── NoMailbox
@@ -58,12 +59,16 @@ class StoreReadOnly(StoreUnavailable):
     """The file or its file system can only be read; nothing of the unit was kept."""
 
 
+class WritingEnded(StoreUnavailable):
+    """The database's own file is damaged: it is only read until a check finds it sound, or a backup is put back."""
+
+
 class UnknownOutcome(StoreUnavailable):
-    """A commit failed in a way that cannot be told from success: answer nothing, close the connection."""
+    """A commit failed in a way that cannot be told from success: say so, close the connection."""
 
 
 class StoreDamaged(StoreError):
-    """The file is no database of ours, or its migrations differ from this program's."""
+    """What was asked for is damaged; or the file is no database of ours, or of another program's migrations."""
 
 
 class NotFound(StoreError):

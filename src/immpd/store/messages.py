@@ -12,7 +12,8 @@ from typing import Any
 import msgspec
 
 from immpd.model.flags import FLAG_MASK, Flag, flag_names
-from immpd.store.errors import NoMessage
+from immpd.store.damaged_rows import damaged_row
+from immpd.store.errors import NoMessage, StoreDamaged
 from immpd.store.units import Tx, read_unit
 
 SCAN_FLAGS = 4000
@@ -69,6 +70,8 @@ class Index(msgspec.Struct, frozen=True):
 
     rows: list[bytes]
     next: int | None
+    damaged: tuple[bytes, ...] = ()
+    """Ids of those of which the store has lost what they are; their rows say so."""
 
 
 class IdsPage(msgspec.Struct, frozen=True):
@@ -182,6 +185,11 @@ class Stored(msgspec.Struct, frozen=True):
     folder_text: str | None = None
 
     @property
+    def is_damaged(self) -> bool:
+        """Whether the store has lost what it is; then only what its placement says is known."""
+        return self.size < 0
+
+    @property
     def keywords(self) -> tuple[str, ...]:
         """Its keywords."""
         return () if self.keyword_text is None else tuple(self.keyword_text.split())
@@ -218,6 +226,8 @@ class _Range(msgspec.Struct, frozen=True):
     params: dict[str, Any]
     bound: int | None
     """The last seq that was looked at, if the filter's scan ended before the folder did."""
+    on_content: bool
+    """The filter asks about the content."""
 
     def following(self, seqs_found: int, limit: int, last: int | None) -> int | None:
         """The cursor of the next page."""
@@ -231,6 +241,7 @@ def _range(tx: Tx, folder: int, cursor: int | None, reverse: bool, filter: Filte
     if cursor is not None:
         where += f" AND p.seq {after} :cursor"
     bound = None
+    on_content = False
     if filter is not ALL and filter != ALL:
         conditions, on_content = _conditions(filter, params)
         params["scan"] = SCAN_CONTENT if on_content else SCAN_FLAGS
@@ -241,7 +252,7 @@ def _range(tx: Tx, folder: int, cursor: int | None, reverse: bool, filter: Filte
             bound = params["bound"] = row[0]
             where += f" AND p.seq {until} :bound"
         where += conditions
-    return _Range(f" WHERE {where} ORDER BY p.seq {order} LIMIT :limit", params, bound)
+    return _Range(f" WHERE {where} ORDER BY p.seq {order} LIMIT :limit", params, bound, on_content)
 
 
 def _conditions(filter: Filter, params: dict[str, Any]) -> tuple[str, bool]:
@@ -288,7 +299,11 @@ def _literal(text: str) -> str:
 
 # ---------------------------------------------------------------------- INDEX
 
-_INDEX = "SELECT c.row, p.id, p.flags, p.keywords, p.state, p.seq FROM placement p JOIN content c ON c.id = p.content"
+# A content that is lost must not make its row disappear: the joins are outer ones.
+_INDEX = (
+    "SELECT c.row, p.id, p.flags, p.keywords, p.state, p.seq FROM placement p LEFT JOIN content c ON c.id = p.content"
+)
+_INDEX_ALONE = "SELECT p.content, p.id, p.flags, p.keywords, p.state, p.seq FROM placement p"
 
 
 def _flag_list(flags: int, keywords: str | None) -> bytes:
@@ -303,6 +318,8 @@ def _render(rows: list[tuple[Any, ...]], path: str, epoch: str) -> list[bytes]:
     out: list[bytes] = []
     add = out.append
     for row, raw, flags, keywords, state, _ in rows:
+        if row is None:
+            row = damaged_row(raw)  # noqa: PLW2901
         h = raw.hex()
         middle = middles[flags] if keywords is None else before + _flag_list(flags, keywords) + after
         text = f"{h[:8]}-{h[8:12]}-{h[12:16]}-{h[16:20]}-{h[20:]}".encode()
@@ -315,10 +332,27 @@ def index_page(tx: Tx, args: IndexPage) -> Index:
     """A page of INDEX rows, newest first unless ``reverse``."""
     limit = args.limit
     range_ = _range(tx, args.folder, args.cursor, args.reverse, args.filter)
-    rows = tx.rows(_INDEX + range_.where, {**range_.params, "limit": limit})
+    params = {**range_.params, "limit": limit}
+    try:
+        rows = tx.rows(_INDEX + range_.where, params)
+    except StoreDamaged:
+        if range_.on_content:
+            raise  # what does not match cannot be told from what cannot be read
+        rows = [(_row_of(tx, row[0]), *row[1:]) for row in tx.rows(_INDEX_ALONE + range_.where, params)]
     return Index(
-        _render(rows, args.path, args.epoch), range_.following(len(rows), limit, rows[-1][5] if rows else None)
+        _render(rows, args.path, args.epoch),
+        range_.following(len(rows), limit, rows[-1][5] if rows else None),
+        tuple([row[1] for row in rows if row[0] is None]),
     )
+
+
+def _row_of(tx: Tx, content: int) -> bytes | None:
+    """What never changes of an index row; None where it cannot be read."""
+    try:
+        row = tx.one("SELECT row FROM content WHERE id = ?", (content,))
+    except StoreDamaged:
+        return None
+    return None if row is None else row[0]
 
 
 @read_unit
@@ -333,8 +367,8 @@ def sort_page(tx: Tx, args: SortPage) -> Keys:
     """A page of sort keys, newest first: INDEX SORT goes through all of them, then reads rows by place."""
     range_ = _range(tx, args.folder, args.cursor, False, args.filter)
     rows = tx.rows(
-        "SELECT p.seq, p.id, c.sent, c.size, c.sender FROM placement p JOIN content c ON c.id = p.content"
-        + range_.where,
+        "SELECT p.seq, p.id, coalesce(c.sent, 0), coalesce(c.size, 0), coalesce(c.sender, '')"
+        " FROM placement p LEFT JOIN content c ON c.id = p.content" + range_.where,
         {**range_.params, "limit": args.limit},
     )
     keys = [(row[0], row[1], row[2], row[3], row[4]) for row in rows]
@@ -382,16 +416,17 @@ def position_of(tx: Tx, args: PositionOf) -> int:
 # ---------------------------------------------------------------------- FETCH
 
 _STORED = (
-    "SELECT p.seq, p.id, p.flags, p.keywords, p.state, c.id, c.size, c.files, c.parts, c.envelope, c.octets, p.private"
+    "SELECT p.seq, p.id, p.flags, p.keywords, p.state, p.content, coalesce(c.size, -1), c.files, c.parts, c.envelope,"
+    " c.octets, p.private"
 )
 _FOLDERS = (
     ", (SELECT string_agg(f.path, '\n') FROM message_place o JOIN folder f ON f.id = o.folder"
     " WHERE o.id = p.id AND o.mailbox = :mailbox)"
 )
-_STORED_FROM = " FROM placement p JOIN content c ON c.id = p.content"
+_STORED_FROM = " FROM placement p LEFT JOIN content c ON c.id = p.content"
 _FROM_ID = (
     " FROM message_place m JOIN placement p ON p.folder = m.folder AND p.seq = m.seq"
-    " JOIN content c ON c.id = p.content WHERE m.id = ?1 AND m.mailbox = ?2 AND m.folder = ?3"
+    " LEFT JOIN content c ON c.id = p.content WHERE m.id = ?1 AND m.mailbox = ?2 AND m.folder = ?3"
 )
 _BY_ID = _STORED + _FROM_ID
 _BY_ID_WITH_FOLDERS = _STORED + _FOLDERS.replace(":mailbox", "?2") + _FROM_ID
@@ -403,13 +438,38 @@ def fetch_page(tx: Tx, args: FetchPage) -> Fetched:
     limit, room = args.limit, args.octets
     range_ = _range(tx, args.folder, args.cursor, args.reverse, args.filter)
     messages: list[Stored] = []
-    sql = _STORED + (_FOLDERS if args.with_folders else "") + _STORED_FROM + range_.where
-    for row in tx.execute(sql, {**range_.params, "limit": limit, "mailbox": args.mailbox}):
-        messages.append(Stored(*row))
-        room -= len(row[10] or b"")
-        if room <= 0:
-            return Fetched(messages, row[0])
+    columns = _STORED + (_FOLDERS if args.with_folders else "")
+    params = {**range_.params, "limit": limit, "mailbox": args.mailbox}
+    try:
+        for row in tx.execute(columns + _STORED_FROM + range_.where, params):
+            messages.append(Stored(*row))
+            room -= len(row[10] or b"")
+            if room <= 0:
+                return Fetched(messages, row[0])
+    except StoreDamaged:
+        if range_.on_content or messages:
+            if range_.on_content:
+                raise
+            return Fetched(messages, messages[-1].seq)  # the next page begins at the damage
+        # One message alone: it, or what says that it cannot be read.
+        first = tx.one(_INDEX_ALONE + range_.where, {**params, "limit": 1})
+        if first is None:
+            raise
+        return Fetched([_one_of(tx, args, columns, first)], first[5])
     return Fetched(messages, range_.following(len(messages), limit, messages[-1].seq if messages else None))
+
+
+def _one_of(tx: Tx, args: FetchPage, columns: str, alone: tuple[Any, ...]) -> Stored:
+    """The message of this placement, as far as it can be read."""
+    content, id_, flags, keywords, state, seq = alone
+    where = " WHERE p.folder = :folder AND p.seq = :seq"
+    try:
+        row = tx.one(columns + _STORED_FROM + where, {"folder": args.folder, "seq": seq, "mailbox": args.mailbox})
+    except StoreDamaged:
+        row = None
+    if row is not None:
+        return Stored(*row)
+    return Stored(seq, id_, flags, keywords, state, content, -1, None, b"[]", b"{}", None, None)
 
 
 @read_unit

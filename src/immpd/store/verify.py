@@ -7,6 +7,7 @@ operator can act (docs/protocol.md, "The operator", STORE CHECK).
 
 import asyncio
 from array import array
+from collections.abc import AsyncIterator
 from typing import Literal
 
 import msgspec
@@ -15,6 +16,7 @@ from immpd.model.flags import Flag
 from immpd.model.message import Part
 from immpd.store.bodies import BodyFiles
 from immpd.store.contract import Store
+from immpd.store.errors import StoreError
 from immpd.store.units import Tx, read_unit
 from immpd.store.verify_feeds import verify_nodes
 
@@ -225,24 +227,51 @@ def check_notifications(tx: Tx, args: From) -> Step:
 async def verify(store: Store, files: BodyFiles) -> list[Finding]:
     """Check everything; an empty list is a sound store. Others may work meanwhile."""
     findings = [Finding("file", "database", said) for said in await store.check_file()]
-    findings += await _verify_counts(store)
     refs = array("L")
-    findings += await _verify_placements(store, refs)
+    findings += await _as_far("folders", _verify_counts(store))
+    placements = await _as_far("placements", _verify_placements(store, refs))
+    findings += placements
+    findings += await _as_far("places", _verify_places(store))
+    counted = not any(finding.kind == "file" for finding in placements)
+    findings += await _as_far("contents", _verify_contents(store, refs if counted else None))
+    findings += await _as_far("files", _verify_files(store, files))
+    findings += await _as_far("notifications", _verify_notifications(store))
+    findings += await _as_far("nodes", _verify_feeds(store))
+    return findings
+
+
+async def _as_far(what: str, walk: AsyncIterator[Finding]) -> list[Finding]:
+    """What a walk finds, also where it comes to what cannot be read."""
+    findings = []
+    try:
+        async for finding in walk:
+            findings.append(finding)
+    except StoreError as error:
+        findings.append(Finding("file", what, f"cannot all be read: {error}"))
+    return findings
+
+
+async def _verify_places(store: Store) -> AsyncIterator[Finding]:
     place: From | None = From()
     while place is not None:
         step = await store.read(check_places(place))
-        findings += step.findings
+        for finding in step.findings:
+            yield finding
         place = await _next(step)
-    findings += await _verify_contents(store, refs)
-    findings += await _verify_files(store, files)
+
+
+async def _verify_notifications(store: Store) -> AsyncIterator[Finding]:
     notification: From | None = From()
     while notification is not None:
         step = await store.read(check_notifications(notification))
-        findings += step.findings
+        for finding in step.findings:
+            yield finding
         notification = await _next(step)
+
+
+async def _verify_feeds(store: Store) -> AsyncIterator[Finding]:
     for node, said in await verify_nodes(store):
-        findings.append(Finding("node", f"node {node}", said))
-    return findings
+        yield Finding("node", f"node {node}", said)
 
 
 async def _next(step: Step) -> From | None:
@@ -250,15 +279,14 @@ async def _next(step: Step) -> From | None:
     return step.next
 
 
-async def _verify_counts(store: Store) -> list[Finding]:
-    findings = []
+async def _verify_counts(store: Store) -> AsyncIterator[Finding]:
     last = From()
     while keys := await store.read(folder_keys(last)):
         for folder in keys:
-            findings += await _verify_folder(store, folder)
+            for finding in await _verify_folder(store, folder):
+                yield finding
         last = From((keys[-1], -1))
         await asyncio.sleep(0)
-    return findings
 
 
 async def _verify_folder(store: Store, folder: int) -> list[Finding]:
@@ -286,46 +314,43 @@ async def _verify_folder(store: Store, folder: int) -> list[Finding]:
     return [Finding("counts", f"folder {folder}", "could not be counted: it changes all the time")]
 
 
-async def _verify_placements(store: Store, refs: "array[int]") -> list[Finding]:
-    findings = []
+async def _verify_placements(store: Store, refs: "array[int]") -> AsyncIterator[Finding]:
     last: From | None = From()
     while last is not None:
         step = await store.read(check_placements(last))
-        findings += step.findings
+        for finding in step.findings:
+            yield finding
         for content in step.counted:
             if content >= len(refs):
                 refs.extend([0] * (content + 1000 - len(refs)))
             refs[content] += 1
         last = await _next(step)
-    return findings
 
 
-async def _verify_contents(store: Store, refs: "array[int]") -> list[Finding]:
-    findings = []
+async def _verify_contents(store: Store, refs: "array[int] | None") -> AsyncIterator[Finding]:
+    """``refs``: how many placements each was found to have; None where not all of them could be read."""
     suspects: list[tuple[int, int]] = []
     last: From | None = From()
     while last is not None:
         step = await store.read(check_contents(last))
-        findings += step.findings
-        for content, kept in zip(step.counted[::2], step.counted[1::2], strict=True):
-            found = refs[content] if content < len(refs) else 0
-            if found != kept:
-                suspects.append((content, kept))
+        for finding in step.findings:
+            yield finding
+        if refs is not None:
+            for content, kept in zip(step.counted[::2], step.counted[1::2], strict=True):
+                found = refs[content] if content < len(refs) else 0
+                if found != kept:
+                    suspects.append((content, kept))
         last = await _next(step)
     for content, _ in suspects[:EXACT]:
         exact = await store.read(references(OneContent(content)))
         if exact is not None and exact[0] != exact[1]:
-            findings.append(
-                Finding("references", f"content {content}", f"says {exact[0]} folders hold it; {exact[1]} do")
-            )
+            yield Finding("references", f"content {content}", f"says {exact[0]} folders hold it; {exact[1]} do")
         await asyncio.sleep(0)
     if len(suspects) > EXACT:
-        findings.append(Finding("references", f"{len(suspects) - EXACT} more contents", "may be miscounted as well"))
-    return findings
+        yield Finding("references", f"{len(suspects) - EXACT} more contents", "may be miscounted as well")
 
 
-async def _verify_files(store: Store, files: BodyFiles) -> list[Finding]:
-    findings: list[Finding] = []
+async def _verify_files(store: Store, files: BodyFiles) -> AsyncIterator[Finding]:
     last = From()
     while rows := await store.read(body_rows(last)):
 
@@ -341,8 +366,7 @@ async def _verify_files(store: Store, files: BodyFiles) -> list[Finding]:
         for row, length in zip(rows, await files.run(lengths), strict=True):
             what = f"file {row.name} of content {row.content} part {row.part}"
             if length < 0:
-                findings.append(Finding("body", what, "is missing"))
+                yield Finding("body", what, "is missing")
             elif length != row.length:
-                findings.append(Finding("body", what, f"has {length} octets, not {row.length}"))
+                yield Finding("body", what, f"has {length} octets, not {row.length}")
         last = From(id=rows[-1].name.encode())
-    return findings

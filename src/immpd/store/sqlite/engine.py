@@ -116,12 +116,12 @@ class SqliteStore:
         self._connections = made
         self.against = made.against
         self._reader = made.reader
-        self._read_tx = SqliteTx(made.reader)
+        self._read_tx = SqliteTx(made.reader, self._met)
         self._snapshot = False
         self._wal_pages = 0
         if made.writer is not None:
             self._writer = made.writer
-            self._write_tx = SqliteTx(made.writer)
+            self._write_tx = SqliteTx(made.writer, self._met)
             made.writer.set_busy_timeout(0)
             made.writer.set_wal_hook(self._wal_grew)
         if made.checkpointer is not None:
@@ -267,9 +267,9 @@ class SqliteStore:
         except apsw.Error as error:
             self._end_snapshot()
             raise self._seen(error) from error
-        except StoreDamaged as error:
+        except StoreDamaged:
             self._end_snapshot()
-            raise self._seen(error) from error
+            raise
         finally:
             if self._resetting:
                 self._end_snapshot()
@@ -279,6 +279,12 @@ class SqliteStore:
             self._snapshot = False
             if self._reader.in_transaction:
                 self._reader.execute("ROLLBACK")
+
+    def _met(self, error: apsw.CorruptError) -> StoreError:
+        """A statement met damage."""
+        met = StoreDamaged(str(error))
+        self._seen(met)
+        return met
 
     def _seen(self, error: BaseException) -> BaseException:
         """The store error that it is; damage is remembered and told."""
@@ -415,8 +421,8 @@ class SqliteStore:
         self._answers.append((result, None))
 
     def _undo(self, error: Exception) -> None:
-        """Undo what a unit did; raise if its error ended the whole transaction (a full disk does)."""
-        if not self._writer.in_transaction:
+        """Undo what a unit did; raise if its error ended the whole transaction (a full disk does, and damage)."""
+        if not self._writer.in_transaction or isinstance(error, (apsw.CorruptError, StoreDamaged)):
             raise _TransactionLost(error)
         try:
             self._writer.execute("ROLLBACK TO some")

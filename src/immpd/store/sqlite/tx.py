@@ -1,43 +1,66 @@
 """A Tx on an SQLite connection: the shortest way from a unit's statement to apsw."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import apsw
 
+from immpd.store.errors import StoreError
 from immpd.store.units import Params, Row
+
+Damaged = Callable[[apsw.CorruptError], StoreError]
+"""Told of damage that a statement met; makes the error that a unit sees, and may go around."""
 
 
 class SqliteTx:
     """The Tx contract (store/units.py) on one connection. There is one writer, so ``lock`` does nothing."""
 
-    __slots__ = ("_connection",)
+    __slots__ = ("_connection", "_damaged")
 
-    def __init__(self, connection: apsw.Connection) -> None:
+    def __init__(self, connection: apsw.Connection, damaged: Damaged) -> None:
         self._connection = connection
+        self._damaged = damaged
 
     def execute(self, sql: str, params: Params = ()) -> Iterator[Row]:
         """Run one statement and go through its rows."""
-        return self._connection.execute(sql, params)
+        try:
+            return self._watched(self._connection.execute(sql, params))
+        except apsw.CorruptError as error:
+            raise self._damaged(error) from error
+
+    def _watched(self, rows: Iterator[Row]) -> Iterator[Row]:
+        try:
+            yield from rows
+        except apsw.CorruptError as error:
+            raise self._damaged(error) from error
 
     def rows(self, sql: str, params: Params = ()) -> list[Row]:
         """Run one statement and return all its rows."""
-        return self._connection.execute(sql, params).fetchall()
+        try:
+            return self._connection.execute(sql, params).fetchall()
+        except apsw.CorruptError as error:
+            raise self._damaged(error) from error
 
     def one(self, sql: str, params: Params = ()) -> Row | None:
         """Run one statement to its end and return its first row or None."""
-        rows = self._connection.execute(sql, params).fetchall()
+        rows = self.rows(sql, params)
         return rows[0] if rows else None
 
     def executemany(self, sql: str, many: Iterable[Params]) -> int:
         """Run one statement for each set of parameters; return how many rows were changed in all."""
         connection = self._connection
         before = connection.total_changes()
-        connection.executemany(sql, many).fetchall()
+        try:
+            connection.executemany(sql, many).fetchall()
+        except apsw.CorruptError as error:
+            raise self._damaged(error) from error
         return connection.total_changes() - before
 
     def rows_of_many(self, sql: str, many: Iterable[Params]) -> list[Row]:
         """Run one statement for each set of parameters and return all rows."""
-        return self._connection.executemany(sql, many).fetchall()
+        try:
+            return self._connection.executemany(sql, many).fetchall()
+        except apsw.CorruptError as error:
+            raise self._damaged(error) from error
 
     def take_ids(self, table: str, count: int) -> int:
         """Reserve ``count`` successive integer keys of ``table``; return the first."""

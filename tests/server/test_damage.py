@@ -1,0 +1,133 @@
+"""Damage is said, by whom it meets, by STORE CHECK and in the log; what is whole is still read."""
+
+from contextlib import closing
+from pathlib import Path
+
+import apsw
+import pytest
+from tests.server.quiet import until
+from tests.serving import Serving
+
+from immpd.protocol.commands import StoreCheck
+from immpd.service.damage import SUBJECT
+from immpd.store.sqlite.files import FILE_NAME, PAGE_SIZE
+
+COUNT = 60
+"""Messages that fill several pages."""
+
+
+def damage(folder: Path, table: str, where: int = 0) -> None:
+    """Write over a leaf of a table, as a failing disk does: in its middle, or (-1) the last."""
+    with closing(apsw.Connection(str(folder / FILE_NAME))) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        pages = [
+            row[0]
+            for row in connection.execute(
+                "SELECT pageno FROM dbstat WHERE name = ? AND pagetype = 'leaf' ORDER BY path", (table,)
+            )
+        ]
+    with (folder / FILE_NAME).open("r+b") as file:
+        page = pages[-1] if where == -1 else pages[len(pages) // 2]
+        file.seek((page - 1) * PAGE_SIZE)
+        file.write(b"\xa5" * PAGE_SIZE)
+
+
+@pytest.fixture
+async def filled(serve, talk, tmp_path):
+    """The folder of a server with messages in INBOX of alice, stopped."""
+    server = await serve(tmp_path)
+    alice = await server.add_account("alice")
+    one = await talk(alice, on=server)
+    for number in range(COUNT):
+        assert (await one.deliver(alice, body=b"%d " % number * 300, subject=f"n{number}")).code == 273
+    await one.close()
+    await server.running.stop()
+    return tmp_path, alice
+
+
+async def checked(server: Serving) -> list[str]:
+    return [row.text for row in (await server.operator.call(StoreCheck())).rows]
+
+
+async def test_a_damaged_message_hides_nothing(filled, serve, talk):
+    """Nor itself: INDEX has a row for it, FETCH says of how many it cannot be, and which are whole come."""
+    folder, alice = filled
+    damage(folder, "content")
+    server: Serving = await serve(folder)
+    one = await talk(alice, on=server)
+    rows = (await one.ask("MBOX INDEX /inbox LIMIT 1000")).rows
+    lost = [row for row in rows if "is damaged" in row]
+    assert len(rows) == COUNT
+    assert 0 < len(lost) < COUNT / 2
+    fetched = await one.ask("FETCH /inbox::* +RAW -READ")
+    assert (fetched.code, len(fetched.blocks)) == (250, COUNT - len(lost))
+    assert fetched.fields["skipped"] == str(len(lost))
+    answer = await one.ask(f"FETCH /inbox#{lost[0].split(' ')[0]} +RAW")
+    assert (answer.code, answer.word) == (750, "STORE-DAMAGED")
+    told = [fields["what"] for fields in server.log.events("the store is damaged")]
+    assert told[0] == "database: database disk image is malformed"
+    server.log.take_errors()
+    await server.running.stop()
+
+
+@pytest.mark.parametrize("table", ["content", "placement", "message_place", "mailbox", "retry"])
+async def test_a_check_finds_it_and_writing_ends(filled, serve, talk, table):
+    folder, alice = filled
+    damage(folder, table)
+    server: Serving = await serve(folder)
+    postmaster = await server.add_account("postmaster") if table == "content" else None
+    findings = await checked(server)
+    assert any(one.startswith("file database:") for one in findings), findings
+    await until(lambda: server.services.damage.writing_ends)
+    one = await talk(alice, on=server)
+    for line in (f"DELIVER TO {alice}", "MBOX CREATE /x"):
+        answer = await one.ask(line)
+        assert (answer.code, answer.word, answer.fields["retry"]) == (450, "STORE-DAMAGED", "3600")
+    if postmaster is not None:
+        (row,) = (await (await talk(postmaster, on=server)).ask("MBOX INDEX /inbox")).rows
+        assert SUBJECT in row
+    server.log.take_errors()
+    await server.running.stop()
+    # It is remembered, and nobody is told a second time.
+    server = await serve(folder)
+    assert server.log.events("the store is known to be damaged")
+    one = await talk(alice, on=server)
+    assert (await one.ask(f"DELIVER TO {alice}")).word == "STORE-DAMAGED"
+    if postmaster is not None:
+        assert len((await (await talk(postmaster, on=server)).ask("MBOX INDEX /inbox")).rows) == 1
+    server.log.take_errors()
+    await server.running.stop()
+
+
+@pytest.mark.parametrize("table", ["placement", "message_place"])
+async def test_a_delivery_that_meets_it_is_told_why(filled, serve, talk, table):
+    folder, alice = filled
+    damage(folder, table, where=-1)
+    server: Serving = await serve(folder)
+    one = await talk(alice, on=server)
+    answer = await one.deliver(alice, body=b"x")
+    assert (answer.code, answer.word) == (750, "STORE-DAMAGED")
+    (failed,) = server.log.events("command failed")
+    assert failed["command"] == "DONE"
+    answer = await one.ask(f"DELIVER TO {alice}")
+    assert (answer.code, answer.word) == (450, "STORE-DAMAGED")
+    server.log.take_errors()
+    await server.running.stop()
+
+
+async def test_what_was_repaired_is_written_again(filled, serve, talk):
+    folder, alice = filled
+    whole = (folder / FILE_NAME).read_bytes()
+    damage(folder, "content")
+    server: Serving = await serve(folder)
+    assert await checked(server) != []
+    server.log.take_errors()
+    await server.running.stop()
+    (folder / FILE_NAME).write_bytes(whole)
+    server = await serve(folder)
+    one = await talk(alice, on=server)
+    assert (await one.ask(f"DELIVER TO {alice}")).word == "STORE-DAMAGED"  # until a check says otherwise
+    assert await checked(server) == []
+    assert (await one.deliver(alice)).code == 273
+    server.log.take_errors()
+    await server.running.stop()
