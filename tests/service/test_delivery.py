@@ -308,7 +308,7 @@ async def test_an_open_message_that_nothing_is_added_to_expires(services):
     bob.drafts.expire(services.clock.monotonic())
     with pytest.raises(Refused) as error:
         await bob.call(Done())
-    assert error.value.word == "NO-MESSAGE"
+    assert error.value.word == "EXPIRED"
 
 
 async def test_only_what_was_accepted_is_logged_so(tmp_path):
