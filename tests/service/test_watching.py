@@ -218,7 +218,7 @@ async def test_positions_are_kept_by_device_and_name(account, talk):
     first = await events(phone, 4)
     phone.send(f"ACK {first[1]['cursor']}\nACK {first[0]['cursor']}\nACK {first[2]['cursor']} NAME other\nNOOP\n")
     answers = [answer for answer in await phone.replies(5) if answer.code != 260]
-    assert [answer.code for answer in answers] == [205, 205, 205, 200]
+    assert sorted(answer.code for answer in answers) == [200, 205, 205, 205]
     await phone.close()
     for device, name, left in (
         ("phone", "", 2),

@@ -9,7 +9,7 @@ from collections import defaultdict, deque
 GOES_ON = {100, 102, 271, 302, 380}
 """Without a dash, and yet not the end."""
 ACK, CANCEL = {205, 405}, {206, 406}
-CLOSES = {203, 705, 720, 721, 751}
+CLOSES = {203, 705, 720, 721, 751, 752}
 _LINE = re.compile(r"(?:([A-Za-z0-9\-_.]{1,32}): )?([1-7][0-9]{2})(-?)(?: (.*))?", re.DOTALL)
 
 
