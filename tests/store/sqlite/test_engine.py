@@ -17,7 +17,7 @@ from immpd.store.deliver import deliver
 from immpd.store.errors import NoMailbox, StoreDamaged, StoreFull, StoreReadOnly, StoreUnavailable
 from immpd.store.mailboxes import ByMailbox, FolderAt, folder_at, mailbox_row
 from immpd.store.messages import FetchPage, fetch_page
-from immpd.store.sqlite.engine import Limits, SqliteStore, open_sqlite
+from immpd.store.sqlite.engine import SLICE, Limits, SqliteStore, open_sqlite
 from immpd.store.sqlite.files import FILE_NAME
 from immpd.store.units import Tx, Work, read_unit, write_unit
 from immpd.store.verify import verify
@@ -56,6 +56,25 @@ def together_many(tx: Tx, many: list[Note]) -> list[str]:
     tx.executemany("INSERT INTO meta (key, value) VALUES (?, 'many')", [(args.text,) for args in many])
     if any(args.text.startswith("fail") for args in many):
         raise NoMailbox
+    return [args.text for args in many]
+
+
+@write_unit
+def slowly(tx: Tx, args: Note) -> str:
+    """As ``note``, and it takes a slice of its own."""
+    return note.run(tx, args)
+
+
+RUNS: list[int] = []
+"""Of ``slowly``: how many each run had."""
+
+
+@slowly.batched
+def slowly_many(tx: Tx, many: list[Note]) -> list[str]:
+    RUNS.append(len(many))
+    end = time.perf_counter() + SLICE * len(many)
+    while time.perf_counter() < end:
+        pass
     return [args.text for args in many]
 
 
@@ -339,3 +358,10 @@ async def test_a_store_opened_again_has_everything(tmp_path: Path) -> None:
     (message,) = (await again.read(fetch_page(FetchPage(box.id, box.inbox)))).messages
     assert (message.id, message.octets) == (one, b"kept")
     await again.close()
+
+
+async def test_units_that_take_a_slice_each_run_one_by_one(opened: SqliteStore) -> None:
+    RUNS.clear()
+    await asyncio.gather(*[opened.write(slowly(Note(str(n)))) for n in range(30)])
+    assert sum(RUNS) == 30
+    assert set(RUNS[1:]) == {1}  # as soon as it is known how long each takes

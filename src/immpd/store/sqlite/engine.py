@@ -388,7 +388,7 @@ class SqliteStore:
             self._run_one(batch[first][0])
             return
         pace = self._pace.get(work, 0.0002)
-        limit = first + max(4, min(1000, int(seconds * 0.8 / pace)))
+        limit = first + max(1, min(1000, int(seconds * 0.8 / pace)))
         last = first + 1
         while last < len(batch) and last < limit and batch[last][0].work is work:
             last += 1
