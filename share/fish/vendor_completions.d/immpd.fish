@@ -6,7 +6,7 @@ function __fish_immpd_using_command
     set -l cmd (commandline -opc)
     set -l subcommands
     set -l options_with_values '--data --domain --listen --listen-tls --ready-file'
-    set -l all_commands 'account add check config disable enable end fingerprint init list passwd serve sessions show'
+    set -l all_commands 'account add backup check config disable enable end fingerprint init list passwd restore serve sessions show'
     set -l skip_next 0
     # Extract command words (only real subcommand names) from command line
     set -e cmd[1]
@@ -44,6 +44,8 @@ end
 # Root-level commands
 complete -c immpd -n __fish_use_subcommand -a 'init' -d 'Make a data folder for the domains to serve.'
 complete -c immpd -n __fish_use_subcommand -a 'serve' -d 'Serve until SIGTERM; SIGHUP reads the certificates again.'
+complete -c immpd -n __fish_use_subcommand -a 'backup' -d 'Copy the data folder, checked, while the server runs.'
+complete -c immpd -n __fish_use_subcommand -a 'restore' -d 'Put a backup back as a new data folder.'
 complete -c immpd -n __fish_use_subcommand -a 'check' -d 'Let the store verify itself.'
 complete -c immpd -n __fish_use_subcommand -a 'fingerprint' -d 'Print the SHA-256 of the public key that the server shows for each domain.'
 complete -c immpd -n __fish_use_subcommand -a 'account' -d 'Add, list and disable accounts, and set passwords.'
@@ -104,6 +106,12 @@ complete -c immpd -n '__fish_immpd_using_command account passwd' -l weak -d 'Tak
 complete -c immpd -n '__fish_immpd_using_command account passwd' -l keep-sessions -d 'Let what is logged in stay so.'
 complete -c immpd -n '__fish_immpd_using_command account passwd' -l remove-tokens -d 'Remove all push tokens of the account.'
 
+# Options for: backup
+complete -c immpd -n '__fish_immpd_using_command backup' -l help -d 'Display this message and exit.'
+complete -c immpd -n '__fish_immpd_using_command backup' -s h -d 'Display this message and exit.'
+complete -c immpd -n '__fish_immpd_using_command backup' -l version -d 'Display application version.'
+complete -c immpd -n '__fish_immpd_using_command backup' -l data -r -F -d 'The data folder.'
+
 # Options for: check
 complete -c immpd -n '__fish_immpd_using_command check' -l help -d 'Display this message and exit.'
 complete -c immpd -n '__fish_immpd_using_command check' -s h -d 'Display this message and exit.'
@@ -146,6 +154,12 @@ complete -c immpd -n '__fish_immpd_using_command init' -l data -r -F -d 'The dat
 complete -c immpd -n '__fish_immpd_using_command init' -l domain -r -d 'A domain to serve; repeats.'
 complete -c immpd -n '__fish_immpd_using_command init' -l listen -r -d 'HOST:PORT for UPGRADE; repeats.'
 complete -c immpd -n '__fish_immpd_using_command init' -l listen-tls -r -d 'HOST:PORT for TLS; repeats.'
+
+# Options for: restore
+complete -c immpd -n '__fish_immpd_using_command restore' -l help -d 'Display this message and exit.'
+complete -c immpd -n '__fish_immpd_using_command restore' -s h -d 'Display this message and exit.'
+complete -c immpd -n '__fish_immpd_using_command restore' -l version -d 'Display application version.'
+complete -c immpd -n '__fish_immpd_using_command restore' -l data -r -F -d 'The data folder.'
 
 # Options for: serve
 complete -c immpd -n '__fish_immpd_using_command serve' -l help -d 'Display this message and exit.'

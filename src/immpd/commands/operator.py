@@ -21,6 +21,8 @@ Exit codes: 0 done; 1 failed or refused; 2 the command line or the configuration
 COMMANDS = {
     "init": ("operator_serve:init", "Make a data folder for the domains to serve."),
     "serve": ("operator_serve:serve", "Serve until SIGTERM; SIGHUP reads the certificates again."),
+    "backup": ("operator_backup:backup", "Copy the data folder, checked, while the server runs."),
+    "restore": ("operator_backup:restore", "Put a backup back as a new data folder."),
     "check": ("operator_account:check", "Let the store verify itself."),
     "fingerprint": (
         "operator_fingerprint:fingerprint",

@@ -35,6 +35,7 @@ def tell(text: str) -> None:
 
 def exit_code(error: BaseException) -> tuple[int | None, str]:
     """What a script learns of an error, and its line for people; None for what nobody foresaw."""
+    from immpd.app.backup import NoBackup
     from immpd.app.compose import CannotListen
     from immpd.app.configuration import ConfigurationError
     from immpd.app.folder import DataFolderInUse
@@ -55,7 +56,7 @@ def exit_code(error: BaseException) -> tuple[int | None, str]:
         return (TEMPORARY if error.temporary else FAILED), words
     if isinstance(error, OSError) and error.filename is not None:
         return FAILED, f"{error.filename}: {error.strerror}"
-    if isinstance(error, CannotListen | CertificateError | SealError | OSError):
+    if isinstance(error, CannotListen | NoBackup | CertificateError | SealError | OSError):
         return FAILED, words
     return None, words
 
