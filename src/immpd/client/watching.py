@@ -33,8 +33,8 @@ LAST_WORDS = 2.0
 class Reconnecting(msgspec.Struct, frozen=True, kw_only=True):
     """How a watch comes back when its connection is lost.
 
-    It waits ``first`` seconds, then twice as long each time, at most ``most``, or as long as the server says; of
-    that at least half, the rest by chance. ``on_lost`` is told once each time a watch that stood is lost.
+    It waits ``first`` seconds, then twice as long each time, at most ``most``: of that at least half, the rest by
+    chance, and as long as the server asks for besides. ``on_lost`` is told once each time a watch that stood is lost.
     ``random`` gives numbers from 0 to below 1, ``sleep`` and ``monotonic`` are time.
     """
 
