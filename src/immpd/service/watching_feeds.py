@@ -4,6 +4,7 @@ Rules: as in watching.py, the store is the truth and nothing is queued; a hint i
 going on waiting, only where nothing lies between it and the cursor; listen first, then catch up.
 """
 
+import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 PAGE = 50
 MOST_AT_ONCE = 64 * 1024
 """Octets of hints that are said at once; more is read from the store, a page at a time."""
+ENDED_AT_ONCE = 50
+"""Nodes that are no longer listened to until others have their turn: many watches may end together."""
 
 
 class FeedCursor:
@@ -40,8 +43,7 @@ class FeedCursor:
 
     def stop(self) -> None:
         """Listen no longer."""
-        for stop, _ in self._nodes.values():
-            stop()
+        _end_some([stop for stop, _ in self._nodes.values()])
         self._nodes.clear()
         self.behind = False
 
@@ -120,3 +122,10 @@ class FeedCursor:
             self._head_of = state
             self._head = EVENT + f"{self.watcher.session.services.store.epoch}.{state}.".encode()
         return self._head
+
+
+def _end_some(left: list[Callable[[], None]]) -> None:
+    for stop in left[:ENDED_AT_ONCE]:
+        stop()
+    if len(left) > ENDED_AT_ONCE:
+        asyncio.get_running_loop().call_soon(_end_some, left[ENDED_AT_ONCE:])
