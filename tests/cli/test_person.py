@@ -442,7 +442,13 @@ async def raw(alice: Account, home: Path) -> AsyncIterator[asyncio.subprocess.Pr
     pipe = asyncio.subprocess.PIPE
     command = [Path(sys.executable).parent / "immp", "raw"]
     process = await asyncio.create_subprocess_exec(
-        *command, stdin=pipe, stdout=pipe, stderr=pipe, env={**os.environ, "IMMP_HOME": str(home)}
+        *command,
+        stdin=pipe,
+        stdout=pipe,
+        stderr=pipe,
+        env={**os.environ, "IMMP_HOME": str(home)},
+        # Tests that run in the background of a shell ignore interrupts, and so would their children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     process.stdin.write(b"NOOP\n")
     assert await process.stdout.readline() == b"200 Done\n"
