@@ -131,3 +131,32 @@ async def test_what_was_repaired_is_written_again(filled, serve, talk):
     assert (await one.deliver(alice)).code == 273
     server.log.take_errors()
     await server.running.stop()
+
+
+async def test_a_flipped_bit_in_a_file_is_not_served(serve, talk):
+    server = await serve()
+    alice = await server.add_account("alice")
+    one = await talk(alice, on=server)
+    assert (await one.deliver(alice, body=bytes(400_000))).code == 273
+    assert await checked(server) == []
+    (path,) = (server.folder / "bodies").iterdir()
+    with path.open("r+b") as file:
+        file.seek(200_000)
+        file.write(b"\x01")
+    answer = await one.ask("FETCH /inbox::* +RAW -READ")
+    assert (answer.code, answer.word) == (750, "STORE-DAMAGED")
+    assert all(block.more for block in answer.blocks)  # nobody takes it for the whole
+    (finding,) = await checked(server)
+    assert finding.endswith("has other octets than came")
+    assert (await one.deliver(alice)).code == 273  # one file is no reason to refuse others
+    server.log.take_errors()
+
+
+async def test_a_flipped_bit_in_a_row_is_found(filled, serve):
+    folder, _ = filled
+    with closing(apsw.Connection(str(folder / FILE_NAME))) as connection:
+        connection.execute("UPDATE content SET octets = zeroblob(octet_length(octets)) WHERE id = 7").fetchall()
+    server = await serve(folder)
+    (finding,) = await checked(server)
+    assert finding == "content content 7 part 1: has other octets than came"
+    server.log.take_errors()

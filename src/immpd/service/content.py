@@ -125,6 +125,7 @@ def delivery_of(
         envelope=_encode(envelope),
         octets=octets,
         digest=digest.digest(),
+        digests=b"".join(digests),
         targets=targets,
         now=now,
         files=files,

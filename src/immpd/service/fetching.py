@@ -355,7 +355,8 @@ async def _stream(running: _Fetch, stored: Stored, then: Callable[[], Outcome]) 
                 first = min(stop, HEADER_LIMIT)
                 octets = b"".join([block async for block in bodies.blocks(files[part.id], 0, first)])
                 yield blocks(head, with_sender(envelope_of(stored), octets), more=first < stop)
-            async for octets in bodies.blocks(files[part.id], first, stop - first):
+            whole = stored.digest_of(part.id) if (first, stop) == (0, part.length) else None
+            async for octets in bodies.blocks(files[part.id], first, stop - first, whole):
                 first += len(octets)
                 yield blocks(head, octets, more=first < stop)
 

@@ -6,10 +6,12 @@ start files that no row names are removed. Every call to the disk runs in a help
 """
 
 import asyncio
+import hashlib
 import os
 import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -116,29 +118,42 @@ class BodyFiles:
         handle = await self.run(lambda: os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         return BodyWriter(self, handle, temporary, final)
 
-    async def blocks(self, name: str, start: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
+    async def blocks(
+        self, name: str, start: int = 0, length: int | None = None, digest: bytes | None = None
+    ) -> AsyncIterator[bytes]:
         """The octets of a file from ``start`` on, ``length`` of them (None: to the end), by blocks of 64 KiB.
 
-        Raises StoreDamaged if the file is missing or ends before ``length`` octets.
+        Raises StoreDamaged if the file is missing or ends before ``length`` octets; with the SHA-256 ``digest`` of
+        these octets also before the last block, if they are others.
         """
         path = self.path(name)
         try:
             handle = await self.run(lambda: os.open(path, os.O_RDONLY))
         except StoreDamaged:
             raise self._lost(f"file {name} is missing") from None
+        found = None if digest is None else hashlib.sha256()
+
+        def read(size: int, at: int) -> bytes:
+            octets = os.pread(handle, size, at)
+            if found is not None:
+                found.update(octets)
+            return octets
+
         try:
             left = length
             while left is None or left > 0:
                 size = BLOCK if left is None else min(BLOCK, left)
-                block = await self.run(lambda size=size, at=start: os.pread(handle, size, at))  # type: ignore[misc]
+                block = await self.run(partial(read, size, start))
                 if not block:
                     if left is not None:
                         raise self._lost(f"file {name} ends {left} octets early")
                     return
-                yield block
                 start += len(block)
                 if left is not None:
                     left -= len(block)
+                if found is not None and left == 0 and found.digest() != digest:
+                    raise self._lost(f"file {name} has other octets than came")
+                yield block
         finally:
             os.close(handle)
 

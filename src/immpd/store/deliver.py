@@ -79,6 +79,8 @@ class Delivery(msgspec.Struct, frozen=True):
     now: int
     """Milliseconds UTC."""
     files: tuple[BodyFile, ...] = ()
+    digests: bytes = b""
+    """SHA-256 of each part, one after the other, by which damage is found; empty where they are not known."""
     is_inside: bool = False
     """The mailbox has it already in another form: it comes in although it is closed."""
 
@@ -146,8 +148,8 @@ _INSERT_KEY = "INSERT INTO retry (key, digest, day) VALUES (?, ?, ?) ON CONFLICT
 _CLOSED = "SELECT id FROM mailbox WHERE id = ? AND closed = 1"
 _FOLDER_THERE = "SELECT id FROM folder WHERE id = ? AND mailbox = ?"
 _INSERT_CONTENT = (
-    "INSERT INTO content (id, sender, sent, size, files, row, parts, envelope, octets)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "INSERT INTO content (id, sender, sent, size, files, row, parts, envelope, octets, digests)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _INSERT_PLACEMENT = (
     "INSERT INTO placement (folder, seq, id, content, flags, keywords, state, placed, private)"
@@ -206,7 +208,18 @@ def _store(tx: Tx, many: Sequence[Delivery], targets: Sequence[Sequence[Target]]
             names = msgspec.json.encode({str(file.part): file.name for file in args.files}).decode()
             files += [(file.name, content, file.part, file.length) for file in args.files]
         contents.append(
-            (content, args.sender, args.sent, args.size, names, args.row, args.parts, args.envelope, args.octets)
+            (
+                content,
+                args.sender,
+                args.sent,
+                args.size,
+                names,
+                args.row,
+                args.parts,
+                args.envelope,
+                args.octets,
+                args.digests or None,
+            )
         )
         if len(some) > 1:
             shared.append((content, len(some)))

@@ -182,6 +182,8 @@ class Stored(msgspec.Struct, frozen=True):
     octets: bytes | None
     """The parts that are not files, one after the other."""
     private: bytes | None
+    digests: bytes | None = None
+    """SHA-256 of each part, one after the other; None where they are not known."""
     folder_text: str | None = None
 
     @property
@@ -198,6 +200,10 @@ class Stored(msgspec.Struct, frozen=True):
     def folders(self) -> tuple[str, ...]:
         """Paths of the folders it lies in, where they were asked for."""
         return () if self.folder_text is None else tuple(sorted(self.folder_text.split("\n")))
+
+    def digest_of(self, part: int) -> bytes | None:
+        """SHA-256 of a part, where it is known."""
+        return None if self.digests is None else self.digests[32 * (part - 1) : 32 * part]
 
     def file_names(self) -> dict[int, str]:
         """The files of its large parts, by part."""
@@ -417,7 +423,7 @@ def position_of(tx: Tx, args: PositionOf) -> int:
 
 _STORED = (
     "SELECT p.seq, p.id, p.flags, p.keywords, p.state, p.content, coalesce(c.size, -1), c.files, c.parts, c.envelope,"
-    " c.octets, p.private"
+    " c.octets, p.private, c.digests"
 )
 _FOLDERS = (
     ", (SELECT string_agg(f.path, '\n') FROM message_place o JOIN folder f ON f.id = o.folder"

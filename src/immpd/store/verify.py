@@ -6,6 +6,7 @@ operator can act (docs/protocol.md, "The operator", STORE CHECK).
 """
 
 import asyncio
+import hashlib
 from array import array
 from collections.abc import AsyncIterator
 from typing import Literal
@@ -14,14 +15,16 @@ import msgspec
 
 from immpd.model.flags import Flag
 from immpd.model.message import Part
-from immpd.store.bodies import BodyFiles
+from immpd.store.bodies import BodyFiles, inline_places
 from immpd.store.contract import Store
-from immpd.store.errors import StoreError
+from immpd.store.errors import StoreDamaged, StoreError
 from immpd.store.units import Tx, read_unit
 from immpd.store.verify_feeds import verify_nodes
 
 STEP = 1000
 """Rows looked at in one step."""
+STEP_OCTETS = 1 << 20
+"""Octets looked at in one step."""
 EXACT = 20
 """Suspected reference counts that are counted again exactly; each takes a walk over all placements."""
 
@@ -76,6 +79,7 @@ class BodyRow(msgspec.Struct, frozen=True):
     content: int
     part: int
     length: int
+    digests: bytes | None
 
 
 class OneContent(msgspec.Struct, frozen=True):
@@ -187,6 +191,32 @@ def check_contents(tx: Tx, args: From) -> Step:
 
 
 @read_unit
+def check_digests(tx: Tx, args: From) -> Step:
+    """The octets in rows are those that came; a step ends after a mebibyte of them."""
+    findings: list[Finding] = []
+    left = STEP_OCTETS
+    last: int | None = None
+    rows = tx.execute(
+        "SELECT id, files, parts, octets, digests FROM content WHERE id > :id AND digests IS NOT NULL ORDER BY id",
+        {"id": args.after[0]},
+    )
+    for content, files, parts, octets, digests in rows:
+        last = content
+        left -= 1024 + len(octets or b"")
+        try:
+            names = {} if files is None else {int(part): name for part, name in _files.decode(files).items()}
+            places = inline_places(_parts.decode(parts), names)
+        except (msgspec.DecodeError, ValueError):
+            continue  # check_contents says so
+        for part, place in places.items():
+            if hashlib.sha256((octets or b"")[place]).digest() != digests[32 * (part - 1) : 32 * part]:
+                findings.append(Finding("content", f"content {content} part {part}", "has other octets than came"))
+        if left <= 0:
+            return Step(findings, [], From((content, -1)))
+    return Step(findings, [], None if last is None else From((last, -1)))
+
+
+@read_unit
 def references(tx: Tx, args: OneContent) -> tuple[int, int] | None:
     """How many references a content is said to have and has; None if it is gone. Walks over all placements."""
     row = tx.one(
@@ -201,7 +231,8 @@ def references(tx: Tx, args: OneContent) -> tuple[int, int] | None:
 def body_rows(tx: Tx, args: From) -> list[BodyRow]:
     """The next files after the name ``args.id``, and whose they are."""
     rows = tx.rows(
-        "SELECT name, content, part, length FROM body_file WHERE name > :name ORDER BY name LIMIT :n",
+        "SELECT b.name, b.content, b.part, b.length, c.digests FROM body_file b LEFT JOIN content c ON c.id = b.content"
+        " WHERE b.name > :name ORDER BY b.name LIMIT :n",
         {"name": args.id.decode(), "n": STEP},
     )
     return [BodyRow(*row) for row in rows]
@@ -234,6 +265,7 @@ async def verify(store: Store, files: BodyFiles) -> list[Finding]:
     findings += await _as_far("places", _verify_places(store))
     counted = not any(finding.kind == "file" for finding in placements)
     findings += await _as_far("contents", _verify_contents(store, refs if counted else None))
+    findings += await _as_far("octets", _verify_digests(store))
     findings += await _as_far("files", _verify_files(store, files))
     findings += await _as_far("notifications", _verify_notifications(store))
     findings += await _as_far("nodes", _verify_feeds(store))
@@ -258,6 +290,15 @@ async def _verify_places(store: Store) -> AsyncIterator[Finding]:
         for finding in step.findings:
             yield finding
         place = await _next(step)
+
+
+async def _verify_digests(store: Store) -> AsyncIterator[Finding]:
+    last: From | None = From()
+    while last is not None:
+        step = await store.read(check_digests(last))
+        for finding in step.findings:
+            yield finding
+        last = await _next(step)
 
 
 async def _verify_notifications(store: Store) -> AsyncIterator[Finding]:
@@ -369,4 +410,11 @@ async def _verify_files(store: Store, files: BodyFiles) -> AsyncIterator[Finding
                 yield Finding("body", what, "is missing")
             elif length != row.length:
                 yield Finding("body", what, f"has {length} octets, not {row.length}")
+            elif row.digests is not None:
+                digest = row.digests[32 * (row.part - 1) : 32 * row.part]
+                try:
+                    async for _ in files.blocks(row.name, 0, row.length, digest):
+                        pass
+                except StoreDamaged:
+                    yield Finding("body", what, "has other octets than came")
         last = From(id=rows[-1].name.encode())
