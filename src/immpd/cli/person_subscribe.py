@@ -170,17 +170,17 @@ def items(
                 if common is not None and common.json:
                     print_json(event)
                 elif event.event == "item":
-                    _show(event)
+                    _show(event, common)
 
     return run(work())
 
 
-def _show(event: "Event") -> None:
+def _show(event: "Event", common: Common | None) -> None:
     from immpd.protocol.text import clean
 
-    from .person_output import print_text, size_text
+    from .person_output import now_of, print_text, size_text, time_text
 
-    print_text(clean(f"{event.title}  ({event.node}, {event.date})"))
+    print_text(clean(f"{event.title}  ({event.node}, {time_text(event.date, now_of(common))})"))
     try:
         if not event.type.startswith("text/"):
             raise ValueError
