@@ -31,6 +31,14 @@ WORDS = (
         r"\bDIGEST is hourly or daily; \+PUSH or \+MAIL ends it\b",
         "A digest is hourly or daily; --push or --mail ends it",
     ),
+    (
+        r"\bMBOX INDEX takes a folder and a filter; MBOX FETCH takes ids\b",
+        "immp ls takes a folder; immp read takes ids",
+    ),
+    (r"\blog in with a device label after the mechanism's data", "log in with --device"),
+    (r"; QUIT ends it\b", "; it ends by itself"),
+    (r"\bSESSION is an id of SESSION LIST, or \*: ", ""),
+    (r"(?<![\w/.-])(node)(s?)(?![\w@/.-])", r"feed\2"),
     (r"\b(?:PATH|TO|CC|BCC|NODE|ITEM|FOLDER|MEMBER|NAME|ORIGIN|SENDER) cannot be (.+?): (?=[A-Z])", r"\1: "),
     (
         r"\b(TTL|AT|TAG|LEVEL|EVERY|KEEP|AGE|LIMIT|ID|SINCE|TITLE|ICON|LANGUAGE|USES|UNTIL) (is|has|takes|cannot)\b",
