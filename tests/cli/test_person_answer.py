@@ -7,6 +7,8 @@ from tests.cli.running import Immp, profile_of
 from tests.serving import Account, Serving
 
 from immpd.cli.person_profile import Profiles
+from immpd.cli.person_send import delivered
+from immpd.client import Client, ConnectionLost, new_id
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -89,6 +91,20 @@ async def test_an_answer_may_wait_as_a_draft(alice: Account, bob: Account, immp:
     assert (await immp("draft", "send", saved.rows[0]["id"], *AS_BOB)).code == 0
     assert (await immp("ls", "--json", *AS_BOB)).rows[0]["flags"] == ["ANSWERED"]
     assert (await immp("ls", "--json")).rows[0]["subject"] == "Re: Lunch"
+
+
+async def test_where_the_connection_is_lost_it_is_sent_once_more_and_comes_once(alice: Account) -> None:
+    id, lost = new_id(), []
+
+    async def deliver(me: Client):
+        done = await me.send(alice.address, "x", "x", id=id)
+        if not lost:
+            lost.append(done)
+            raise ConnectionLost("gone")
+        return done
+
+    done = await delivered(deliver, None)
+    assert [row.text for one in (lost[0], done) for row in one.rows] == ["Delivered", "Delivered before"]
 
 
 @pytest.mark.parametrize(

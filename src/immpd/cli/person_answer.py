@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from immpd.client import Client
     from immpd.model.imid import Imid
     from immpd.model.message import FetchedMessage
+    from immpd.protocol.replies import Delivered
 
 _SWITCH = Parameter(negative=())
 _FOLDER = Annotated[str, Parameter(name=("--folder", "-f"))]
@@ -59,13 +60,14 @@ def reply(
     folder
         The folder that the id is of.
     """
+    from immpd.client import new_id
     from immpd.client.answering import answer_to
     from immpd.client.answering import quote as quoted
 
     from .person_compose import body
     from .person_draft import save_draft
     from .person_naming import check_names
-    from .person_send import check_parts, tell_delivered, tell_names
+    from .person_send import check_parts, delivered, tell_delivered, tell_names
 
     check_names([id], folder)
     tell_names(attach)
@@ -76,37 +78,41 @@ def reply(
         raise NotThere("The message has nobody to answer but you")
     with body(message, above=quoted(found.envelope, text) if quote else "") as written:
         names = check_parts(cc, bcc, written, attach)
-        itself, before = answer.in_reply_to, answer.references
+        message_id = new_id()
         people = (*answer.cc, *names[: len(cc)])
 
+        async def answered(client: "Client") -> "Delivered":
+            done = await client.send(
+                answer.to,
+                answer.subject,
+                written,
+                cc=people,
+                bcc=bcc,
+                attachments=attach,
+                id=message_id,
+                in_reply_to=answer.in_reply_to,
+                references=answer.references,
+            )
+            if not await client.mark_answered(path):
+                tell("The answer is sent; that the message is answered could not be marked")
+            return done
+
         async def work() -> int:
+            if not draft:
+                return tell_delivered(await delivered(answered, common), common)
             async with session(common) as client:
-                if draft:
-                    return await save_draft(
-                        client,
-                        answer.to,
-                        answer.subject,
-                        written,
-                        attach,
-                        common,
-                        cc=people,
-                        bcc=bcc,
-                        in_reply_to=itself,
-                        references=before,
-                    )
-                delivered = await client.send(
+                return await save_draft(
+                    client,
                     answer.to,
                     answer.subject,
                     written,
+                    attach,
+                    common,
                     cc=people,
                     bcc=bcc,
-                    attachments=attach,
-                    in_reply_to=itself,
-                    references=before,
+                    in_reply_to=answer.in_reply_to,
+                    references=answer.references,
                 )
-                if not await client.mark_answered(path):
-                    tell("The answer is sent; that the message is answered could not be marked")
-            return tell_delivered(delivered, common)
 
         return run(work())
 
@@ -141,9 +147,11 @@ def forward(
     folder
         The folder that the id is of.
     """
+    from immpd.client import new_id
+
     from .person_compose import body
     from .person_naming import check_names
-    from .person_send import check_parts, tell_delivered, tell_names
+    from .person_send import check_parts, delivered, tell_delivered, tell_names
 
     if not (to or cc or bcc):
         raise UsageError("Say who it is for: immp forward ID ADDRESS…")
@@ -151,12 +159,14 @@ def forward(
     tell_names(attach)
     check_parts((*to, *cc), bcc, message, attach)
     with body(message) as written:
+        message_id = new_id()
+
+        async def forwarded(client: "Client") -> "Delivered":
+            path = await _one(client, id, folder)
+            return await client.forward(path, to, written, cc=cc, bcc=bcc, attachments=attach, id=message_id)
 
         async def work() -> int:
-            async with session(common) as client:
-                path = await _one(client, id, folder)
-                delivered = await client.forward(path, to, written, cc=cc, bcc=bcc, attachments=attach)
-            return tell_delivered(delivered, common)
+            return tell_delivered(await delivered(forwarded, common), common)
 
         return run(work())
 

@@ -1,8 +1,9 @@
 """``immp send``."""
 
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 from uuid import UUID
 
 from cyclopts import Parameter
@@ -11,8 +12,11 @@ from .person_common import OK, REFUSED, TEMPORARY, Common, UsageError, run, sess
 from .person_compose import body
 
 if TYPE_CHECKING:
+    from immpd.client import Client
     from immpd.model.imid import Imid
     from immpd.protocol.replies import Delivered
+
+R = TypeVar("R")
 
 
 def send(
@@ -76,29 +80,31 @@ async def _send(
     source: Path | bytes | None,
     common: Common | None,
 ) -> int:
-    from immpd.client import ConnectionLost, new_id
+    from immpd.client import new_id
 
     message_id = id or new_id()
-    for last in (False, True):
-        try:
-            async with session(common) as me:
-                delivered = await me.send(
-                    to,
-                    subject,
-                    text,
-                    cc=cc,
-                    bcc=bcc,
-                    attachments=attach,
-                    important=important,
-                    id=message_id,
-                    eml=source,
-                )
-                break
-        except ConnectionLost:
-            # Whether it was delivered nobody knows; with the same ID, once more is safe.
-            if last:
-                raise
-    return tell_delivered(delivered, common)
+
+    async def deliver(me: "Client") -> "Delivered":
+        return await me.send(
+            to, subject, text, cc=cc, bcc=bcc, attachments=attach, important=important, id=message_id, eml=source
+        )
+
+    return tell_delivered(await delivered(deliver, common), common)
+
+
+async def delivered(deliver: Callable[["Client"], Awaitable[R]], common: Common | None) -> R:
+    """What ``deliver`` does in a session, once more where the connection was lost: it sends with the same ID again.
+
+    Whether it was delivered nobody knows then; with the same ID, once more is safe.
+    """
+    from immpd.client import ConnectionLost
+
+    try:
+        async with session(common) as me:
+            return await deliver(me)
+    except ConnectionLost:
+        async with session(common) as me:
+            return await deliver(me)
 
 
 def check_parts(
