@@ -28,6 +28,12 @@ def test_lines_and_texts_are_cleaned() -> None:
     assert clean_text("a\tb\r\nc\rd\x1b\u2028\u202e\u200f\ud800") == "a\tb\nc\nd\ufffd\ufffd\ufffd\u200f\ufffd"
 
 
+def test_what_nobody_sees_is_marked_in_a_line_and_left_out_of_a_text() -> None:
+    hidden = "pay\u200bpal \U000e0041 👨\u200d👧 Wort\u00adteil"
+    assert clean_line(hidden) == "pay\ufffdpal \ufffd 👨\u200d👧 Wort\ufffdteil"
+    assert clean_text(hidden) == "paypal  👨\u200d👧 Wortteil"
+
+
 def test_encoded_words() -> None:
     assert decode_words("=?utf-8?q?a_b?= =?utf-8?b?w7Y=?= c") == "a bö c"
     assert decode_words("é \\u0041 =?utf-8*en?q?=C3=B6?= Ж") == "é \\u0041 ö Ж"

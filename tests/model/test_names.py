@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from immpd.model.imid import parse_imid
 from immpd.model.names import (
     FOLDER_UNSAFE,
     OPTION_UNSAFE,
@@ -88,3 +89,19 @@ def test_an_error_cannot_forge_a_line() -> None:
     with pytest.raises(ImidError) as caught:
         normalise_segment("a\n250 fine")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", [".", "..", "a/../b", "\uff0e\uff0e"])
+def test_no_part_of_a_name_is_dots_alone(name: str) -> None:
+    with pytest.raises(ImidError, match="dots alone"):
+        parse_imid(f"{name}@a.com")
+
+
+@pytest.mark.parametrize("path", ["/.", "/a/..", "/x\u200b", "/a\U000e0041", "alice@a.com/\u3164"])
+def test_no_folder_is_dots_or_hides_something(path: str) -> None:
+    with pytest.raises(ImidError):
+        parse_imid(path)
+
+
+def test_a_folder_may_have_what_emoji_and_scripts_need() -> None:
+    assert parse_imid("/❤️/می\u200cخواهم").text == "/❤️/می\u200cخواهم"

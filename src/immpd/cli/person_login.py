@@ -118,8 +118,10 @@ def whoami(*, common: Common | None = None) -> int:
 def _host_name() -> str:
     import socket
 
+    from immpd.model.characters import is_shown
+
     name = socket.gethostname().partition(".")[0]
-    return name if name.isprintable() and len(name.encode()) <= 64 else ""
+    return name if is_shown(name) and len(name.encode()) <= 64 else ""
 
 
 def read_fingerprint(text: str) -> str:

@@ -4,7 +4,6 @@ Rule: whatever stands in a mail, nothing of it reaches a terminal as a control c
 go into a file or a pipe are exactly those of the message.
 """
 
-import re
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -12,13 +11,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from immpd.model.characters import UNSAFE_IN_TEXT
 from immpd.model.message import IndexRow, sender_text
-from immpd.protocol.text import UNSAFE, clean
+from immpd.protocol.text import clean, escape_json
 
 if TYPE_CHECKING:
     from .person_common import Common
 
-_UNSAFE_IN_LINES = re.compile(UNSAFE.pattern.replace(r"\x00-\x1f", r"\x00-\x08\x0b-\x1f"))
 MARKS = (("READ", " ", "●"), ("FLAGGED", "★", " "), ("ANSWERED", "↩", " "), ("IMPORTANT", "!", " "))
 """(flag, shown where it is set, shown where it is not)."""
 SHORTEST = 8
@@ -27,7 +26,7 @@ _TAGS = {"READ": "", "FLAGGED": "flagged", "ANSWERED": "answered", "IMPORTANT": 
 
 def harmless(text: str) -> str:
     """Text of several lines without characters that a terminal obeys."""
-    return _UNSAFE_IN_LINES.sub("\ufffd", text.replace("\r\n", "\n"))
+    return UNSAFE_IN_TEXT.sub("\ufffd", text.replace("\r\n", "\n"))
 
 
 def say(line: str) -> None:
@@ -47,7 +46,7 @@ def print_json(value: object) -> None:
 
 def print_json_octets(octets: bytes) -> None:
     """An object that is JSON already; characters that a terminal obeys are escaped."""
-    say(UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", octets.decode()))
+    say(escape_json(octets).decode())
 
 
 def write_octets(octets: bytes) -> None:

@@ -267,16 +267,17 @@ def _card(
 
     from immpd.client import new_id
     from immpd.model import notification as model
+    from immpd.model.characters import is_shown, shown
     from immpd.model.imid import parse_imid
 
     from .person_push_route import Card
     from .person_time import moment_of, seconds_of
 
     # Whatever reports in words of its own is heard: a title that is no line is made one.
-    title = "".join(one if one.isprintable() else "\ufffd" for one in " ".join(title.split()))
+    title = shown(" ".join(title.split()))
     if len(title) > model.MAX_TITLE:
         title = f"{title[: model.MAX_TITLE - 1]}…"
-    if tag is not None and not (0 < len(tag) <= MAX_TAG and tag.isprintable()):
+    if tag is not None and not (0 < len(tag) <= MAX_TAG and is_shown(tag)):
         raise UsageError(f"A tag has 1 to {MAX_TAG} printable characters")
     kind, body = "text/plain", text.encode()
     if actions or icon:

@@ -1,8 +1,8 @@
 """Octets of unknown character set to text that is safe to show on one line, or on several.
 
 Rules: nothing raises, whatever the octets are; a character set is looked up only if it is in our own table (Python
-remembers each unknown name for ever); no control, bidirectional or line-separator character survives
-(docs/protocol.md, "Replies").
+remembers each unknown name for ever); no control, bidirectional or line-separator character survives,
+in a line no invisible one either (docs/protocol.md, "Replies").
 """
 
 import re
@@ -11,16 +11,9 @@ from email.header import decode_header
 from encodings.aliases import aliases
 from typing import Final
 
-REPLACEMENT: Final = "\ufffd"
+from immpd.model.characters import INVISIBLE, UNSAFE, UNSAFE_IN_BODY
 
-# C0 without tab and line feed, DEL, C1, the bidirectional controls, line and paragraph separator, lone surrogates
-# (which no UTF-8 encoder takes).
-_UNSAFE_LINE: Final = re.compile(
-    "[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
-)
-# A body may hold lines, and the three implicit marks that ordinary Arabic and Hebrew text contains: they reach no
-# further than their own line.
-_UNSAFE_TEXT: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+REPLACEMENT: Final = "\ufffd"
 
 # Codecs that are no character sets, that can be made to run for long, or whose result is not what a sender means.
 _NOT_FOR_MAIL: Final = re.compile(
@@ -44,16 +37,16 @@ _WORDS: Final = re.compile(rf"{_WORD}(?:[ \t\r\n]*{_WORD})*")
 
 def clean_line(text: str) -> str:
     """``text`` as one line that forges nothing: a tab becomes a space, unsafe characters become U+FFFD."""
-    if text.isprintable():  # true of no control, format or separator character but the space
+    if text.isascii() and text.isprintable():
         return text
-    return _UNSAFE_LINE.sub(REPLACEMENT, text.replace("\t", " "))
+    return UNSAFE.sub(REPLACEMENT, text.replace("\t", " "))
 
 
 def clean_text(text: str) -> str:
-    """``text`` with lines ended by LF, tabs kept, unsafe characters replaced by U+FFFD."""
-    if text.isprintable():
+    """``text`` with lines ended by LF, tabs kept, unsafe characters replaced by U+FFFD and invisible ones left out."""
+    if text.isascii() and text.isprintable():
         return text
-    return _UNSAFE_TEXT.sub(REPLACEMENT, text.replace("\r\n", "\n").replace("\r", "\n"))
+    return UNSAFE_IN_BODY.sub(REPLACEMENT, INVISIBLE.sub("", text.replace("\r\n", "\n").replace("\r", "\n")))
 
 
 def decode(octets: bytes, charset: str = "") -> str:

@@ -10,6 +10,8 @@ import unicodedata
 from functools import cache
 from typing import Final, Protocol, cast
 
+from immpd.model.characters import UNSAFE
+
 from .errors import ImmpError
 
 MAX_SEGMENT: Final = 64
@@ -24,13 +26,14 @@ MAX_FOLDER: Final = 255
 RESERVED_FOLDERS: Final = frozenset({"INBOX", "DRAFTS", "SENT", "JUNK", "TRASH"})
 """Folders that nobody reaches by a plus-folder."""
 
+DOTS: Final = frozenset({".", ".."})
+"""What no part of a name is: links and paths are resolved as RFC 3986, section 5.2.4, wants it."""
+
 _SHOWN = 60
 _SEGMENT_EXCLUDES = re.compile(r'[/+@:#?%"\\; ]')
 _ASCII_SEGMENT = re.compile(r"[!$&'()*,\-.0-9<=>A-Z\[\]^_`a-z{|}~]+")
 _ASCII_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
-# C0, DEL and C1 controls; line and paragraph separator; what turns the direction of text round; surrogates
-_FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 class ImidError(ImmpError, ValueError):
@@ -48,7 +51,7 @@ class ImidError(ImmpError, ValueError):
 def show(text: str) -> str:
     """``text`` in quotes for an error message: cut to 60 characters, and unable to forge a line."""
     cut = text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
-    return '"' + "".join(c if c.isprintable() else "\ufffd" for c in cut) + '"'
+    return '"' + UNSAFE.sub("\ufffd", cut) + '"'
 
 
 class _Profile(Protocol):
@@ -77,6 +80,8 @@ def normalise_segment(segment: str) -> str:
         _exclude(segment, segment)
         canonical = _precis(segment)
         _exclude(canonical, segment)  # a full-width sign becomes the plain one
+    if canonical in DOTS:
+        raise ImidError("A part of the name cannot be dots alone", segment)
     if len(canonical.encode()) > MAX_SEGMENT:
         raise ImidError(f"A part of the name is longer than {MAX_SEGMENT} octets", segment)
     return canonical
@@ -134,7 +139,7 @@ def _idna(domain: str) -> str:
     try:
         canonical = idna.encode(domain, uts46=True).decode("ascii")
     except UnicodeError as error:  # idna.IDNAError is one; its words name the label
-        reason = "".join(c if c.isprintable() else "\ufffd" for c in str(error))[: 2 * _SHOWN]
+        reason = UNSAFE.sub("\ufffd", str(error))[: 2 * _SHOWN]
         raise ImidError(f"This is no domain ({reason})", domain) from None
     if canonical.endswith("."):
         raise ImidError("A domain ends without a dot", domain)
@@ -164,7 +169,7 @@ def normalise_folder(name: str) -> str:
         raise ImidError(f"A folder name is longer than {MAX_FOLDER} octets", name)
     refuse_controls(name)
     canonical = unicodedata.normalize("NFC", name)
-    if canonical in {".", ".."}:
+    if canonical in DOTS:
         raise ImidError("A folder cannot have this name", name)
     if len(canonical.encode()) > MAX_FOLDER:
         raise ImidError(f"A folder name is longer than {MAX_FOLDER} octets", name)
@@ -199,8 +204,8 @@ def parse_folder(written: str) -> str:
 
 
 def refuse_controls(text: str) -> None:
-    """Raise `ImidError` if ``text`` has a control character, line separator, bidi control or surrogate."""
-    found = _FORBIDDEN.search(text)
+    """Raise `ImidError` if ``text`` has a control character, or another that is not shown in a line."""
+    found = None if text.isascii() and text.isprintable() else UNSAFE.search(text)
     if found:
         raise ImidError(f"The character U+{ord(found[0]):04X} is not allowed", text)
 

@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from immpd.model.characters import is_shown
+
 from .errors import ImmpError
 
 MEDIA_TYPE = "application/immp-notification+json"
@@ -109,7 +111,7 @@ def read_card(octets: bytes) -> Card:
     for action in card.actions:
         if not is_action_id(action.id):
             raise NotificationError("the id of an action has 1 to 32 letters, digits, - or _")
-        if not action.label.strip() or len(action.label) > MAX_LABEL or not action.label.isprintable():
+        if not action.label.strip() or len(action.label) > MAX_LABEL or not is_shown(action.label):
             raise NotificationError(f"the label of an action has 1 to {MAX_LABEL} printable characters")
         if action.url:
             _check_url(action.url, ("https", "http", "immp"), "url")
@@ -118,7 +120,7 @@ def read_card(octets: bytes) -> Card:
 
 def check_title(title: str) -> None:
     """Raises NotificationError where this cannot be a title."""
-    if len(title) > MAX_TITLE or not title.isprintable():
+    if len(title) > MAX_TITLE or not is_shown(title):
         raise NotificationError(f"a title has at most {MAX_TITLE} printable characters")
 
 
@@ -136,7 +138,7 @@ def read_level(text: str) -> Level:
 
 
 def _is_text(text: str) -> bool:
-    return text.replace("\n", "").replace("\t", "").isprintable()
+    return is_shown(text.replace("\n", "").replace("\t", ""))
 
 
 def _check_url(url: str, schemes: tuple[str, ...], name: str) -> None:

@@ -1,17 +1,18 @@
 """How values stand on a line: quoting, field lists, and what may never appear there.
 
 Rules (docs/protocol.md, "Values" and "Replies"): a value is quoted when it is empty, has a space,
-quote or semicolon, begins with + or -, or would be read as a name; control, bidi and line-separator
-characters never reach a line: in text they become U+FFFD, in JSON an escape, so nothing a person wrote
-can forge a line.
+quote or semicolon, begins with + or -, or would be read as a name; control, bidi, line-separator and
+invisible characters never reach a line: in text they become U+FFFD, in JSON an escape, so nothing a
+person wrote can forge a line.
 """
 
 import re
 
-UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-_LEADS = (0x7F, 0xC2, 0xD8, 0xE2)
+from immpd.model.characters import CONTROLS, UNSAFE
+
+_LEADS = (0x7F, 0xC2, 0xCD, 0xD8, 0xE1, 0xE2, 0xE3, 0xEF, 0xF0, 0xF3)
 """Octets with which those characters begin in UTF-8; a test knows them all."""
-CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+CONTROL = re.compile(rf"[{CONTROLS}]")
 _NEEDS_QUOTES = re.compile(r'[ ";]|\A[+\-]|\A\Z')
 _INSIDE = r'"([^"\\]*+(?:\\.[^"\\]*+)*+)"'
 _QUOTED = re.compile(_INSIDE)

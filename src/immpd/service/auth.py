@@ -11,6 +11,7 @@ from uuid import UUID
 
 import msgspec
 
+from immpd.model.characters import is_shown
 from immpd.model.ending import SessionsEnd
 from immpd.model.imid import Imid, ImidError
 from immpd.model.network import network_of
@@ -114,7 +115,7 @@ class Exchange(msgspec.Struct, gc=False):
 
 
 def _checked_device(device: str) -> str:
-    if len(device.encode()) > MAX_DEVICE or not device.isprintable():
+    if len(device.encode()) > MAX_DEVICE or not is_shown(device):
         raise Refused(Code.BAD_VALUE, "BAD-DEVICE", f"A device label has at most {MAX_DEVICE} octets, all printable")
     return device
 

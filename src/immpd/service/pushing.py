@@ -14,6 +14,7 @@ from hmac import compare_digest
 
 import msgspec
 
+from immpd.model.characters import is_shown
 from immpd.model.imid import Imid
 from immpd.model.network import network_of
 from immpd.model.notification import MEDIA_TYPE, Level, NotificationError, check_title, read_card, read_level
@@ -202,7 +203,7 @@ def _check_words(request: Push) -> None:
         raise Refused(Code.BAD_VALUE, "BAD-NOTIFICATION", str(error)) from None
     if _type(request) not in _TYPES:
         raise Refused(Code.BAD_VALUE, "BAD-TYPE", f"A notification is {' or '.join(_TYPES)}")
-    if request.tag is not None and not (0 < len(request.tag) <= MAX_TAG and request.tag.isprintable()):
+    if request.tag is not None and not (0 < len(request.tag) <= MAX_TAG and is_shown(request.tag)):
         raise Refused(Code.BAD_VALUE, "BAD-TAG", f"A tag has 1 to {MAX_TAG} printable characters")
 
 

@@ -11,6 +11,7 @@ from typing import Any, cast
 import msgspec
 
 from immpd.model.change import NOTICES, Change
+from immpd.model.characters import is_shown
 from immpd.model.feed import SubscriptionState
 from immpd.model.flags import flag_names
 from immpd.model.imid import folder_key
@@ -336,6 +337,6 @@ def acknowledge(session: Session, request: Ack, _: Any) -> Outcome:
 
 
 def _checked_name(name: str) -> str:
-    if len(name.encode()) > MAX_NAME or not name.isprintable():
+    if len(name.encode()) > MAX_NAME or not is_shown(name):
         raise Refused(Code.BAD_VALUE, "BAD-NAME", f"The name of a watch has at most {MAX_NAME} octets")
     return name
