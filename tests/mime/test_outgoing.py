@@ -70,7 +70,7 @@ def test_several_parts_are_mixed() -> None:
     mail = rendered(
         ENVELOPE,
         ("", "text/plain", "Grüße\n".encode()),
-        ('p"h\\ö.jpg', "image/jpeg", photo),
+        ('a\\p"hö.jpg', "image/jpeg", photo),
         ("m.eml", "message/rfc822", inner),
         ("x", 'multipart/mixed; boundary="evil"', b"--evil"),
         ("y", "nonsense\r\nX: y", b"?"),
@@ -78,11 +78,21 @@ def test_several_parts_are_mixed() -> None:
     )
     text, jpeg, rfc822, odd, nonsense, latin = mail.iter_parts()
     assert text.get_content() == "Grüße\r\n"
-    assert (jpeg.get_content(), jpeg.get_filename(), jpeg.get_content_type()) == (photo, 'p"h\\ö.jpg', "image/jpeg")
+    assert (jpeg.get_content(), jpeg.get_filename(), jpeg.get_content_type()) == (photo, 'p"hö.jpg', "image/jpeg")
     assert rfc822.get_content()["Subject"] == "inner"
     assert (odd.get_content_type(), odd.get_content()) == ("application/octet-stream", b"--evil")
     assert nonsense.get_content_type() == "application/octet-stream"
     assert latin.get_content() == "é"
+
+
+@pytest.mark.parametrize(
+    "given", ["../../x.txt", "/etc/x.txt", "C:\\a\\x.txt", "c:x.txt", "..\\x.txt", "....x.txt", "a/.x.txt"]
+)
+def test_an_attachment_loses_its_folders(given: str) -> None:
+    mail = rendered(ENVELOPE, ("", "text/plain", b"x"), (given, "application/pdf", b"y"))
+    assert [part.get_filename() for part in mail.iter_parts()] == [None, "x.txt"]
+    parts, octets = message(("", "text/plain", b"x"), (given, "application/pdf", b"y"))
+    assert "\n  2  x.txt  application/pdf" in render_text(ENVELOPE, parts, octets.__getitem__)
 
 
 def mail_of(mail: bytes, author: str = "") -> bytes:

@@ -215,16 +215,24 @@ async def test_direct_tls_greets_as_after_upgrade(server, talk):
 
 
 @pytest.mark.parametrize("protocols", [[], ["http/1.1"], ["h2", "smtp"], ["immp/2"]])
-async def test_direct_tls_wants_its_protocol_by_name(server, protocols):
+@pytest.mark.parametrize("how", ["direct", "upgrade"])
+async def test_another_protocol_shakes_no_hands(server, how, protocols):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     if protocols:
         context.set_alpn_protocols(protocols)
     async with nothing_left(server):
-        streams = await asyncio.open_connection(*server.listen_tls, ssl=context, server_hostname="a.test")
-        other = Talk(*streams)
-        assert await other.rest() == []
-        await other.close()
+        if how == "direct":
+            with pytest.raises(ssl.SSLError, match="alert no application protocol"):
+                await Talk.direct(server, context)
+            return
+        clear = await Talk.clear(server)
+        if protocols:
+            with pytest.raises(ssl.SSLError, match="alert no application protocol"):
+                await clear.upgrade(context=context)
+        else:
+            await clear.upgrade(context=context)
+        await clear.close()
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1])

@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,8 @@ from immpd.store.verify import verify
 async def files(tmp_path: Path) -> AsyncIterator[BodyFiles]:
     made = BodyFiles(tmp_path / "bodies")
     yield made
-    made.close()
+    with suppress(OSError):  # a test may have closed it
+        made.close()
 
 
 async def write(files: BodyFiles, name: str, octets: bytes) -> int:
@@ -128,6 +130,16 @@ async def test_the_start_removes_what_no_message_names(store: Store, files: Body
     await store.write(purge(PurgeMessages(box.id, box.inbox, (purged,))))
     assert await sweep(store, files) == 2
     assert sorted(os.listdir(files.folder)) == ["README.of.a.stranger", "kept"]
+
+
+async def test_what_another_has_open_is_not_swept(store: Store, files: BodyFiles) -> None:
+    await write(files, "of-another", b"x")  # written, and the row that names it is still to come
+    mine = BodyFiles(files.folder)
+    assert await sweep(store, mine) == 0
+    assert os.listdir(files.folder) == ["of-another"]
+    files.close()
+    assert await sweep(store, mine) == 1
+    mine.close()
 
 
 async def test_a_missing_or_short_file_is_found(store: Store, files: BodyFiles, tmp_path: Path) -> None:

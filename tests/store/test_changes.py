@@ -18,8 +18,9 @@ from immpd.store.changes import (
 )
 from immpd.store.contract import Store
 from immpd.store.deliver import deliver
-from immpd.store.errors import NoMailbox, NoMessage, StateGone
+from immpd.store.errors import NoMailbox, NoMessage, StateAhead, StateGone
 from immpd.store.filing import FlagMessages, MoveMessages, flag, move
+from immpd.store.mailboxes import ByMailbox, mailbox_row
 from immpd.store.messages import PositionOf, position_of
 
 
@@ -80,13 +81,20 @@ async def test_old_changes_are_forgotten_by_steps(store: Store) -> None:
     assert await store.read(position_of(PositionOf(box.id, box.inbox, made[0]))) == 10
 
 
-async def test_positions_never_go_backwards(store: Store) -> None:
+async def test_positions_never_go_backwards_nor_ahead_of_what_has_come(store: Store) -> None:
+    box, other = await make_box(store, "alice@a.example"), await make_box(store, "bob@a.example")
+    for one in [box] * 5 + [other] * 3:
+        await store.write(deliver(a_delivery(target(one))))
     assert await store.read(positions(Positions(1, "phone", "*"))) == {}
-    await store.write(set_positions(SetPositions(1, "phone", "*", ((1, 5, 2), (2, 7, 4)))))
-    await store.write(set_positions(SetPositions(1, "phone", "*", ((1, 3, 6), (2, 9, 1)))))
-    await store.write(set_positions(SetPositions(1, "desk", "*", ((1, 1, 0),))))
-    assert await store.read(positions(Positions(1, "phone", "*"))) == {1: (5, 6), 2: (9, 4)}
-    assert await store.read(positions(Positions(1, "desk", "*"))) == {1: (1, 0)}
+    base = (await store.read(mailbox_row(ByMailbox(box.id)))).state - 5
+    await store.write(set_positions(SetPositions(1, "phone", "*", ((box.id, base + 5, 0), (other.id, base + 1, 0)))))
+    await store.write(set_positions(SetPositions(1, "phone", "*", ((box.id, base + 3, 0), (other.id, base + 3, 0)))))
+    await store.write(set_positions(SetPositions(1, "desk", "*", ((box.id, base + 1, 0),))))
+    assert await store.read(positions(Positions(1, "phone", "*"))) == {box.id: (base + 5, 0), other.id: (base + 3, 0)}
+    assert await store.read(positions(Positions(1, "desk", "*"))) == {box.id: (base + 1, 0)}
+    for ahead in ((box.id, base + 6, 0), (box.id, base + 5, 1), (99, 0, 0)):
+        with pytest.raises(StateAhead):
+            await store.write(set_positions(SetPositions(1, "phone", "*", (ahead,))))
 
 
 async def test_retry_keys_are_forgotten_after_their_days_by_steps(store: Store) -> None:

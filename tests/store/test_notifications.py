@@ -175,6 +175,18 @@ async def test_what_is_dismissed_is_so_on_all_devices_and_told_once(store: Store
     assert await statuses(store, bob) == [("alice@a.example", "dismissed", None)]
 
 
+async def test_what_is_over_is_not_listed_also_where_its_timer_is_late(store: Store, alice: Box, bob: Box) -> None:
+    await pushed(store, by(bob), alice, ttl=60_000)
+    (one,) = await store.read(notifications(ListNotifications(alice.id, now=NOW + 59_999)))
+    late = NOW + 60_000
+    assert await store.read(notifications(ListNotifications(alice.id, now=late))) == []
+    (ended,) = await store.read(notifications(ListNotifications(alice.id, ended=True, now=late)))
+    assert (ended.status, ended.ended) == ("expired", late)
+    assert (await store.read(by_ids(ByIds(alice.id, (one.uuid,), late))))[one.uuid].status == "expired"
+    with pytest.raises(Ended):
+        await store.write(dismiss(Dismiss(alice.id, one.uuid, late)))
+
+
 async def test_lists_go_by_pages_and_hold_what_was_seen(store: Store, alice: Box, bob: Box) -> None:
     for n in range(5):
         await pushed(store, by(bob), alice, body=b"%d" % n)

@@ -23,7 +23,7 @@ from typing import Final
 from immpd.mime.headers import SERVER_SAYS, is_commands_only, is_field_name
 from immpd.mime.incoming import READ_LIMIT, TEXT_LIMIT, Room, is_shown, media_type, part_text, read_text
 from immpd.mime.structure import HEADER_LIMIT, content_type, count_from, header_end, parameter
-from immpd.mime.text import clean_line, size_text
+from immpd.mime.text import clean_line, file_name, size_text
 from immpd.model.message import Envelope, Part, is_internet_mail, is_rfc822, sender_text
 
 ReadPart = Callable[[int], bytes]
@@ -159,7 +159,7 @@ def render_text(envelope: Envelope, parts: Sequence[Part], read_part: ReadPart) 
                 size = size_text(part.length)
                 shown.append(f"[Not all of part {part.id} is shown; FETCH with PART {part.id} brings its {size}]")
         else:
-            name = clean_line(part.name) or "(no name)"
+            name = file_name(part.name) or "(no name)"
             listed.append(f"  {part.id}  {name}  {clean_line(part.type)}  {size_text(part.length)}")
     if listed:
         listed.insert(0, "Parts:")
@@ -284,10 +284,11 @@ def _fill(entity: MIMEPart, part: Part, octets: bytes) -> None:
         entity.set_content(text, subtype=sub, cte=encoding, content_manager=raw_data_manager)
     for name, value in parameters.items():
         _set_parameter(entity, name, value, "Content-Type")
-    if part.part_class == "attachment" or (part.name and main != "text"):
+    name = file_name(part.name)
+    if part.part_class == "attachment" or (name and main != "text"):
         entity["Content-Disposition"] = "attachment" if part.part_class == "attachment" else "inline"
-        if part.name:
-            _set_parameter(entity, "filename", part.name, "Content-Disposition")
+        if name:
+            _set_parameter(entity, "filename", name, "Content-Disposition")
 
 
 def _set_parameter(entity: MIMEPart, name: str, value: str, header: str) -> None:

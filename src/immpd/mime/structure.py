@@ -17,7 +17,7 @@ from typing import Final, TypeAlias
 import msgspec
 from fast_mail_parser import PyMimePart, parse_email_tree
 
-from immpd.mime.text import clean_line, decode, decode_words
+from immpd.mime.text import clean_line, decode, decode_words, file_name
 
 Fields: TypeAlias = "Message[str, str]"
 
@@ -183,11 +183,10 @@ def _content(message: Fields) -> bytes:
 def _node(message: Fields, content: bytes, children: list[Node] | None = None) -> Node:
     disposition = message.get("content-disposition", "").partition(";")[0].strip().lower()
     name = parameter(message, "filename", "content-disposition") or parameter(message, "name")
-    name = clean_line(decode_words(name)).strip().replace("\\", "/").rpartition("/")[2].strip(". ")[:200]
     return Node(
         type=clean_line(message.get_content_type())[:200],
         charset=parameter(message, "charset")[:60],
-        name=name,
+        name=file_name(decode_words(name)),
         attached=disposition == "attachment",
         content=content,
         children=tuple(children or ()),

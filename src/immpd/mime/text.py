@@ -31,6 +31,7 @@ _CODECS: Final[dict[str, str]] = {
     "utf8mb4": "utf_8",
 }
 
+_DRIVE: Final = re.compile(r"\A(?:[A-Za-z]:)+")
 _WORD: Final = r"=\?[!->@-~]{1,60}\?[bBqQ]\?[!->@-~ ]*+\?="
 _WORDS: Final = re.compile(rf"{_WORD}(?:[ \t\r\n]*{_WORD})*")
 
@@ -40,6 +41,15 @@ def clean_line(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     return UNSAFE.sub(REPLACEMENT, text.replace("\t", " "))
+
+
+def file_name(text: str) -> str:
+    r"""A file's name without the folders, drive and leading dots that a sender put before it; may be empty.
+
+    Whoever saves it under this name writes where he meant to: ``../../.ssh/config``, ``C:\\x``, ``C:x`` lose all that.
+    """
+    last = clean_line(text).replace("\\", "/").rpartition("/")[2].strip()
+    return _DRIVE.sub("", last).strip(". ")[:200]
 
 
 def clean_text(text: str) -> str:

@@ -55,9 +55,10 @@ MAX_IMID: Final = 16_384
 """Octets of UTF-8 in a whole canonical IMID: no line of the protocol is longer."""
 
 _PLAIN_LENGTH = 320  # a local part of 64 and a domain of 253 fit; also what the cache keeps
-# A person's plain ASCII address. Labels with "--" (IDNA) and last labels that start with a digit take the slow road.
+# A person's plain ASCII address. Names of dots alone, labels with "--" (IDNA) and last labels that start with a digit
+# take the slow road.
 _PLAIN = re.compile(
-    r"([A-Za-z0-9._\-]{1,64})@((?:[A-Za-z0-9](?:[A-Za-z0-9\-]{0,61}[A-Za-z0-9])?\.)*[A-Za-z](?:[A-Za-z0-9\-]{0,61}[A-Za-z0-9])?)"
+    r"(?!\.\.?@)([A-Za-z0-9._\-]{1,64})@((?:[A-Za-z0-9](?:[A-Za-z0-9\-]{0,61}[A-Za-z0-9])?\.)*[A-Za-z](?:[A-Za-z0-9\-]{0,61}[A-Za-z0-9])?)"
 )
 _UUID_LENGTH = 36
 _SCHEME = re.compile(r"(?:immp:(?://)?|imid:)", re.IGNORECASE)

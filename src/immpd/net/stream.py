@@ -13,6 +13,10 @@ import ssl
 import threading
 from typing import Protocol, cast
 
+import msgspec
+
+from .client_hello import NO_APPLICATION_PROTOCOL, offered_protocols
+
 READ_SIZE = 256 * 1024
 RECORD = 16 * 1024
 """Octets of a TLS record. OpenSSL's memory buffers never shrink, so no more than this goes through them at once."""
@@ -50,6 +54,18 @@ def _read_buffer() -> memoryview:
     return buffer
 
 
+class Alpn(msgspec.Struct, frozen=True):
+    """What a server wants of ALPN (RFC 7301). Python's ssl goes on where nothing matches, so it is looked at before."""
+
+    protocol: str
+    required: bool
+    """Refuse also who offers none."""
+
+    def refuses(self, offered: tuple[str, ...]) -> bool:
+        """Whether a client that offers these is refused."""
+        return self.protocol not in offered and (self.required or bool(offered))
+
+
 class Stream(asyncio.BufferedProtocol):
     """One connection. ``receiver`` is told what happens; ``write`` sends.
 
@@ -59,8 +75,10 @@ class Stream(asyncio.BufferedProtocol):
     """
 
     __slots__ = (
+        "_alpn",
         "_buffer",
         "_discarded",
+        "_hello",
         "_incoming",
         "_linger",
         "_lingering",
@@ -83,6 +101,8 @@ class Stream(asyncio.BufferedProtocol):
         self.tls: ssl.SSLObject | None = None
         self.handshaking = False
         """TLS has begun and is not up: nothing can be said."""
+        self._hello: bytearray | None = None
+        """What came of the client's first message, until it is complete."""
         self.paused = False
         """More was written than the peer takes; wait for ``writable``."""
         self.closed = False
@@ -118,11 +138,26 @@ class Stream(asyncio.BufferedProtocol):
         if self.tls is None:
             self.receiver.received(bytes(self._buffer[:count]))
             return
+        if self._hello is not None:
+            self._hello += self._buffer[:count]
+            offered = offered_protocols(bytes(self._hello))
+            if offered is None:
+                return
+            if self._alpn.refuses(offered):
+                self.transport.write(NO_APPLICATION_PROTOCOL)
+                self._fail(ssl.SSLError("The client offers no protocol that is spoken here"))
+                return
+            octets, self._hello = memoryview(bytes(self._hello)), None
+        else:
+            octets = self._buffer[:count]
+        self._unseal(octets)
+
+    def _unseal(self, octets: memoryview) -> None:
         pieces: list[bytes] = []
         going_on = True
         try:
-            for at in range(0, count, RECORD):
-                self._incoming.write(self._buffer[at : min(at + RECORD, count)])
+            for at in range(0, len(octets), RECORD):
+                self._incoming.write(octets[at : at + RECORD])
                 if self.handshaking and not self._shake():
                     continue
                 going_on = self._decrypt(pieces)
@@ -161,8 +196,16 @@ class Stream(asyncio.BufferedProtocol):
 
     # --- our side
 
-    def start_tls(self, context: ssl.SSLContext, *, server: bool, hostname: str | None = None) -> None:
-        """Begin the handshake; ``secured`` or ``lost`` follows. Only octets from now on belong to it."""
+    def start_tls(
+        self, context: ssl.SSLContext, *, server: bool, hostname: str | None = None, alpn: Alpn | None = None
+    ) -> None:
+        """Begin the handshake; ``secured`` or ``lost`` follows. Only octets from now on belong to it.
+
+        ``alpn``: whom a server refuses with the alert no_application_protocol.
+        """
+        if alpn is not None:
+            self._alpn = alpn
+            self._hello = bytearray()
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self.tls = context.wrap_bio(self._incoming, self._outgoing, server_side=server, server_hostname=hostname)

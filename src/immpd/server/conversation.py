@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from immpd.net.certificates import ALPN
-from immpd.net.stream import Stream
+from immpd.net.stream import Alpn, Stream
 from immpd.protocol import replies
 from immpd.protocol.codes import Code
 from immpd.protocol.commands import Ack, Cancel, Quit, Upgrade
@@ -39,6 +39,9 @@ MAX_HELD_BACK = 64 * 1024
 MAX_SPOOLED = 4 << 20
 JOB_WEIGHT = 256
 """What a command that waits counts for besides its octets."""
+# Whoever speaks another protocol is not answered in ours (ALPACA); behind UPGRADE it is clear what is spoken.
+_ALPN_DIRECT = Alpn(ALPN, required=True)
+_ALPN_UPGRADED = Alpn(ALPN, required=False)
 _NOTHING: Iterator[Event] = iter(())
 
 
@@ -92,7 +95,7 @@ class Conversation(Pipelines):
             self.stream.close_at_once()  # it is not counted, so it may not stay
         elif self.direct:
             self.secured_at = self.server.now
-            self.stream.start_tls(self.server.certificates.context, server=True)
+            self.stream.start_tls(self.server.certificates.context, server=True, alpn=_ALPN_DIRECT)
         else:
             self.stream.write(clear_greeting(min(self.server.services.domains)))
 
@@ -107,9 +110,6 @@ class Conversation(Pipelines):
         """TLS is up: a new session, a new reader, and the greeting with what is offered."""
         tls = self.stream.tls
         assert tls is not None
-        if self.direct and tls.selected_alpn_protocol() != ALPN:
-            self.abort()  # whoever speaks another protocol is not answered in ours (ALPACA)
-            return
         self.connection = ServerConnection(State.UNAUTHENTICATED)
         self._events = _NOTHING
         leaf = self.server.certificates.shown(tls)
@@ -307,7 +307,7 @@ class Conversation(Pipelines):
             self.write(replies.Upgrading().encode())
             self.flush()
             self.secured_at = self.server.now
-            self.stream.start_tls(self.server.certificates.context, server=True)
+            self.stream.start_tls(self.server.certificates.context, server=True, alpn=_ALPN_UPGRADED)
 
     def _begin_quit(self, own: Job) -> None:
         self._quit = own

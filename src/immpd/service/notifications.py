@@ -94,6 +94,7 @@ def row_json(one: Notification) -> bytes:
 def list_(session: Session, request: PushList, _: Any) -> Outcome:
     """The newest first, a page."""
     limit = PAGE if request.limit is None else min(request.limit, PAGE)
+    now = session.services.clock.now()
 
     def listed(found: list[Notification]) -> replies.Notifications:
         more = "yes" if len(found) > limit else None
@@ -101,7 +102,7 @@ def list_(session: Session, request: PushList, _: Any) -> Outcome:
         return replies.Notifications(rows=rows, n=len(rows), more=more)
 
     def page(before: int | None) -> Step:
-        unit = notifications(ListNotifications(session.mailbox, request.all, before, limit + 1))
+        unit = notifications(ListNotifications(session.mailbox, request.all, before, limit + 1, now))
         return Step(unit, listed)
 
     if request.after is None:
@@ -115,7 +116,7 @@ def _one(session: Session, uuid: bytes, then: Callable[[Notification], Outcome])
             raise Refused(Code.NOT_FOUND, "NO-NOTIFICATION", "There is no such notification; PUSH LIST shows them")
         return then(there[uuid])
 
-    return Step(by_ids(ByIds(session.mailbox, (uuid,))), found)
+    return Step(by_ids(ByIds(session.mailbox, (uuid,), session.services.clock.now())), found)
 
 
 @handles(PushShow)

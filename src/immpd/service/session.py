@@ -289,6 +289,13 @@ _STORE_WORDS: tuple[tuple[type[BaseException], Code, str, str, int | None], ...]
         None,
     ),
     (
+        store_errors.StateAhead,
+        Code.BAD_VALUE,
+        "BAD-STATE",
+        "Nothing has come as far as this cursor yet; acknowledge one that was shown",
+        None,
+    ),
+    (
         store_errors.StateGone,
         Code.CONFLICT,
         "STATE-GONE",

@@ -181,7 +181,10 @@ class Watcher:
         told = tuple([change.id for change in visible if change.kind == "notified"])
         if not told:
             return self._rows(left, {}, visible, cursor)
-        return Step(by_ids(ByIds(self.mailbox, told)), lambda found: self._notices(found, left, visible, cursor))
+        return Step(
+            by_ids(ByIds(self.mailbox, told, self.session.services.clock.now())),
+            lambda found: self._notices(found, left, visible, cursor),
+        )
 
     def _notices(
         self,

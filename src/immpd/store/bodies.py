@@ -6,11 +6,13 @@ start files that no row names are removed. Every call to the disk runs in a help
 """
 
 import asyncio
+import fcntl
 import hashlib
 import os
 import re
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -89,6 +91,8 @@ class BodyFiles:
         self._room = room
         self._damage = damage
         folder.mkdir(mode=0o700, exist_ok=True)
+        self._lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        fcntl.flock(self._lock, fcntl.LOCK_SH)
         self._threads = ThreadPoolExecutor(2, "store bodies")
 
     async def run(self, call: Callable[[], R]) -> R:
@@ -172,9 +176,23 @@ class BodyFiles:
 
         await self.run(unlink)
 
+    @contextmanager
+    def alone(self) -> Iterator[bool]:
+        """Whether nobody else has the folder open, nor can open it meanwhile; in this process it is for the caller."""
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            alone = True
+        except BlockingIOError:
+            alone = False
+        try:
+            yield alone
+        finally:
+            fcntl.flock(self._lock, fcntl.LOCK_SH)  # what was refused is lost, too
+
     def close(self) -> None:
-        """Let go of the threads."""
+        """Let go of the threads and the lock."""
         self._threads.shutdown()
+        os.close(self._lock)
 
 
 class BodyWriter:
@@ -237,8 +255,16 @@ async def unlink_doomed(store: Store, files: BodyFiles) -> int:
 
 
 async def sweep(store: Store, files: BodyFiles) -> int:
-    """At the start, before anybody delivers: remove files that no message names; how many."""
+    """At the start, before anybody delivers: remove files that no message names; how many.
+
+    Where another process has the folder open, such a file may be its delivery's: nothing is removed then.
+    """
     await unlink_doomed(store, files)
+    with files.alone() as alone:
+        return await _sweep(store, files) if alone else 0
+
+
+async def _sweep(store: Store, files: BodyFiles) -> int:
     there = await files.run(lambda: sorted(os.listdir(files.folder)))
     removed = 0
     for first in range(0, len(there), _STEP):

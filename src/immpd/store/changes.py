@@ -9,7 +9,8 @@ bounded; below the mailbox's floor, or beyond its state, the answer is StateGone
 import msgspec
 
 from immpd.model.change import NOTICES, Change
-from immpd.store.errors import NoMailbox, StateGone
+from immpd.store.errors import NoMailbox, StateAhead, StateGone
+from immpd.store.items import newest_item
 from immpd.store.units import Tx, freeing_unit, read_unit, write_unit
 
 
@@ -126,7 +127,12 @@ def positions(tx: Tx, args: Positions) -> dict[int, tuple[int, int]]:
 
 @write_unit
 def set_positions(tx: Tx, args: SetPositions) -> None:
-    """Keep how far a watch has been acknowledged; never backwards."""
+    """Keep how far a watch has been acknowledged; never backwards. Raises StateAhead for what nobody was shown yet."""
+    newest = newest_item(tx)
+    for mailbox, cursor, item in args.cursors:
+        row = tx.one("SELECT state FROM mailbox WHERE id = :id", {"id": mailbox})
+        if row is None or cursor > row[0] or item > newest:
+            raise StateAhead
     tx.executemany(
         "INSERT INTO position (account, device, name, mailbox, cursor, item) VALUES (?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (account, device, name, mailbox) DO UPDATE SET"

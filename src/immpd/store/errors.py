@@ -25,6 +25,7 @@ StoreError
     ├── FolderNotEmpty    it has messages or subfolders
     ├── FolderSpecial     INBOX, DRAFTS, SENT, JUNK, TRASH and ARCHIVE stay
     ├── StateConflict     changed since the state that the caller named; carries ids
+    ├── StateAhead        nothing has come so far yet
     ├── StateGone         changes since that state are no longer known
     ├── TooMuch           more rows than one unit may touch
     ├── NodeExists        a node or an account has that name
@@ -133,6 +134,10 @@ class StateConflict(Conflict):
     def __init__(self, *ids: bytes) -> None:
         super().__init__(", ".join(one.hex() for one in ids))
         self.ids = ids
+
+
+class StateAhead(Conflict):
+    """The state or cursor is ahead of everything that has happened."""
 
 
 class StateGone(Conflict):

@@ -103,6 +103,8 @@ class ListNotifications(msgspec.Struct, frozen=True):
     ended: bool = False
     before: int | None = None
     limit: int = 100
+    now: int = 0
+    """Milliseconds UTC: what is over then has ended, also where its timer has not run yet."""
 
 
 class ByIds(msgspec.Struct, frozen=True):
@@ -110,6 +112,8 @@ class ByIds(msgspec.Struct, frozen=True):
 
     mailbox: int
     ids: tuple[bytes, ...]
+    now: int = 0
+    """As for ``ListNotifications``."""
 
 
 class ByPush(msgspec.Struct, frozen=True):
@@ -122,12 +126,24 @@ class ByPush(msgspec.Struct, frozen=True):
 @read_unit
 def notifications(tx: Tx, args: ListNotifications) -> list[Notification]:
     """The newest first; what nobody could see, for it waits or ended waiting, is not there."""
-    which = "state > 0" if args.ended else "status = 'shown'"
+    which = "state > 0" if args.ended else "status = 'shown' AND expires > :now"
     rows = tx.rows(
-        COLUMNS + f" WHERE mailbox = ? AND {which} AND id < ? ORDER BY id DESC LIMIT ?",
-        (args.mailbox, args.before if args.before is not None else 1 << 62, args.limit),
+        COLUMNS + f" WHERE mailbox = :mailbox AND {which} AND id < :before ORDER BY id DESC LIMIT :limit",
+        {
+            "mailbox": args.mailbox,
+            "now": args.now,
+            "before": args.before if args.before is not None else 1 << 62,
+            "limit": args.limit,
+        },
     )
-    return [Notification(*row) for row in rows]
+    return [_at(Notification(*row), args.now) for row in rows]
+
+
+def _at(found: Notification, now: int) -> Notification:
+    """What it is at this time: its timer may be late, where the clock was set or the server was away."""
+    if found.status != "shown" or found.expires > now:
+        return found
+    return msgspec.structs.replace(found, status="expired", ended=found.expires)
 
 
 @read_unit
@@ -136,7 +152,7 @@ def by_ids(tx: Tx, args: ByIds) -> dict[bytes, Notification]:
     rows = tx.rows_of_many(
         COLUMNS + " WHERE uuid = ? AND mailbox = ? AND state > 0", [(one, args.mailbox) for one in args.ids]
     )
-    return {row[2]: Notification(*row) for row in rows}
+    return {row[2]: _at(Notification(*row), args.now) for row in rows}
 
 
 @read_unit
@@ -191,11 +207,11 @@ class ForgetNotifications(msgspec.Struct, frozen=True):
     limit: int = 500
 
 
-def _of(tx: Tx, mailbox: int, uuid: bytes) -> Notification:
+def _of(tx: Tx, mailbox: int, uuid: bytes, now: int) -> Notification:
     row = tx.one(COLUMNS + " WHERE uuid = ? AND mailbox = ? AND state > 0", (uuid, mailbox))
     if row is None:
         raise NoNotification
-    found = Notification(*row)
+    found = _at(Notification(*row), now)
     if found.status != "shown":
         raise Ended(found.status)
     return found
@@ -205,7 +221,7 @@ def _of(tx: Tx, mailbox: int, uuid: bytes) -> Notification:
 def answer(tx: Tx, args: Answer) -> tuple[Change, ...]:
     """Answer it, once; its sender is told. Raises NoNotification, Ended, NoAction."""
     tx.lock((args.mailbox,))
-    found = _of(tx, args.mailbox, args.id)
+    found = _of(tx, args.mailbox, args.id, args.now)
     actions = read_card(found.body).actions if found.type == MEDIA_TYPE else ()
     chosen = next((action for action in actions if action.id == args.action and not action.url), None)
     if chosen is None:
@@ -228,7 +244,7 @@ def answer(tx: Tx, args: Answer) -> tuple[Change, ...]:
 def dismiss(tx: Tx, args: Dismiss) -> tuple[Change, ...]:
     """Clear it. Raises NoNotification, Ended."""
     tx.lock((args.mailbox,))
-    found = _of(tx, args.mailbox, args.id)
+    found = _of(tx, args.mailbox, args.id, args.now)
     number = take_states(tx, {args.mailbox: 1})[args.mailbox] + 1
     seen = settings_of(tx, args.mailbox).get("push.seen") == "yes"
     tx.execute("UPDATE notification SET seen = ? WHERE id = ?", (seen, found.id))
