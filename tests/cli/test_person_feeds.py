@@ -92,7 +92,7 @@ async def test_a_moderated_list_and_its_members(alice: Account, bob: Account, im
     node, mine, his = feed_of(alice, "club"), ("--profile", alice.address), ("--profile", bob.address)
     await immp("feed", "create", node, "--access", "members", "--list", "--moderated", *mine)
     done = await immp("subscribe", node, "--mail", *his)
-    assert (done.code, done.err) == (1, "immp: Only members may subscribe to this feed [MEMBERS-ONLY]\n")
+    assert (done.code, done.err) == (1, "immp: There is no such feed [NO-NODE]\n")
     assert (await immp("feed", "set", node, "--access", "approve", "-t", "The club", *mine)).out == f"Changed {node}\n"
     done = await immp("subscribe", node, "--mail", "--folder", "archive", *his)
     assert done.out == "The club: the owner has to let you in\n"

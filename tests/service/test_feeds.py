@@ -321,6 +321,43 @@ async def test_a_mail_with_a_file_comes_through_a_list_with_it(account, talk):
     assert attached.get_payload(decode=True).strip() == b"abc"
 
 
+async def test_a_node_for_members_is_there_for_nobody_else(account, talk):
+    """Whoever is no member is answered as for a node that there is not, whatever is tried."""
+    owner, alice = await account("news"), await account()
+    one, other = await talk(owner), await talk(alice)
+    hidden = await a_node(one, owner, name="secret", more="ACCESS members +LIST +MODERATED")
+    absent = hidden.replace("secret", "absent")
+    item = "0197a2b4-7c3e-7d4a-8f00-1b2c3d4e5f60"
+    tries = [
+        *(
+            "SUBSCRIBE TO {}",
+            "SUBSCRIBE SHOW {}",
+            "SUBSCRIBE SET {} +MUTED",
+            "UNSUBSCRIBE {}",
+            "SUBSCRIBE SINCE NODE {}",
+        ),
+        *("PUBLISH {} TITLE x LENGTH 0", "PUBLISH {}", "PUBLISH SHOW {}", "PUBLISH SET {} KEEP 1", "PUBLISH REMOVE {}"),
+        *("PUBLISH MEMBERS LIST {}", f"PUBLISH MEMBERS ADD {{}} {alice}", f"PUBLISH MEMBERS REMOVE {{}} {alice}"),
+        *(f"PUBLISH MEMBERS ACCEPT {{}} {alice}", f"PUBLISH ACCEPT {{}}#{item}", f"PUBLISH RETRACT {{}}#{item}"),
+        *(f"SUBSCRIBE DISMISS {{}}#{item}", f"PUSH FROM {{}} TO {owner} LENGTH 0", f"PUSH FROM {{}} TO {owner}"),
+        *("DELIVER TO {}", "PUSH TO {} LENGTH 0", "PUBLISH CREATE {}", "MBOX CHECK {}"),
+    ]
+
+    async def answers(node: str) -> list[tuple[str, tuple[str, ...]]]:
+        said = []
+        for line in tries:
+            answer = await other.ask(line.format(node).encode() + b"\n")
+            said.append((line, tuple(text.replace(node, "NODE") for text in answer.lines)))
+        return said
+
+    assert await answers(hidden) == await answers(absent)
+    assert {text[:3] for _, lines in await answers(hidden) for text in lines} <= {"400", "403", "404", "380"}
+    await one.ask(f"PUBLISH MEMBERS ADD {hidden} {alice}")
+    assert (await other.ask(f"PUBLISH SET {hidden} KEEP 1")).word == "NOT-OWNER"
+    assert (await other.ask(f"DELIVER TO {hidden}")).code == 270
+    assert (await other.ask(f"SUBSCRIBE TO {hidden}")).code == 280
+
+
 async def test_the_log_counts_what_is_refused(server, account, talk):
     owner, alice = await account("news"), await account()
     one, other = await talk(owner), await talk(alice)
@@ -329,9 +366,9 @@ async def test_the_log_counts_what_is_refused(server, account, talk):
     await other.ask(f"PUBLISH {node}")
     await other.ask(f"SUBSCRIBE TO {node}")
     told = [one for one in server.log.events("publish refused") if one["node"] == node]
-    assert told == [{"node": node, "account": str(alice), "word": "NOT-PUBLISHER"}] * 2
+    assert told == [{"node": node, "account": str(alice), "word": "NO-NODE"}] * 2
     told = [one for one in server.log.events("subscription refused") if one["node"] == node]
-    assert told == [{"node": node, "account": str(alice), "word": "MEMBERS-ONLY"}]
+    assert told == [{"node": node, "account": str(alice), "word": "NO-NODE"}]
 
 
 async def test_a_digest_names_what_was_published_once_an_hour(tmp_path, talk):

@@ -19,7 +19,6 @@ from immpd.store.errors import (
     FanOutRunning,
     FeedsFull,
     IdReused,
-    MembersOnly,
     NodeExists,
     NodeOfAnother,
     NodesUnderName,
@@ -352,7 +351,7 @@ async def test_approval_and_members_only(store: Store) -> None:
     await put_item(store, owner, title="After")
     assert await titles(store, alice) == ["After"]
     await store.write(set_node(SetNode(NODE, owner.account.id, NodeOptions(access="members"), NOW)))
-    with pytest.raises(MembersOnly):
+    with pytest.raises(NoNode):
         await join(store, bob)
     await store.write(add_member(SetMember(NODE, owner.account.id, "bob@a.example", False, NOW, 10)))
     assert (await join(store, bob)).state == "active"

@@ -168,7 +168,6 @@ WORDS: dict[str, tuple[tuple[Code, ...], str]] = {
     "NO-SUBSCRIPTION": ((Code.NOT_FOUND,), "There is no such subscription, or it was left"),
     "NOT-OWNER": ((Code.DENIED,), "The node belongs to somebody else"),
     "NOT-PUBLISHER": ((Code.DENIED,), "There is no right to publish on this node"),
-    "MEMBERS-ONLY": ((Code.DENIED,), "Only members may subscribe to this node"),
     "TOO-MANY-FEEDS": ((Code.LIMIT,), "More nodes, members, subscriptions or waiting items than may be"),
     "BEING-DELIVERED": ((Code.TEMPORARY,), "An item is on its way to this subscription as a message"),
     # the store

@@ -89,7 +89,7 @@ def _look_up(session: Session, draft: Draft, wanted: list[Imid], found: list[Fou
         return _opened(session, draft, wanted, all_found, own if isinstance(own, Recipient) else None)
 
     lookups = tuple([FindRecipient(imid.address, _plus_key(imid)) for imid in (*asked, sender)])
-    return Step(find_recipients(FindRecipients(lookups)), answered)
+    return Step(find_recipients(FindRecipients(lookups, account.id)), answered)
 
 
 def _opened(

@@ -336,7 +336,6 @@ _STORE_WORDS: tuple[tuple[type[BaseException], Code, str, str, int | None], ...]
     ),
     (store_errors.NotOwner, Code.DENIED, "NOT-OWNER", "The node belongs to somebody else", None),
     (store_errors.NotPublisher, Code.DENIED, "NOT-PUBLISHER", "You have no right to publish on this node", None),
-    (store_errors.MembersOnly, Code.DENIED, "MEMBERS-ONLY", "Only members may subscribe to this node", None),
     (store_errors.IdReused, Code.CONFLICT, "ID-REUSED", "This ID was used for another item of this node", None),
     (store_errors.FeedsFull, Code.LIMIT, "TOO-MANY-FEEDS", "There are as many already as there may be", None),
     (

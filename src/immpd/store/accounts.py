@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from immpd.store.errors import AccountExists, AddressConfusable, NoAccount, NodesUnderName
+from immpd.store.feeds import ByNode, is_there_for, node_by_imid
 from immpd.store.permissions import names_of_tokens, remove_tokens
 from immpd.store.units import Row, Tx, read_unit, write_unit
 
@@ -323,17 +324,20 @@ class FindRecipients(msgspec.Struct, frozen=True):
     """Arguments of ``find_recipients``."""
 
     wanted: tuple[FindRecipient, ...]
+    account: int
+    """Who asks."""
 
 
 @read_unit
 def find_recipients(tx: Tx, args: FindRecipients) -> tuple[Recipient | MailingList | None, ...]:
     """``recipient`` for several addresses, in their order; also mailing lists."""
-    return tuple([recipient.run(tx, wanted) or _mailing_list(tx, wanted) for wanted in args.wanted])
+    return tuple([recipient.run(tx, wanted) or _mailing_list(tx, wanted, args.account) for wanted in args.wanted])
 
 
-def _mailing_list(tx: Tx, wanted: FindRecipient) -> MailingList | None:
-    """The list of that name; one has a slash in it."""
+def _mailing_list(tx: Tx, wanted: FindRecipient, account: int) -> MailingList | None:
+    """The list of that name, where it is there for the account; one has a slash in it."""
     if "/" not in wanted.address or wanted.folder:
         return None
-    row = tx.one("SELECT 1 FROM node WHERE imid = :imid AND list = 1", {"imid": wanted.address})
-    return None if row is None else MailingList(wanted.address)
+    node = node_by_imid.run(tx, ByNode(wanted.address))
+    there = node is not None and node.mailing_list and is_there_for(tx, node, account)
+    return MailingList(wanted.address) if there else None

@@ -33,7 +33,6 @@ StoreError
     ├── NodesUnderName    nodes of another account have names that begin with the address
     ├── NotOwner          the node belongs to another account
     ├── NotPublisher      the account may not publish there
-    ├── MembersOnly       the node takes members only
     ├── IdReused          the ID stands for something else
     ├── FeedsFull         as many nodes, members, subscriptions or waiting items as there may be
     └── FanOutRunning     an item is on its way to this subscription as a message
@@ -182,10 +181,6 @@ class NotOwner(Conflict):
 
 class NotPublisher(Conflict):
     """The account may not publish on this node."""
-
-
-class MembersOnly(Conflict):
-    """Only members may subscribe to this node."""
 
 
 class IdReused(Conflict):

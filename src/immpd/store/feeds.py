@@ -12,7 +12,7 @@ import msgspec
 from immpd.model.change import Change
 from immpd.model.feed import DEFAULT_AGE, DEFAULT_KEEP, Node, NodeOptions
 from immpd.store.due import set_timer
-from immpd.store.errors import FeedsFull, NodeExists, NodeOfAnother, NoNode, NotOwner, NotPublisher
+from immpd.store.errors import FeedsFull, NodeExists, NodeOfAnother, NoNode, NotOwner, NotPublisher, StoreError
 from immpd.store.states import take_states
 from immpd.store.units import Row, Tx, freeing_unit, read_unit, write_unit
 
@@ -152,8 +152,30 @@ def owned_node(tx: Tx, imid: str, account: int) -> Node:
     """The node of that name, where the account owns it; raises NoNode, NotOwner."""
     node = find_node(tx, imid)
     if node.owner != account:
-        raise NotOwner(imid)
+        raise refusal(tx, node, account, NotOwner(imid))
     return node
+
+
+def refusal(tx: Tx, node: Node, account: int, why: StoreError) -> StoreError:
+    """``why`` the account may not do something with the node; NoNode where it may not know that there is one.
+
+    A node for members is there for its owner, its members and those who subscribe to it, and for nobody else.
+    """
+    return why if is_there_for(tx, node, account) else NoNode(node.imid)
+
+
+def is_there_for(tx: Tx, node: Node, account: int) -> bool:
+    """Whether the account may know of the node."""
+    if node.access != "members" or node.owner == account:
+        return True
+    known = tx.one(
+        "SELECT 1 FROM account a WHERE a.id = :account AND"
+        " (EXISTS (SELECT 1 FROM node_member m WHERE m.node = :node AND m.address = a.address)"
+        " OR EXISTS (SELECT 1 FROM subscription s WHERE s.node = :node AND s.mailbox = a.mailbox"
+        " AND s.state <> 'left'))",
+        {"account": account, "node": node.id},
+    )
+    return known is not None
 
 
 def publishes(tx: Tx, node: Node, account: int, address: str) -> bool:
@@ -300,7 +322,7 @@ def published_node(tx: Tx, args: PublishedNode) -> Node:
     """The node, for one of its publishers. Raises NoNode, NotPublisher."""
     node = find_node(tx, args.imid)
     if not publishes(tx, node, args.account, args.address):
-        raise NotPublisher(args.imid)
+        raise refusal(tx, node, args.account, NotPublisher(args.imid))
     return node
 
 

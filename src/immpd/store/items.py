@@ -12,7 +12,7 @@ import msgspec
 from immpd.model.feed import Accounting, ItemKind, Level, Node
 from immpd.store.deliver import retry_key
 from immpd.store.errors import FeedsFull, IdReused, NoItem, NotPublisher
-from immpd.store.feeds import DAY, expect_sign, find_node, owned_node, publishes
+from immpd.store.feeds import DAY, expect_sign, find_node, owned_node, publishes, refusal
 from immpd.store.ids import uuid_text
 from immpd.store.keeping import REPLACED, RETRACTED, count_rows
 from immpd.store.units import Tx, freeing_unit, growing_unit, read_unit
@@ -156,9 +156,9 @@ def say_silent(
 @read_unit
 def check_publisher(tx: Tx, args: CheckPublisher) -> None:
     """Raise NoNode or NotPublisher where ``publish`` would."""
-    _, trusted = _checked(tx, args)
+    node, trusted = _checked(tx, args)
     if args.named and not trusted:
-        raise NotPublisher(args.imid)
+        raise refusal(tx, node, args.account, NotPublisher(args.imid))
 
 
 def _checked(tx: Tx, args: PublishItem | CheckPublisher) -> tuple[Node, bool]:
@@ -168,7 +168,7 @@ def _checked(tx: Tx, args: PublishItem | CheckPublisher) -> tuple[Node, bool]:
     if not trusted:
         key = {"node": node.id, "subscriber": args.address}
         if not node.mailing_list or tx.one(_SUBSCRIBED, key) is None:
-            raise NotPublisher(args.imid)
+            raise refusal(tx, node, args.account, NotPublisher(args.imid))
     return node, trusted
 
 
@@ -326,7 +326,7 @@ def retract(tx: Tx, args: NameItem) -> Retracted:
         key,
     )
     if not trusted and args.address not in {found[0] for found in (waiting, row) if found is not None}:
-        raise NotPublisher(args.imid)
+        raise refusal(tx, node, args.account, NotPublisher(args.imid))
     if waiting is not None:
         tx.execute("DELETE FROM waiting_item WHERE node = :node AND uuid = :uuid", key)
         return Retracted(node.id, 0, 0)

@@ -8,7 +8,7 @@ import msgspec
 
 from immpd.model.change import Change
 from immpd.model.feed import DIGESTS, Form, Heard, SubscriptionState
-from immpd.store.errors import FanOutRunning, FeedsFull, MembersOnly, NoFolder, NoSubscription
+from immpd.store.errors import FanOutRunning, FeedsFull, NoFolder, NoNode, NoSubscription
 from immpd.store.feeds import DAY, count_subscribers, find_node, owned_node, subscription_change
 from immpd.store.items import newest_item
 from immpd.store.units import Row, Tx, freeing_unit, read_unit, write_unit
@@ -166,7 +166,7 @@ def _named(tx: Tx, name: NameSubscription, *, gone: bool = False) -> Subscriptio
 
 @write_unit
 def subscribe(tx: Tx, args: Subscribe) -> tuple[Subscription, Change | None]:
-    """Subscribe, or find the subscription that is there. Raises NoNode, MembersOnly, FeedsFull, NoFolder."""
+    """Subscribe, or find the subscription that is there. Raises NoNode, FeedsFull, NoFolder."""
     node = find_node(tx, args.imid)
     key = {"node": node.id, "mailbox": args.mailbox}
     there = tx.one("SELECT id, state FROM subscription WHERE mailbox = :mailbox AND node = :node", key)
@@ -178,7 +178,7 @@ def subscribe(tx: Tx, args: Subscribe) -> tuple[Subscription, Change | None]:
     )
     known = member is not None or _owns(tx, node.owner, args.mailbox)
     if node.access == "members" and not known:
-        raise MembersOnly(args.imid)
+        raise NoNode(args.imid)  # it is there for members alone
     count = tx.one(
         "SELECT count(*) FROM subscription s JOIN node n ON n.id = s.node"
         " WHERE s.mailbox = :mailbox AND s.state <> 'left' AND n.imid IS NOT NULL",
