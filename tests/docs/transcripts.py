@@ -21,7 +21,7 @@ SAMPLES = {
     "mail-time": "Sat, 31 Jan 2026 08:00:00 +0000",
     "seconds": "1769846400",
     "state": "0a1b2c3d.17",
-    "cursor": "0a1b2c3d.17.4",
+    "cursor": "0a1b2c3d.17.pGb3nNnZ1yVv0cWwq2mXkA",
     "token": f"{'a' * 12}.{'b' * 43}",
     "grant": "abcdefghijklmnopqrstuvwxyz",
     "base64": base64.b64encode(bytes(16)).decode(),

@@ -80,7 +80,8 @@ async def test_a_cursor_goes_on_behind_what_was_shown_and_is_kept_for_a_device(a
     await one.ask(publish(node, "One"))
     shown = await event(phone)
     epoch, state, item = shown["cursor"].split(".")
-    assert int(item) > int(before.split(".")[2])
+    assert not item.isdecimal()  # how many items the server has is nobody's business
+    assert item != before.split(".")[2]
     assert (await phone.ask(f"ACK {shown['cursor']}")).code == 205
     for title in ("Two", "Three"):
         await one.ask(publish(node, title))
@@ -105,11 +106,10 @@ async def test_mail_and_items_have_one_timeline(account, talk):
         cursors.append((await event(reader))["cursor"])
         await one.ask(publish(node, f"Item {number}"))
         cursors.append((await event(reader))["cursor"])
-    parts = [tuple(map(int, one.split(".")[1:])) for one in (cursor, *cursors)]
+    parts = [one.split(".")[1:] for one in (cursor, *cursors)]
     for (state, item), (next_state, next_item) in pairwise(parts):
-        assert (next_state > state) != (next_item > item)
-        assert next_state >= state
-        assert next_item >= item
+        assert (int(next_state) > int(state)) != (next_item != item)
+        assert int(next_state) >= int(state)
     # From the middle: what lies behind, of both kinds, and nothing else.
     again = await talk(alice)
     await watching(again, f"WATCH SINCE {cursors[3]}")

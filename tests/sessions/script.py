@@ -26,7 +26,7 @@ KINDS: dict[str, str] = {
     "state": r"[0-9a-f]{8}\.[0-9]+",
     "token": r"[A-Za-z0-9_-]{12}\.[A-Za-z0-9_-]{43}",
     "grant": r"[a-z2-7]{26}",
-    "cursor": r"[0-9a-f]{8}\.[0-9]+\.[0-9]+",
+    "cursor": r"[0-9a-f]{8}\.[0-9]+\.[0-9A-Za-z_-]{22}",
     "base64": r'"?[A-Za-z0-9+/]+={0,2}"?',  # in quotes where it begins with a plus
     "hex": r"[0-9a-f]+",
     "server-first": r"[A-Za-z0-9+/]+={0,2}",

@@ -6,6 +6,7 @@ started is stopped in the opposite order, also where a later step fails.
 
 import asyncio
 import errno
+import hmac
 import os
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -46,6 +47,7 @@ from immpd.service.feeding import Feeder
 from immpd.service.fetching import LARGE_AT_ONCE
 from immpd.service.guessing import Guesses
 from immpd.service.ids import IdMaker
+from immpd.service.item_cursors import ItemCursors
 from immpd.service.open_sessions import OpenSessions
 from immpd.service.pacing import Pace
 from immpd.service.ports import Clock, Log
@@ -87,7 +89,8 @@ async def opened(
         keys.mkdir(mode=0o700, exist_ok=True)
         random = os.urandom
         guesses = Guesses(clock, configuration.authentication.guesses)
-        desk = AuthDesk(load_or_make_key(keys / "salt.key", random), Sealer(keys, random), random, guesses)
+        server_key = load_or_make_key(keys / "salt.key", random)
+        desk = AuthDesk(server_key, Sealer(keys, random), random, guesses)
         tell = partial(_tell, log)
         room, damage = Room(folder, configuration.storage, tell, free), Damage(folder, tell)
         store = await open_sqlite(folder, room=room, damage=damage, tell=tell)
@@ -121,6 +124,7 @@ async def opened(
             bulk=BulkQueue(configuration.limits.bulk_commands),
             large=BulkQueue(LARGE_AT_ONCE),
             alarm=Alarm(clock),
+            cursors=ItemCursors(hmac.digest(server_key, b"immpd cursor 1", "sha256")),
             log=log,
             rendering=rendering,
         )

@@ -96,17 +96,21 @@ def read_state(session: Session, text: str) -> int:
 
 def cursor_text(session: Session, state: int, item: int) -> str:
     """A cursor as clients see it: the store's epoch, how far the mailbox was shown, and how far its feeds."""
-    return f"{session.services.store.epoch}.{state}.{item}"
+    services = session.services
+    return f"{services.store.epoch}.{state}.{services.cursors.octets(item).decode()}"
 
 
 def read_cursor(session: Session, text: str) -> tuple[int, int]:
     """The numbers in a cursor, or in a state, which has none for the feeds (0); refuses one of another epoch."""
-    epoch, *numbers = text.split(".", 3)
-    if len(numbers) not in (1, 2) or not all([one.isdecimal() and len(one) <= 18 for one in numbers]):
+    epoch, _, rest = text.partition(".")
+    state, has_item, said = rest.partition(".")
+    item = session.services.cursors.number(said) if has_item else 0
+    ours = epoch == session.services.store.epoch
+    if not state.isdecimal() or len(state) > 18 or (ours and item is None):
         raise Refused(Code.BAD_VALUE, "BAD-STATE", f"{text[:60]} is no state; use one that the server gave")
-    if epoch != session.services.store.epoch:
+    if not ours or item is None:
         raise Refused(Code.CONFLICT, "STATE-GONE", "The store was restored since that state; list again")
-    return int(numbers[0]), int(numbers[1]) if len(numbers) == 2 else 0
+    return int(state), item
 
 
 Then = Callable[[Any], Outcome]

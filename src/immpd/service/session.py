@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from .auth import AuthDesk, Exchange
     from .bulk import BulkQueue
     from .drafts import Drafts
+    from .item_cursors import ItemCursors
     from .open_sessions import OpenSessions
     from .pacing import Pace
 
@@ -68,6 +69,7 @@ class Services(msgspec.Struct, kw_only=True, gc=False):
     large: "BulkQueue"
     """Of large messages that are rendered, which takes some times their size."""
     alarm: "Alarm"
+    cursors: "ItemCursors"
     log: Log
     rendering: Executor
     """One thread for what would hold up the loop."""

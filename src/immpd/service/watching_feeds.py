@@ -71,8 +71,8 @@ class FeedCursor:
         unit = items_since(ItemsSince(self.watcher.mailbox, self.cursor, PAGE))
 
         def show(found: Items) -> Outcome:
-            head = self._event_head()
-            pieces = [head + b"%d" % item.seq + item_event(item) for item in found.items]
+            head, octets = self._event_head(), self.watcher.session.services.cursors.octets
+            pieces = [head + octets(item.seq) + item_event(item) for item in found.items]
             self.cursor = max(self.cursor, found.cursor)
             self.behind = self.behind or found.more
             return Page(pieces, after_items) if pieces else self.following(after_items, wait)
@@ -86,7 +86,7 @@ class FeedCursor:
         if waker is None:
             self.behind = True
             return
-        cursor, head = self.cursor, self._event_head()
+        cursor, head, octets = self.cursor, self._event_head(), watcher.session.services.cursors.octets
         pieces = []
         size = 0
         for hint in hints:
@@ -95,7 +95,7 @@ class FeedCursor:
             size += len(hint.octets)
             if hint.prev > cursor or not hint.octets or size > MOST_AT_ONCE:
                 break
-            pieces.append(head + b"%d" % hint.seq + hint.octets)
+            pieces.append(head + octets(hint.seq) + hint.octets)
             cursor = hint.seq
         else:
             if not pieces or waker.say(pieces[0] if len(pieces) == 1 else b"".join(pieces)):
