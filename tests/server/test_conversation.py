@@ -1,6 +1,8 @@
 """A connection that is lost: what it owned is given back, what the store has is kept."""
 
 import gc
+import itertools
+from functools import partial
 
 import pytest
 from tests.server.quiet import conversation_of, nothing_left, part, until
@@ -85,3 +87,21 @@ async def test_nothing_is_kept_of_what_was_refused(server, account, talk, said):
     one.reset()
     await until(lambda: not server.server.conversations)
     await until(lambda: not kept(server))
+
+
+@pytest.mark.parametrize("is_logged_in", [False, True])
+@pytest.mark.parametrize("line", [b"NOOP\n", b"NONSENSE\n"])
+async def test_many_short_commands_over_many_connections_leave_others_their_turn(serve, talk, line, is_logged_in):
+    """Whose they are has one share of time for all of them, whatever is answered at once."""
+    server = await serve()
+    account = await server.unique_account() if is_logged_in else None
+    many = [await talk(account, on=server) for _ in range(5)]
+    server.server.turns.clock = partial(next, itertools.count(1.0, 0.001))  # each look at it takes a millisecond
+    conversations = [conversation_of(server, one) for one in many]
+    for conversation in conversations:
+        conversation.received(line * 500)
+    assert all(one._held for one in conversations)
+    untouched = [one for one in conversations if len(one._unread) == len(line * 500)]
+    assert len(untouched) == len(many) - 1
+    for one in many:
+        assert len({answer.code for answer in await one.replies(500)}) == 1

@@ -29,10 +29,14 @@ if TYPE_CHECKING:
 
 SLICE = 64 * 1024
 """Octets that are taken apart at once: what they become is many times larger."""
-SHORT_SLICE = 8 * 1024
+SHORT_SLICE = 2 * 1024
 """Where they are mostly commands, each of which takes its time."""
-MANY_LINES = 1_500
+MANY_LINES = 400
 """Lines of a slice from which on they are."""
+FEW = 128
+"""Octets up to which reading takes nothing of the account's share of time."""
+LOOK = 32
+"""Commands that are acted on between two looks at that share."""
 MAX_BUFFERED = 512 * 1024
 MAX_HELD_BACK = 64 * 1024
 """Octets that may wait behind a command that stands alone."""
@@ -160,6 +164,7 @@ class Conversation(Pipelines):
         if not self._may_read():
             return
         self._receiving = True
+        left = LOOK
         try:
             while True:
                 for event in self._events:
@@ -171,6 +176,11 @@ class Conversation(Pipelines):
                         self._trouble(event)
                     if self._written > BURST:
                         self._look_for_room()
+                    left -= 1
+                    if not left:
+                        left = LOOK
+                        if self.share.is_spent():
+                            self._read_later()
                     if self._held or self.stream.closed:
                         break
                 else:
@@ -180,14 +190,11 @@ class Conversation(Pipelines):
                         continue
                     unread = self._unread
                     if unread:
-                        if len(unread) <= SHORT_SLICE:
-                            piece, self._unread = unread, b""
-                        elif self.share.is_over():
+                        if len(unread) > FEW and self.share.is_over():
                             self._read_later()
                             break
-                        else:
-                            size = SLICE if unread.count(b"\n", 0, SLICE) <= MANY_LINES else SHORT_SLICE
-                            piece, self._unread = unread[:size], unread[size:]
+                        size = SLICE if unread.count(b"\n", 0, SLICE) <= MANY_LINES else SHORT_SLICE
+                        piece, self._unread = (unread, b"") if len(unread) <= size else (unread[:size], unread[size:])
                         self._events = iter(self.connection.receive_data(piece))
                         continue
                     self._events = _NOTHING

@@ -46,7 +46,7 @@ class Outlet:
         self.server = server
         self.stream = stream
         self.share = Share(server.turns)
-        """Of the loop's time; after log-in that of the account."""
+        """Of the loop's time: that of its address, after log-in that of the account."""
         self.said = self.seen = server.now
         """When something was last said; when the peer last sent or took something."""
         self._out: list[bytes] = []

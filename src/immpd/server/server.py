@@ -125,6 +125,7 @@ class Server:
             return Refused(Code.BOUND, "TOO-MANY-CONNECTIONS", text, 30)
         self._by_address[network] = count + 1
         conversation.counted_address = network
+        conversation.share = self.turns.share_of(network)  # else many connections would be as many shares
         self.conversations.add(conversation)
         return None
 

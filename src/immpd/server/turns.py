@@ -1,8 +1,8 @@
 """How long one account may hold the loop before everybody else has their turn.
 
-Rules: between two looks at the network an account has a share of time, over all its connections, for what it
-asks of the store and for what it sends in one go; what is over goes on later, in rounds that give each account
-a turn and end after some milliseconds; a loop that has nothing put off pays nothing for this.
+Rules: between two looks at the network an account (before log-in: an address) has a share of time, over all its
+connections, for what it asks of the store and for what it sends in one go; what is over goes on later, in rounds
+that give each account a turn and end after some milliseconds; a loop that has nothing put off pays nothing for this.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ ROUND = 0.006
 
 
 class Share:
-    """What one account (before log-in: one connection) has of the loop."""
+    """What one account (before log-in: one address) has of the loop."""
 
     __slots__ = ("__weakref__", "_end", "_is_queued", "_turns", "_waiting")
 
@@ -89,11 +89,11 @@ class Turns:
         self._queue: deque[Share] = deque()
         self._is_running = False
 
-    def share_of(self, account: str) -> Share:
-        """That of an account, the same for all its connections."""
-        share = self._of.get(account)
+    def share_of(self, whose: str) -> Share:
+        """That of an account or an address, which no account is named as, the same for all its connections."""
+        share = self._of.get(whose)
         if share is None:
-            share = self._of[account] = Share(self)
+            share = self._of[whose] = Share(self)
         return share
 
     def begun(self, share: Share) -> None:
