@@ -32,6 +32,8 @@ def clean(text: str) -> str:
 
 def escape_json(octets: bytes) -> bytes:
     r"""JSON for a line: each character that could forge or hide one is written ``\\uXXXX``, which loses nothing."""
+    if octets.isascii():
+        return octets.replace(b"\x7f", b"\\u007f")
     if not any([lead in octets for lead in _LEADS]):
         return octets
     text = octets.decode()
