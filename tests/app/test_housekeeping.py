@@ -2,8 +2,10 @@
 
 import asyncio
 from itertools import pairwise
+from typing import Any
 
 import pytest
+from tests.serving import PATIENCE, RecordingLog, serving
 
 from immpd.app.housekeeping import (
     DAY,
@@ -18,7 +20,8 @@ from immpd.app.housekeeping import (
     sweep_removed_nodes,
     unlink_files,
 )
-from immpd.protocol.commands import StoreCheck
+from immpd.model.imid import parse_imid
+from immpd.protocol.commands import AccountRemove, StoreCheck
 
 MESSAGE_ID = "0197a2b4-7c3e-7d4a-8f00-1b2c3d4e5f60"
 
@@ -128,4 +131,58 @@ async def test_feeds_forget_what_they_need_not_keep(serve, talk):
     assert len(answer.rows) == 3
     assert all("alice/new@a.test" in row for row in answer.rows)
     await drop_items(server.services)
+    assert (await server.operator.call(StoreCheck())).rows == ()
+
+
+class Finished(RecordingLog):
+    """A log that can be waited for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.finished = asyncio.Event()
+
+    def info(self, event: str, **fields: Any) -> None:
+        super().info(event, **fields)
+        if event == "nothing is left of a removed account":
+            self.finished.set()
+
+
+async def test_what_a_removed_account_had_goes_also_after_a_restart(tmp_path, talk):
+    bodies = tmp_path / "bodies"
+    async with serving(tmp_path) as server:
+        alice, bob = await server.add_account("alice"), await server.add_account("bob")
+        reader, other = await talk(alice, on=server), await talk(bob, on=server)
+        for number in range(3):
+            await other.deliver(alice, body=b"x" * 600_000, subject=str(number))
+        assert (await other.ask("MBOX DELETE /sent::* +PURGE")).code == 200
+        assert (await reader.deliver(bob, body=b"y" * 600_000)).code == 273
+        assert len(list(bodies.iterdir())) == 4
+        await server.operator.call(AccountRemove(address=parse_imid(alice.address)))
+        assert (await reader.rest())[-1].startswith("751 [REMOVED]")
+        assert (await other.ask(f"DELIVER TO {alice}")).word == "NO-RECIPIENT"
+        assert (await server.operator.call(StoreCheck())).rows == ()
+        assert len(list(bodies.iterdir())) == 4
+    log = Finished()
+    async with serving(tmp_path, log=log) as server:
+        async with asyncio.timeout(PATIENCE):
+            await log.finished.wait()
+        await unlink_files(server.services)
+        assert len(list(bodies.iterdir())) == 1
+        other = await talk(bob, on=server)
+        assert (await other.ask("MBOX CHECK /inbox")).fields["t"] == "1"
+        assert (await server.operator.call(StoreCheck())).rows == ()
+        await other.close()
+    assert log.errors == []
+
+
+async def test_a_removal_waits_for_the_next_minute_where_the_server_runs(serve, talk):
+    log = Finished()
+    server = await serve(log=log)
+    alice = await server.add_account("alice")
+    await (await talk(alice, on=server)).deliver(alice)
+    await server.operator.call(AccountRemove(address=parse_imid(alice.address)))
+    server.clock.advance(60)
+    async with asyncio.timeout(PATIENCE):
+        await log.finished.wait()
+    assert log.events("nothing is left of a removed account") == [{"account": alice.address}]
     assert (await server.operator.call(StoreCheck())).rows == ()

@@ -90,6 +90,7 @@ def test_init_overwrites_nothing(data, fails):
         ("serve", "--listen", "nowhere"),
         ("init", "--data", "elsewhere", "--domain", "a.test", "--listen-tls", "nowhere"),
         ("account", "disable", "alice"),
+        ("account", "remove", "alice", "--yes"),
     ],
 )
 def test_a_wrong_command_line_is_one_line_and_2(data, fails, words):
@@ -118,6 +119,43 @@ def test_an_account_from_its_making_to_its_end(data, capsys, monkeypatch, fails)
     assert b"wonderland" not in (data / "immpd.sqlite3").read_bytes()
     given(monkeypatch, "wonderland\n")
     assert fails("account", "add", "alice@a.test", "--password-stdin")[0] == 1
+
+
+def confirmed(monkeypatch: pytest.MonkeyPatch, line: str) -> None:
+    """A person at a terminal types this line."""
+    keyboard = io.StringIO(line)
+    monkeypatch.setattr(keyboard, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stdin", keyboard)
+    monkeypatch.setattr("os.isatty", lambda _: True)
+
+
+def test_an_account_is_removed_after_its_address_was_typed(data, capsys, monkeypatch, fails):
+    for name in ("alice", "bob"):
+        given(monkeypatch, "wonderland\n")
+        assert main(["account", "add", f"{name}@a.test", "--password-stdin"]) == 0
+    capsys.readouterr()
+    given(monkeypatch, "alice@a.test\n")
+    code, line = fails("account", "remove", "alice@a.test")
+    assert (code, "--yes" in line) == (2, True)
+    confirmed(monkeypatch, "y\n")
+    assert main(["account", "remove", "alice@a.test"]) == 2
+    said = capsys.readouterr()
+    assert "Type the address" in said.err
+    assert "nothing was removed" in said.err
+    confirmed(monkeypatch, "alice@a.test\n")
+    assert main(["account", "remove", "Alice@A.test"]) == 0
+    assert capsys.readouterr().out.startswith("alice@a.test is removed")
+    given(monkeypatch, "")
+    assert main(["account", "remove", "bob@a.test", "--yes"]) == 0
+    capsys.readouterr()
+    assert main(["account", "list"]) == 0
+    assert capsys.readouterr().out == ""
+    assert fails("account", "remove", "bob@a.test", "--yes")[0] == 1
+    assert main(["check"]) == 0
+    capsys.readouterr()
+    given(monkeypatch, "wonderland\n")
+    code, line = fails("account", "add", "bob@a.test", "--password-stdin")
+    assert (code, "was removed" in line) == (1, True)
 
 
 def test_refusals_of_the_service_are_1(data, fails):

@@ -6,7 +6,7 @@ function __fish_immpd_using_command
     set -l cmd (commandline -opc)
     set -l subcommands
     set -l options_with_values '--data --domain --listen --listen-tls --ready-file'
-    set -l all_commands 'account add backup check config disable enable end fingerprint init list passwd restore serve sessions show'
+    set -l all_commands 'account add backup check config disable enable end fingerprint init list passwd remove restore serve sessions show'
     set -l skip_next 0
     # Extract command words (only real subcommand names) from command line
     set -e cmd[1]
@@ -48,7 +48,7 @@ complete -c immpd -n __fish_use_subcommand -a 'backup' -d 'Copy the data folder,
 complete -c immpd -n __fish_use_subcommand -a 'restore' -d 'Put a backup back as a new data folder.'
 complete -c immpd -n __fish_use_subcommand -a 'check' -d 'Let the store verify itself.'
 complete -c immpd -n __fish_use_subcommand -a 'fingerprint' -d 'Print the SHA-256 of the public key that the server shows for each domain.'
-complete -c immpd -n __fish_use_subcommand -a 'account' -d 'Add, list and disable accounts, and set passwords.'
+complete -c immpd -n __fish_use_subcommand -a 'account' -d 'Add, list, disable and remove accounts, and set passwords.'
 complete -c immpd -n __fish_use_subcommand -a 'sessions' -d 'See where accounts are logged in, and end it.'
 complete -c immpd -n __fish_use_subcommand -a 'config' -d 'Show and check the configuration.'
 # Root-level options
@@ -64,6 +64,7 @@ complete -c immpd -n '__fish_immpd_using_command account' -a 'add' -d 'Make an a
 complete -c immpd -n '__fish_immpd_using_command account' -a 'list' -d 'List all accounts.'
 complete -c immpd -n '__fish_immpd_using_command account' -a 'passwd' -d 'Set an account'\''s password; it ends the account'\''s sessions.'
 complete -c immpd -n '__fish_immpd_using_command account' -a 'disable' -d 'Refuse log-in and delivery; its mail stays.'
+complete -c immpd -n '__fish_immpd_using_command account' -a 'remove' -d 'Remove an account and all that it has, for good.'
 complete -c immpd -n '__fish_immpd_using_command account' -a 'enable' -d 'Take a disable back.'
 # Options for: account
 complete -c immpd -n '__fish_immpd_using_command account' -l help -d 'Display this message and exit.'
@@ -105,6 +106,13 @@ complete -c immpd -n '__fish_immpd_using_command account passwd' -l password-std
 complete -c immpd -n '__fish_immpd_using_command account passwd' -l weak -d 'Take a password of fewer than 10 characters.'
 complete -c immpd -n '__fish_immpd_using_command account passwd' -l keep-sessions -d 'Let what is logged in stay so.'
 complete -c immpd -n '__fish_immpd_using_command account passwd' -l remove-tokens -d 'Remove all push tokens of the account.'
+
+# Options for: account remove
+complete -c immpd -n '__fish_immpd_using_command account remove' -l help -d 'Display this message and exit.'
+complete -c immpd -n '__fish_immpd_using_command account remove' -s h -d 'Display this message and exit.'
+complete -c immpd -n '__fish_immpd_using_command account remove' -l version -d 'Display application version.'
+complete -c immpd -n '__fish_immpd_using_command account remove' -l data -r -F -d 'The data folder.'
+complete -c immpd -n '__fish_immpd_using_command account remove' -l yes -d 'Do not ask.'
 
 # Options for: backup
 complete -c immpd -n '__fish_immpd_using_command backup' -l help -d 'Display this message and exit.'

@@ -63,7 +63,7 @@ from immpd.store.sqlite.engine import open_sqlite
 from .clock import SystemClock
 from .configuration import Configuration, read_address
 from .folder import BODIES, KEYS, SOCKET, Lock
-from .housekeeping import keep_house, keep_room, tell_damage
+from .housekeeping import REMOVAL, keep_house, keep_room, tell_damage
 
 
 class CannotListen(Exception):
@@ -196,6 +196,7 @@ async def start(
             tell_damage(services),
             keep_room(services),
             keep_house(services),
+            keep_house(services, REMOVAL),
             keep_time(services),
             feeder.run(),
         ):

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
+from immpd.service.accounts import remove_rest
 from immpd.service.damage import tell_of_damage
 from immpd.service.digests import send_digests
 from immpd.service.session import Services
@@ -124,6 +125,10 @@ CHORES = (
     Chore("drop dismissals", DAY, drop_dismissals),
     Chore("sweep removed nodes", DAY, sweep_removed_nodes),
 )
+
+
+REMOVAL = (Chore("remove accounts", 60, remove_rest),)
+"""Beside the others, which must not wait until a large mailbox is gone."""
 
 
 async def keep_room(services: Services) -> None:

@@ -34,6 +34,7 @@ ACCOUNT_COMMANDS = {
     "list": ("operator_account:list_", "List all accounts."),
     "passwd": ("operator_account:passwd", "Set an account's password; it ends the account's sessions."),
     "disable": ("operator_account:disable", "Refuse log-in and delivery; its mail stays."),
+    "remove": ("operator_account:remove", "Remove an account and all that it has, for good."),
     "enable": ("operator_account:enable", "Take a disable back."),
 }
 SESSION_COMMANDS = {
@@ -45,7 +46,7 @@ CONFIG_COMMANDS = {
     "check": ("operator_config:check", "Read the configuration and say whether it can be used."),
 }
 GROUPS = {
-    "account": ("Add, list and disable accounts, and set passwords.", ACCOUNT_COMMANDS),
+    "account": ("Add, list, disable and remove accounts, and set passwords.", ACCOUNT_COMMANDS),
     "sessions": ("See where accounts are logged in, and end it.", SESSION_COMMANDS),
     "config": ("Show and check the configuration.", CONFIG_COMMANDS),
 }

@@ -153,6 +153,33 @@ def enable(address: str, /, *, data: Data) -> int:
     return _set_disabled(address, data, disabled=False)
 
 
+def remove(
+    address: str,
+    /,
+    *,
+    data: Data,
+    yes: Annotated[bool, Parameter(name="--yes", negative=(), help="Do not ask.")] = False,
+) -> int:
+    """Remove an account and all that it has, for good; its address is not given again."""
+    from immpd.model.imid import parse_imid
+    from immpd.protocol.commands import AccountRemove
+
+    account = parse_imid(address)
+    if not yes:
+        if not is_terminal():
+            raise ValueError("There is no terminal to confirm at; use --yes")
+        sys.stderr.write(f"{account}, its mail and all else that it has will be gone for good.\nType the address: ")
+        sys.stderr.flush()
+        if sys.stdin.readline().strip() not in (address, str(account)):
+            raise ValueError("That is not the address; nothing was removed")
+
+    async def work() -> None:
+        async with operator(data) as call:
+            sys.stdout.write(f"{(await call(AccountRemove(address=account))).text}\n")
+
+    return run(work)
+
+
 def check(*, data: Data) -> int:
     """Let the store verify itself: every index row has its octets, every count is right."""
     from immpd.protocol.commands import StoreCheck

@@ -4,13 +4,13 @@ from typing import Literal
 
 import msgspec
 
-WhyEnded = Literal["disabled", "password", "ended"]
+WhyEnded = Literal["disabled", "removed", "password", "ended"]
 
 
 class SessionsEnd(msgspec.Struct, frozen=True):
     """Sessions of an account are to end at once: all, or one, or all but one.
 
-    ``disabled``: the account was; ``password``: it has another one; ``ended``: SESSION END said so.
+    ``disabled`` and ``removed``: the account was; ``password``: it has another one; ``ended``: SESSION END said so.
     """
 
     account: str

@@ -79,6 +79,8 @@ WORDS: dict[str, tuple[tuple[Code, ...], str]] = {
     "BAD-VERIFIER": ((Code.BAD_VALUE,), "STORED, SERVER, I and SECRET are no verifier of this account"),
     "LOG-IN-AGAIN": ((Code.DENIED,), "This wants a log-in of the last 5 minutes"),
     "DISABLED": ((Code.SHUTDOWN,), "The account was disabled while the session was open"),
+    "REMOVED": ((Code.SHUTDOWN, Code.CONFLICT), "The account was removed, and its address is not given again"),
+    "OWNS-NODES": ((Code.CONFLICT,), "The account has nodes, which are to be removed first"),
     "PASSWORD-CHANGED": ((Code.SHUTDOWN,), "The account got another password while the session was open"),
     "SESSION-ENDED": ((Code.SHUTDOWN,), "SESSION END ended this session"),
     "NO-SESSION": ((Code.NOT_FOUND,), "No such session is open"),

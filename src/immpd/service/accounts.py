@@ -1,4 +1,4 @@
-"""Accounts, for the operator: ACCOUNT ADD, LIST, PASSWD, DISABLE, SALT; and STORE CHECK."""
+"""Accounts, for the operator: ACCOUNT ADD, LIST, PASSWD, DISABLE, REMOVE, SALT; and STORE CHECK."""
 
 from base64 import b64encode
 from typing import Any
@@ -7,7 +7,15 @@ from immpd.model.ending import SessionsEnd
 from immpd.model.imid import Imid, skeleton
 from immpd.protocol import replies
 from immpd.protocol.codes import Code
-from immpd.protocol.commands import AccountAdd, AccountDisable, AccountList, AccountPasswd, AccountSalt, StoreCheck
+from immpd.protocol.commands import (
+    AccountAdd,
+    AccountDisable,
+    AccountList,
+    AccountPasswd,
+    AccountRemove,
+    AccountSalt,
+    StoreCheck,
+)
 from immpd.protocol.errors import Refused
 from immpd.protocol.lines import Words
 from immpd.store.accounts import (
@@ -20,13 +28,15 @@ from immpd.store.accounts import (
     set_disabled,
     set_verifier,
 )
+from immpd.store.errors import OwnsNodes
+from immpd.store.removal import RemoveAccount, RemoveSome, remove_account, remove_some
 from immpd.store.verify import Finding, verify
 
 from .auth import new_verifier, password_changed
 from .damage import note_findings
 from .ids import time_text
 from .outcome import Outcome, Rows, Step
-from .session import Session, handles
+from .session import Services, Session, handles
 
 PAGE = 200
 
@@ -124,6 +134,37 @@ def disable(session: Session, request: AccountDisable, _: Any) -> Outcome:
         return replies.Ok(text=f"{account.address} is {'disabled' if request.disabled else 'enabled'}")
 
     return Step(set_disabled(SetDisabled(address, request.disabled)), done)
+
+
+@handles(AccountRemove)
+def remove(session: Session, request: AccountRemove, _: Any) -> Outcome:
+    """Close the account for good and end its sessions; ``remove_rest`` does the rest."""
+    services = session.services
+    address = account_address(session, request.address)
+
+    def done(_: None) -> replies.Ok:
+        services.recipients.pop(address, None)
+        services.ends.publish(SessionsEnd(address, "removed"))
+        services.log.info("account removed", account=address, peer=session.peer)
+        return replies.Ok(text=f"{address} is removed; what it had goes soon")
+
+    def failed(error: BaseException) -> Outcome:
+        if isinstance(error, OwnsNodes):
+            names = ", ".join(error.names) + ", …" * error.more
+            raise Refused(Code.CONFLICT, "OWNS-NODES", f"{address} has nodes, which are to be removed first: {names}")
+        raise error
+
+    return Step(remove_account(RemoveAccount(address, services.clock.now())), done, failed)
+
+
+async def remove_rest(services: Services) -> None:
+    """Remove what accounts had that were removed, step by step, until nothing is left."""
+    more = True
+    while more:
+        step = await services.store.write(remove_some(RemoveSome()))
+        more = step.more
+        if step.finished:
+            services.log.info("nothing is left of a removed account", account=step.finished)
 
 
 @handles(StoreCheck)

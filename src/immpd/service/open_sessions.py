@@ -16,6 +16,7 @@ from .session import Session
 
 _REASONS: dict[WhyEnded, tuple[Code, str, str]] = {
     "disabled": (Code.SHUTDOWN, "DISABLED", "The account was disabled"),
+    "removed": (Code.SHUTDOWN, "REMOVED", "The account was removed"),
     "password": (Code.SHUTDOWN, "PASSWORD-CHANGED", "The account has another password; log in again"),
     "ended": (Code.SHUTDOWN, "SESSION-ENDED", "Another session of the account, or the operator, ended this one"),
 }

@@ -274,6 +274,13 @@ _STORE_WORDS: tuple[tuple[type[BaseException], Code, str, str, int | None], ...]
     (store_errors.NoFolder, Code.NOT_FOUND, "NO-FOLDER", "There is no such folder; MBOX LIST shows them", None),
     (store_errors.NoMessage, Code.NOT_FOUND, "NO-MESSAGE", "There is no such message in this folder", None),
     (store_errors.AccountExists, Code.CONFLICT, "EXISTS", "There is such an account already", None),
+    (
+        store_errors.AddressRetired,
+        Code.CONFLICT,
+        "REMOVED",
+        "An account of this name was removed; its address is not given again",
+        None,
+    ),
     (store_errors.AddressConfusable, Code.CONFLICT, "CONFUSABLE", "The name looks like that of another account", None),
     (store_errors.FolderExists, Code.CONFLICT, "EXISTS", "There is such a folder already", None),
     (

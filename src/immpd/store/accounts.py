@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from immpd.store.errors import AccountExists, AddressConfusable, NoAccount, NodesUnderName
+from immpd.store.errors import AccountExists, AddressConfusable, AddressRetired, NoAccount, NodesUnderName
 from immpd.store.feeds import ByNode, is_there_for, node_by_imid
 from immpd.store.permissions import names_of_tokens, remove_tokens
 from immpd.store.units import Row, Tx, read_unit, write_unit
@@ -147,8 +147,11 @@ def _account(row: Row) -> Account:
 def add_account(tx: Tx, args: NewAccount) -> Account:
     """Make an account, its mailbox and its six folders.
 
-    Raises AccountExists (also for a node), NodesUnderName and AddressConfusable.
+    Raises AccountExists (also for a node), AddressRetired, NodesUnderName and AddressConfusable.
     """
+    retired = "SELECT 1 FROM account WHERE address = :address AND removed IS NOT NULL"
+    if tx.one(retired, {"address": args.address}) is not None:
+        raise AddressRetired(args.address)
     if tx.one("SELECT 1 FROM mailbox WHERE address = :address", {"address": args.address}) is not None:
         raise AccountExists(args.address)
     if tx.one("SELECT 1 FROM node WHERE imid = :address", {"address": args.address}) is not None:
@@ -211,7 +214,9 @@ def make_mailbox(tx: Tx, kind: str, address: str, uuids: tuple[bytes, ...]) -> i
 @read_unit
 def account_by_address(tx: Tx, args: ByAddress) -> Account | None:
     """The account of a canonical address, or None."""
-    row = tx.one(f"SELECT {_COLUMNS} FROM account WHERE address = :address", {"address": args.address})
+    row = tx.one(
+        f"SELECT {_COLUMNS} FROM account WHERE address = :address AND removed IS NULL", {"address": args.address}
+    )
     return None if row is None else _account(row)
 
 
@@ -247,7 +252,7 @@ def list_accounts(tx: Tx, args: ListAccounts) -> list[Account]:
     return [
         _account(row)
         for row in tx.rows(
-            f"SELECT {_COLUMNS} FROM account WHERE address > :after"
+            f"SELECT {_COLUMNS} FROM account WHERE address > :after AND removed IS NULL"
             " AND (:domain IS NULL OR domain = :domain) ORDER BY address LIMIT :limit",
             {"after": args.after, "domain": args.domain, "limit": args.limit},
         )
@@ -259,7 +264,8 @@ def set_verifier(tx: Tx, args: SetVerifier) -> VerifierSet:
     """Replace what a password is checked against; the push tokens go or stay. Raises NoAccount."""
     row = tx.one(
         "UPDATE account SET salt = :salt, iterations = :iterations, stored_key = :stored_key,"
-        f" server_key = :server_key, sealed = :sealed WHERE address = :address RETURNING {_COLUMNS}",
+        " server_key = :server_key, sealed = :sealed"
+        f" WHERE address = :address AND removed IS NULL RETURNING {_COLUMNS}",
         {
             "address": args.address,
             "salt": args.salt,
@@ -281,7 +287,7 @@ def set_verifier(tx: Tx, args: SetVerifier) -> VerifierSet:
 def set_disabled(tx: Tx, args: SetDisabled) -> Account:
     """Disable or enable an account: disabled, it can neither log in nor receive. Raises NoAccount."""
     row = tx.one(
-        f"UPDATE account SET disabled = :disabled WHERE address = :address RETURNING {_COLUMNS}",
+        f"UPDATE account SET disabled = :disabled WHERE address = :address AND removed IS NULL RETURNING {_COLUMNS}",
         {"address": args.address, "disabled": int(args.disabled)},
     )
     if row is None:
@@ -296,7 +302,7 @@ def recipient(tx: Tx, args: FindRecipient) -> Recipient | None:
     """What a delivery to this address needs, or None if there is no such account."""
     rows = tx.rows(
         "SELECT a.mailbox, a.disabled, f.id, f.role, f.key FROM account a JOIN folder f ON f.mailbox = a.mailbox"
-        " WHERE a.address = :address AND f.key IN ('/inbox', '/sent', :key)",
+        " WHERE a.address = :address AND a.removed IS NULL AND f.key IN ('/inbox', '/sent', :key)",
         {"address": args.address, "key": args.folder},
     )
     if not rows:

@@ -20,6 +20,7 @@ StoreError
 │   └── NoSubscription
 └── Conflict              what is there does not allow the change
     ├── AccountExists     the address is taken
+    ├── AddressRetired    the address was that of an account that was removed
     ├── AddressConfusable the address looks like another of its domain
     ├── FolderExists      there is a folder of that path
     ├── FolderNotEmpty    it has messages or subfolders
@@ -30,6 +31,7 @@ StoreError
     ├── TooMuch           more rows than one unit may touch
     ├── NodeExists        a node or an account has that name
     ├── NodeOfAnother     the node's name begins with that of another account
+    ├── OwnsNodes         the account has nodes; carries their names
     ├── NodesUnderName    nodes of another account have names that begin with the address
     ├── NotOwner          the node belongs to another account
     ├── NotPublisher      the account may not publish there
@@ -107,6 +109,10 @@ class AccountExists(Conflict):
     """The address belongs to an account already."""
 
 
+class AddressRetired(Conflict):
+    """The address was that of an account that was removed; it is not given again."""
+
+
 class AddressConfusable(Conflict):
     """The address has the same skeleton (UTS 39) as another account's of the domain, named in ``address``."""
 
@@ -169,6 +175,15 @@ class NodeExists(Conflict):
 
 class NodeOfAnother(Conflict):
     """The name lies under that of another account, which alone has its nodes there."""
+
+
+class OwnsNodes(Conflict):
+    """The account has nodes: some of their names, and whether there are ``more``."""
+
+    def __init__(self, names: tuple[str, ...], *, more: bool) -> None:
+        super().__init__(*names)
+        self.names = names
+        self.more = more
 
 
 class NodesUnderName(Conflict):

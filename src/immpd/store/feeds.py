@@ -12,7 +12,16 @@ import msgspec
 from immpd.model.change import Change
 from immpd.model.feed import DEFAULT_AGE, DEFAULT_KEEP, Node, NodeOptions
 from immpd.store.due import set_timer
-from immpd.store.errors import FeedsFull, NodeExists, NodeOfAnother, NoNode, NotOwner, NotPublisher, StoreError
+from immpd.store.errors import (
+    FeedsFull,
+    NoAccount,
+    NodeExists,
+    NodeOfAnother,
+    NoNode,
+    NotOwner,
+    NotPublisher,
+    StoreError,
+)
 from immpd.store.states import take_states
 from immpd.store.units import Row, Tx, freeing_unit, read_unit, write_unit
 
@@ -195,7 +204,10 @@ def speaks_for(tx: Tx, imid: str, account: int, address: str) -> bool:
 
 @write_unit
 def create_node(tx: Tx, args: NewNode) -> Node:
-    """Make a node. Raises NodeExists, also where an account has the name, NodeOfAnother and FeedsFull."""
+    """Make a node. Raises NoAccount, NodeExists, also where an account has the name, NodeOfAnother and FeedsFull."""
+    # What its session sent just before an account was removed may come here after it.
+    if tx.one("SELECT 1 FROM account WHERE id = :owner AND removed IS NULL", {"owner": args.owner}) is None:
+        raise NoAccount(args.imid)
     if tx.one("SELECT 1 FROM mailbox WHERE address = :imid", {"imid": args.imid}) is not None:
         raise NodeExists(args.imid)
     if tx.one("SELECT 1 FROM node WHERE imid = :imid", {"imid": args.imid}) is not None:

@@ -22,6 +22,7 @@ LANDED = {
     "0007_consent_to_be_seen": "ce42b75e98356063c5cbf0d18d6fa7d007485f1b1623de720725284857e3e953",
     "0008_closed_mailboxes": "946d8a3438b2ce2a6fb0c61be20413286cf67227c6f693282f113a141df0ff02",
     "0009_digests_of_parts": "370cb830a73851ccaa173a3885234b8f53b4bf494bcca851fb0c664633202046",
+    "0010_removed_accounts": "ccd21a7a31c566808e8cb5932a1ae82157979149a5b7f182488f5380e8531477",
 }
 """SHA-256 of the text of each migration that has landed: data folders were made with it, so it never changes again."""
 NEXT: Migration = (len(PACKAGED) + 1, "next", "CREATE TABLE next_one (a INTEGER); INSERT INTO next_one VALUES (1);")

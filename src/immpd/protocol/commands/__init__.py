@@ -68,7 +68,15 @@ from .feeds import (
     SubscribeSince,
     Unsubscribe,
 )
-from .operator import AccountAdd, AccountDisable, AccountList, AccountPasswd, AccountSalt, StoreCheck
+from .operator import (
+    AccountAdd,
+    AccountDisable,
+    AccountList,
+    AccountPasswd,
+    AccountRemove,
+    AccountSalt,
+    StoreCheck,
+)
 
 __all__ = [
     "Abort",
@@ -76,6 +84,7 @@ __all__ = [
     "AccountDisable",
     "AccountList",
     "AccountPasswd",
+    "AccountRemove",
     "AccountSalt",
     "Ack",
     "AuthPassword",

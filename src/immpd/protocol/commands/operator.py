@@ -73,6 +73,19 @@ class AccountDisable(Request[r.Ok], frozen=True, kw_only=True):
     disabled: bool = True
 
 
+@command(
+    "ACCOUNT REMOVE",
+    states=OPERATOR,
+    shape=Shape.UNIT,
+    codes=(Code.OK, Code.NOT_FOUND, Code.CONFLICT, Code.TEMPORARY),
+    summary="Remove an account and all that it has, for good",
+)
+class AccountRemove(Request[r.Ok], frozen=True, kw_only=True):
+    """Closes the account and ends its sessions at once; what it has goes soon."""
+
+    address: Annotated[Imid, Positional, "account"]
+
+
 @command("STORE CHECK", states=OPERATOR, shape=Shape.AWAIT, codes=(Code.FINDING,), summary="The store verifies itself")
 class StoreCheck(Request[r.Findings], frozen=True, kw_only=True):
     """Every row has its octets, every count is right."""
