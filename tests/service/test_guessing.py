@@ -189,6 +189,19 @@ async def test_who_finds_no_room_is_slowed_down_with_others(clock):
     assert [await waits(guesses, clock, ALICE, THERE) for _ in range(5)] == [0, 0, 0, 1, 2]
 
 
+async def test_who_logged_in_lately_shares_with_nobody_however_many_names_are_invented(clock, crowd):
+    guesses = Guesses(clock, room=10)
+    assert await guess(guesses, BOB, HERE, "laptop", right=True) == "judged"
+    for number in range(10):
+        assert await guess(guesses, f"n{number}@a.test", f"2001:db8:0:{number:x}::/64") == "judged"
+    crowd += [
+        asyncio.create_task(guess(guesses, f"m{number}@a.test", f"2001:db8:1:{number:x}::/64"))
+        for number in range(SHARED * 40)
+    ]
+    await settle()
+    assert await asyncio.wait_for(guess(guesses, BOB, HERE, "laptop", right=True), 10) == "judged"
+
+
 async def test_of_an_account_the_latest_devices_are_known(guesses):
     for number in range(PLACES + 5):
         await guess(guesses, ALICE, THERE, f"device{number}", right=True)

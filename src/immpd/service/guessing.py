@@ -150,12 +150,14 @@ class Guesses:
         self._allowed = allowed
         self._room = room
         self._lanes: _Memory[Lane] = _Memory(Lane, room)
+        self._own: _Memory[Lane] = _Memory(Lane, room)
+        """Of devices that logged in lately: whoever fills the others' room with invented names gets none of this."""
         self._allowances: _Memory[Allowance] = _Memory(Allowance, room)
         self._known: OrderedDict[str, OrderedDict[tuple[str, str], float]] = OrderedDict()
         """By account, where it logged in lately: block and device, and when."""
 
     def __len__(self) -> int:
-        return len(self._lanes) + len(self._allowances) + len(self._known)
+        return len(self._lanes) + len(self._own) + len(self._allowances) + len(self._known)
 
     @asynccontextmanager
     async def judging(self, account: str, block: str, device: str) -> AsyncIterator[Guess]:
@@ -164,8 +166,8 @@ class Guesses:
         Raises Refused where too many wait already, or the block has used up its allowance.
         """
         now = self._clock.monotonic()
-        key = self._lane_key(account, block, device, now)
-        lane = self._lanes.get(key, now)
+        lanes, key = self._lane_of(account, block, device, now)
+        lane = lanes.get(key, now)
         if lane.wanted >= WAITING and lane.delay(now):
             raise _too_many(lane.delay(now) * WAITING)
         lane.wanted += 1
@@ -189,14 +191,14 @@ class Guesses:
         finally:
             lane.wanted -= 1
             now = self._clock.monotonic()
-            self._lanes.forget(key, now)
+            lanes.forget(key, now)
             self._allowances.forget(block, now)
 
-    def _lane_key(self, account: str, block: str, device: str, now: float) -> Hashable:
+    def _lane_of(self, account: str, block: str, device: str, now: float) -> tuple[_Memory[Lane], Hashable]:
         """A device that logged in lately from this block has a lane of its own, whatever others there do."""
         if device and self._is_known(account, (block, device), now):
-            return (account, block, device)
-        return (account, block)
+            return self._own, (account, block, device)
+        return self._lanes, (account, block)
 
     def _take(self, account: str, block: str) -> Allowance | None:
         """Take a guess from the block's allowance; None: of who logged in lately from there it takes none."""
