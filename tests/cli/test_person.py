@@ -133,6 +133,62 @@ async def test_a_server_that_is_not_there(server: Serving, alice: Account, home:
     Profiles(home).save("gone", profile_of(server, alice, server=f"127.0.0.1:{port}"))
     done = await immp("ls")
     assert (done.code, done.err.startswith("immp: Cannot reach the server 127.0.0.1")) == (4, True)
+    # In the system's words, whatever asyncio puts around them.
+    assert (await immp("login", alice, "--server", f"localhost:{port}", "--password-stdin", stdin=b"x\n")).err == (
+        f"immp: Cannot reach the server localhost:{port}: Connection refused\n"
+    )
+    assert (await immp("ls", "--profile", "gone")).err == (
+        f"immp: Cannot reach the server 127.0.0.1:{port}: Connection refused\n"
+    )
+
+
+async def test_a_port_that_does_not_begin_with_tls_is_named_so(server: Serving, alice: Account, immp: Immp) -> None:
+    host, port = server.listen
+    where = ("--server", f"{host}:{port}", "--direct", "--password-stdin")
+    done = await immp("login", alice, *where, stdin=b"x\n")
+    assert done.err == "immp: The TLS handshake failed: what answers there does not begin with TLS\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("logout", "bob"), "immp logout has no use for bob (immp logout --help tells more)"),
+        (("draft", "edit"), "immp draft edit needs ID (immp draft edit --help tells more)"),
+        (("ls", "-n", "x"), "-n: x is no whole number (immp ls --help tells more)"),
+        (("ls", "--limit", "0"), 'Invalid value "0" for --limit. 1 or more is wanted (immp ls --help tells more)'),
+        (
+            ("watch", "--count", "0"),
+            'Invalid value "0" for --count. 1 or more is wanted (immp watch --help tells more)',
+        ),
+        (("notifications", "status", "zz"), "ID: zz is no UUID (immp notifications status --help tells more)"),
+        (("draft", "edti"), 'Unknown command "edti". Did you mean "edit"? (immp draft --help tells more)'),
+        (("push", "a@a.test"), "There is nothing to say: give -t TITLE, --body TEXT, or a text on standard input"),
+    ],
+)
+async def test_what_is_wrong_with_a_command_line_is_said_in_words(
+    immp: Immp, words: tuple[str, ...], said: str
+) -> None:
+    done = await immp(*words)
+    assert (done.code, done.err) == (2, f"immp: {said}\n")
+
+
+async def test_a_filter_alone_is_of_the_inbox(alice: Account, immp: Immp) -> None:
+    assert (await immp("send", alice, "-s", "new", "-m", "x")).code == 0
+    assert (await immp("ls", "::unread")).out == (await immp("ls", "INBOX::unread")).out != ""
+
+
+async def test_without_a_terminal_no_password_is_asked_for(alice: Account, home: Path) -> None:
+    command = (sys.executable, "-m", "immpd.commands.immp", "login", alice.address)
+    here = {**os.environ, "IMMP_HOME": str(home)}
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(
+        *command, stdin=asyncio.subprocess.DEVNULL, stdout=pipe, stderr=pipe, env=here, start_new_session=True
+    )
+    out, err = await process.communicate()
+    assert (process.returncode, out) == (2, b"")
+    assert err == (
+        b"immp: There is no terminal to ask for the password at; --password-stdin reads it from standard input\n"
+    )
 
 
 async def test_a_password_changed_elsewhere_asks_to_log_in(
@@ -141,6 +197,9 @@ async def test_a_password_changed_elsewhere_asks_to_log_in(
     Profiles(home).save(alice.address, profile_of(server, alice, salt=b"another salt...."))
     done = await immp("ls")
     assert (done.code, "log in again" in done.err) == (3, True)
+    Profiles(home).save(alice.address, profile_of(server, alice, h=bytes(32)))
+    done = await immp("ls")
+    assert (done.code, done.err.endswith(f"immp login {alice.address} logs in again\n")) == (3, True)
 
 
 # --- sending and reading
@@ -346,7 +405,7 @@ async def test_a_watch_says_what_a_notification_says(alice: Account, immp: Immp)
     row = json.loads((await immp("do", "PUSH", "LIST", "LIMIT", 1)).out.splitlines()[0].removeprefix("261- "))
     assert (await immp("do", "PUSH", "ANSWER", row["id"], "ok")).code == 0
     seen = (await immp("watch", "--since", before, "--count", 2)).out.splitlines()
-    assert seen == [f"cleared  {row['id']}  answered", f"answer  {row['push']}  {alice}  ok"]
+    assert seen == [f"cleared  {row['id'][-8:]}  answered", f"answer  {row['push']}  {alice}  ok"]
 
 
 async def test_watch_goes_on_behind_what_was_acknowledged(alice: Account, immp: Immp) -> None:

@@ -116,6 +116,8 @@ async def test_a_device_needs_a_token_and_nothing_else(server: Serving, alice: A
     assert (await immp("token", "remove", "nas")).out == "nas is removed\n"
     refused = await immp("push", alice, "--body", "x", *where)
     assert (refused.code, refused.out) == (3, "")
+    said = f"immp: The token in {token} is not accepted: it was removed, or is not one of {alice}\n"
+    assert refused.err == said
 
 
 async def test_a_token_is_shown_to_a_known_key_only(server: Serving, alice: Account, immp: Immp, tmp_path):

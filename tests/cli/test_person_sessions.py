@@ -18,13 +18,16 @@ async def test_sessions_are_listed_and_ended(alice: Account, talk, immp: Immp) -
         ("laptop", "127.0.0.1"),
     ]
     assert cells[2][4] == "this command"
+    assert not any(cell.startswith(("since", "used")) for row in cells for cell in row)
     rows = (await immp("sessions", "list", "--json")).rows
     assert [row["device"] for row in rows] == ["phone", "tablet", "laptop"]
     assert (await immp("sessions", "end", cells[0][0])).out == "1 session ended\n"
     assert (await phone.rest())[-1].startswith("751 [SESSION-ENDED]")
     gone = await immp("sessions", "end", cells[0][0])
     assert (gone.code, "is no open session" in gone.err) == (1, True)
-    assert (await immp("sessions", "end", "--all")).out == "1 session ended\n"
+    ended = await immp("sessions", "end", "--all")
+    assert ended.out == "1 session ended\n"
+    assert ended.err == "immp: Who has the password can log in again; immp passwd changes it\n"
     assert (await tablet.rest())[-1].startswith("751 [SESSION-ENDED]")
     assert (await immp("sessions", "end")).code == 2
 

@@ -6,8 +6,9 @@ Rule: sub-commands are named here and imported when they are called (``immp ls``
 import os
 import sys
 from collections.abc import Sequence
+from uuid import UUID
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CoercionError, CycloptsError, MissingArgumentError, Parameter, UnusedCliTokensError
 
 from .person_common import INTERRUPTED, OK, USAGE, describe_error, exit_code, tell
 from .person_groups import GROUPS, completed
@@ -89,6 +90,10 @@ FEED_COMMANDS = {
 }
 
 
+KINDS = {int: "whole number", UUID: "UUID"}
+"""What a value is not, in words."""
+
+
 def make_app() -> App:
     """The application with all sub-commands, none of which is imported yet."""
     from immpd import __version__
@@ -129,7 +134,7 @@ def main(arguments: Sequence[str]) -> int:
         code = make_app()(completed(list(arguments)), exit_on_error=False, print_error=False)
         sys.stdout.flush()
     except CycloptsError as error:
-        tell(f"{_usage(error)} (immp --help tells more)")
+        tell(usage_text(error, "immp"))
         return USAGE
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -149,9 +154,22 @@ def main(arguments: Sequence[str]) -> int:
     return code if isinstance(code, int) else OK
 
 
-def _usage(error: CycloptsError) -> str:
-    # A suggestion is enough; of all commands --help has a list.
-    return _one_line(str(error)).partition(" Available commands:")[0].rstrip(".")
+def usage_text(error: CycloptsError, program: str) -> str:
+    """What is wrong with a command line, in one line, and which help tells more."""
+    chain = " ".join((program, *(error.command_chain or ())))
+    if isinstance(error, UnusedCliTokensError):
+        text = f"{chain} has no use for {', '.join(error.unused_tokens or ())}"
+    elif isinstance(error, MissingArgumentError) and error.argument is not None and not error.argument.tokens:
+        # What was written nearly like it is named with it.
+        _, nearly, suggestion = str(error).partition("Did you mean")
+        text = f"{chain} needs {error.argument.name}{'. Did you mean' * bool(nearly)}{suggestion}"
+    elif isinstance(error, CoercionError) and error.token is not None and error.target_type in KINDS:
+        place = error.token.keyword or (error.argument.name if error.argument is not None else "")
+        text = f"{place}: {error.token.value} is no {KINDS[error.target_type]}".removeprefix(": ")
+    else:
+        # A suggestion is enough; of all commands --help has a list.
+        text = str(error).partition("Available commands:")[0]
+    return f"{_one_line(text).rstrip('.')} ({chain} --help tells more)"
 
 
 def _one_line(text: str) -> str:

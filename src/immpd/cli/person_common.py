@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 if TYPE_CHECKING:
-    from immpd.client import Client
+    from immpd.client import Client, Refused
     from immpd.net.fingerprints import FirstSight
 
 OK = 0
@@ -58,10 +58,16 @@ class Common:
     """Times in UTC instead of this machine's zone."""
 
 
+def at_least_one(_: object, number: int | None) -> None:
+    """Refuse an option of which 0, or less, means nothing."""
+    if number is not None and number < 1:
+        raise ValueError("1 or more is wanted")
+
+
 @asynccontextmanager
 async def session(common: Common | None, *, password: str | None = None) -> AsyncIterator["Client"]:
     """Log in with the profile that the options name; with a ``password`` instead of what is kept of it."""
-    from immpd.client import Secret, connect
+    from immpd.client import Refused, Secret, connect
     from immpd.client.home import default_home
     from immpd.net.fingerprints import KnownPeers
 
@@ -69,17 +75,32 @@ async def session(common: Common | None, *, password: str | None = None) -> Asyn
 
     home = default_home()
     _, profile = Profiles(home).load((common or Common()).profile)
-    async with connect(
-        profile.address,
-        server=profile.server or None,
-        password=password,
-        h=None if password is not None else Secret(profile.h, profile.salt, profile.iterations),
-        device=profile.device,
-        known=KnownPeers(home),
-        on_first_sight=show_first_sight,
-        direct=profile.direct,
-    ) as me:
-        yield me
+    try:
+        async with connect(
+            profile.address,
+            server=profile.server or None,
+            password=password,
+            h=None if password is not None else Secret(profile.h, profile.salt, profile.iterations),
+            device=profile.device,
+            known=KnownPeers(home),
+            on_first_sight=show_first_sight,
+            direct=profile.direct,
+        ) as me:
+            yield me
+    except Refused as error:
+        if password is not None or not not_accepted(error):
+            raise
+        raise NotLoggedIn(
+            "The server no longer takes what is kept of your log-in: the password was changed, or the account is "
+            f"disabled; immp login {profile.address} logs in again"
+        ) from None
+
+
+def not_accepted(error: "Refused") -> bool:
+    """Whether who asks is not let in, now and later."""
+    from immpd.protocol.codes import Code
+
+    return error.code is Code.AUTH_FAILED and error.retry is None
 
 
 def show_first_sight(trust: "FirstSight", *, when: str = "when the log-in succeeds") -> None:

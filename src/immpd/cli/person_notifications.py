@@ -5,7 +5,7 @@ from uuid import UUID
 
 from cyclopts import Parameter
 
-from .person_common import Common, NotThere, UsageError, run, session
+from .person_common import Common, NotThere, UsageError, at_least_one, run, session
 
 if TYPE_CHECKING:
     from immpd.client import Client
@@ -21,7 +21,7 @@ PAGE = 100
 def list_all(
     *,
     all: Annotated[bool, _SWITCH] = False,
-    limit: Annotated[int, Parameter(name=("--limit", "-n"))] = 100,
+    limit: Annotated[int, Parameter(name=("--limit", "-n"), validator=at_least_one)] = 100,
     common: Common | None = None,
 ) -> int:
     """List the notifications that wait for you, the newest first.

@@ -70,14 +70,25 @@ def passwd(
 def ask_password(prompt: str, *, from_stdin: bool, twice: bool = False) -> str:
     """A password from the terminal, or the next line of standard input; raises UsageError."""
     if from_stdin:
-        password = sys.stdin.readline().rstrip("\r\n")
+        line = sys.stdin.readline()
+        if not line:
+            raise UsageError(f"Standard input has no line for: {prompt.rstrip(': ')}")
+        password = line.rstrip("\r\n")
     else:
-        from getpass import getpass
+        import warnings
+        from getpass import GetPassWarning, getpass
 
         try:
-            password = getpass(prompt)
-            if twice and getpass("Once more: ") != password:
-                raise UsageError("The two passwords are not the same")
+            with warnings.catch_warnings():
+                # Without a terminal it would warn, and show what is typed.
+                warnings.simplefilter("error", GetPassWarning)
+                password = getpass(prompt)
+                if twice and getpass("Once more: ") != password:
+                    raise UsageError("The two passwords are not the same")
+        except GetPassWarning:
+            raise UsageError(
+                "There is no terminal to ask for the password at; --password-stdin reads it from standard input"
+            ) from None
         except EOFError:
             raise UsageError("No password was given; --password-stdin reads it from standard input") from None
     if not password:

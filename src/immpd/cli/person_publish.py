@@ -7,7 +7,7 @@ from uuid import UUID
 
 from cyclopts import Parameter
 
-from .person_common import Common, UsageError, run, session
+from .person_common import Common, UsageError, at_least_one, run, session
 
 if TYPE_CHECKING:
     from immpd.client import Client
@@ -247,7 +247,7 @@ def stats(
     node: str,
     /,
     *,
-    limit: Annotated[int, Parameter(name=("--limit", "-n"))] = 20,
+    limit: Annotated[int, Parameter(name=("--limit", "-n"), validator=at_least_one)] = 20,
     common: Common | None = None,
 ) -> int:
     """Show a feed's newest items and how many subscribers have each.

@@ -106,9 +106,12 @@ def push(
             raise UsageError("--retract takes back and sends nothing: immp push --retract ID")
         return _retract(retract, common)
     route = _route(to, token_file, server, fingerprint, direct, common)
+    text = _text(body, title)
+    if not title and not text.strip():
+        raise UsageError("There is nothing to say: give -t TITLE, --body TEXT, or a text on standard input")
     card = _card(
         title,
-        _text(body, title),
+        text,
         _actions(action, answer),
         icon,
         level=level,

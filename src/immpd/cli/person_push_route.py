@@ -12,7 +12,7 @@ from uuid import UUID
 
 import msgspec
 
-from .person_common import Common, KeyNotKnown, UsageError, session
+from .person_common import Common, KeyNotKnown, NotLoggedIn, UsageError, not_accepted, session
 
 if TYPE_CHECKING:
     from immpd.client import Client
@@ -53,19 +53,26 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             async with session(Common(profile=self.profile or None)) as me:
                 yield me
             return
-        from immpd.client import connect
+        from immpd.client import Refused, connect
         from immpd.client.home import default_home
         from immpd.net.fingerprints import KnownPeers
 
-        async with connect(
-            to,
-            server=self.server or None,
-            fingerprint=self.fingerprint or None,
-            known=KnownPeers(default_home()),
-            on_first_sight=_never_seen,
-            direct=self.direct,
-        ) as me:
-            yield me
+        try:
+            async with connect(
+                to,
+                server=self.server or None,
+                fingerprint=self.fingerprint or None,
+                known=KnownPeers(default_home()),
+                on_first_sight=_never_seen,
+                direct=self.direct,
+            ) as me:
+                yield me
+        except Refused as error:
+            if not not_accepted(error):
+                raise
+            raise NotLoggedIn(
+                f"The token in {self.token_file} is not accepted: it was removed, or is not one of {to}"
+            ) from None
 
     def token(self) -> str | None:
         """The token of its file, if it goes with one; raises OSError, UsageError."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from .person_common import Common, UsageError, run, session
+from .person_common import Common, UsageError, at_least_one, run, session
 
 if TYPE_CHECKING:
     from immpd.client import Client
@@ -22,7 +22,7 @@ def ls(
     path: str = "INBOX",
     /,
     *,
-    limit: Annotated[int, Parameter(name=("--limit", "-n"))] = 25,
+    limit: Annotated[int, Parameter(name=("--limit", "-n"), validator=at_least_one)] = 25,
     all: Annotated[bool, _SWITCH] = False,
     common: Common | None = None,
 ) -> int:
@@ -41,6 +41,8 @@ def ls(
     """
     if path == "/":
         return folders(common=common)
+    if path.startswith("::"):
+        path = f"INBOX{path}"
 
     async def work() -> None:
         from .person_naming import folder_path

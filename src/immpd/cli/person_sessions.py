@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from .person_common import Common, NotThere, UsageError, run, session
+from .person_common import Common, NotThere, UsageError, run, session, tell
 
 if TYPE_CHECKING:
     from immpd.client import Client
@@ -26,9 +26,8 @@ def list_all(*, common: Common | None = None) -> int:
         shown = short_ids(row.id for row in rows)
         cells = []
         for row in rows:
-            used = "this command" if row.own else f"used {date_text(row.used, now)}"
-            since = f"since {date_text(row.since, now)}"
-            cells.append([shown[row.id], row.device or "(no name)", row.address, since, used])
+            used = "this command" if row.own else date_text(row.used, now)
+            cells.append([shown[row.id], row.device or "(no name)", row.address, date_text(row.since, now), used])
         print_table(cells, heads=("ID", "DEVICE", "ADDRESS", "SINCE", "USED"))
 
     return run(work())
@@ -60,6 +59,8 @@ def end(
             else:
                 ended = sum([(await me.end_session(id_)).ended for id_ in await _whole(me, ids)])
         tell_done(f"{ended} session{'s' * (ended != 1)} ended", common)
+        if ended:
+            tell("Who has the password can log in again; immp passwd changes it")
 
     return run(work())
 

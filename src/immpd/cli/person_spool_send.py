@@ -211,7 +211,7 @@ def _trouble(error: Exception, *, connecting: bool) -> _Trouble | None:
         return None
     if isinstance(error, NotLoggedIn):
         code = NOT_LOGGED_IN
-    return _Trouble(describe_error(error), code, "way", unsure=not connecting)
+    return _Trouble(describe_error(error), code, "way", unsure=not connecting and not isinstance(error, NotLoggedIn))
 
 
 def _refusal(error: "Refused", connecting: bool) -> _Trouble:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from .person_common import Common, UsageError, run, session
+from .person_common import Common, UsageError, at_least_one, run, session
 
 if TYPE_CHECKING:
     from immpd.client import Event
@@ -129,7 +129,7 @@ def items(
     /,
     *,
     since: str | None = None,
-    limit: Annotated[int | None, Parameter(name=("--limit", "-n"))] = None,
+    limit: Annotated[int | None, Parameter(name=("--limit", "-n"), validator=at_least_one)] = None,
     dismiss: str | None = None,
     common: Common | None = None,
 ) -> int:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from .person_common import OK, Common, run, session
+from .person_common import OK, Common, at_least_one, run, session
 
 if TYPE_CHECKING:
     from immpd.client import Event
@@ -18,7 +18,7 @@ def watch(
     name: str = "",
     since: str | None = None,
     ack: Annotated[bool, _SWITCH] = False,
-    count: int | None = None,
+    count: Annotated[int | None, Parameter(validator=at_least_one)] = None,
     once: Annotated[bool, _SWITCH] = False,
     common: Common | None = None,
 ) -> int:
@@ -105,10 +105,10 @@ def _show(event: "Event") -> None:
         again = f" (again, {event.again})" if event.again else ""
         said = " ".join(event.body.split())
         buttons = " ".join(f"[{action.id}: {action.label}]" for action in event.actions)
-        pieces = (f"notification  {event.id}  {event.level}{again}  {event.from_}", event.title, said, buttons)
+        pieces = (f"notification  {tail}  {event.level}{again}  {event.from_}", event.title, said, buttons)
         text = "  ".join(filter(None, pieces))
     elif event.event == "notification-cleared":
-        text = f"cleared  {event.id}  {event.why}"
+        text = f"cleared  {tail}  {event.why}"
     elif event.event == "answer":
         text = f"answer  {event.push}  {event.by}  {event.action}"
     elif event.event == "item":

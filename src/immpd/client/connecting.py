@@ -7,6 +7,8 @@ nobody logs in); SECRET is never used, whatever the server offers; PBKDF2 runs i
 """
 
 import asyncio
+import os
+import re
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -207,13 +209,19 @@ async def _secure(link: Link, where: Server) -> bytes:
     except TimeoutError:
         raise
     except OSError as error:
-        raise CannotConnect(f"Cannot reach the server {where}: {error.strerror or error}") from None
+        raise CannotConnect(f"Cannot reach the server {where}: {_reasons(error)}") from None
     tls = link.stream.tls
     assert tls is not None
     certificate = tls.getpeercert(binary_form=True)
     if not certificate:
         raise NotSecure("The server showed no certificate")
     return certificate
+
+
+def _reasons(error: OSError) -> str:
+    """Why no connection came about; asyncio puts its own words, and all addresses, around the system's."""
+    numbers = dict.fromkeys(map(int, re.findall(r"\[Errno (\d+)\]", str(error))))
+    return ", ".join(map(os.strerror, numbers)) or error.strerror or str(error)
 
 
 async def _check_key(

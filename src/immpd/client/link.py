@@ -107,7 +107,9 @@ class Link:
         """The connection is over."""
         failure = self.stream.failure
         if failure is not None and not self.encrypted.done():
-            self._end(NotSecure(f"The TLS handshake failed: {failure}"))
+            no_tls = getattr(failure, "reason", "") == "WRONG_VERSION_NUMBER"
+            told = "what answers there does not begin with TLS" if no_tls else str(failure)
+            self._end(NotSecure(f"The TLS handshake failed: {told}"))
         else:
             why = failure or error
             self._end(ConnectionLost(f"The connection broke: {why}" if why else "The server closed the connection"))

@@ -75,7 +75,9 @@ def main(arguments: Sequence[str]) -> int:
         code = make_app()(arguments, exit_on_error=False, print_error=False)
         sys.stdout.flush()
     except CycloptsError as error:
-        tell(f"{' '.join(str(error).split()).rstrip('.')} (immpd --help tells more)")
+        from immpd.cli.person import usage_text
+
+        tell(usage_text(error, "immpd"))
         return USAGE
     except KeyboardInterrupt:
         return 130
