@@ -107,6 +107,13 @@ def test_the_operators_commands_work_beside_the_server(start: Callable[[], Proce
     assert immpd("account", "disable", "nobody@a.test", "--data", data).returncode == 1
     assert immpd("check", "--data", data).returncode == 0
 
+    immpd("account", "add", "bob@a.test", "--data", data, "--password-stdin", given="wonderland\n")
+    assert immpd("account", "remove", "bob@a.test", "--data", data).returncode == 2
+    removed = immpd("account", "remove", "bob@a.test", "--data", data, "--yes")
+    assert (removed.returncode, removed.stderr) == (0, "")
+    assert "bob@a.test" not in immpd("account", "list", "--data", data).stdout
+    assert immpd("check", "--data", data).returncode == 0
+
     second = immpd("serve", "--data", data)
     assert (second.returncode, second.stderr.count("\n")) == (75, 1)
     assert "in use" in second.stderr
