@@ -85,7 +85,7 @@ class Feed:
 
     async def _watch(self, you: Client) -> None:
         try:
-            async for event in you.watch(acknowledge=True):
+            async for event in you.watch(acknowledge=True, reconnect=False):
                 if event.event == "item" and event.node == self.node:
                     assert event.body == _body(event.title)
                     self.seen.append(event.title)

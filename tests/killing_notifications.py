@@ -107,7 +107,7 @@ class Ledger:
         """Watch from where the last watch was lost, until the connection is."""
         address = str(me.account)
         try:
-            async for event in me.watch(since=self.cursors.get(address)):
+            async for event in me.watch(since=self.cursors.get(address), reconnect=False):
                 self._hear(address, event)
                 self.cursors[address] = event.cursor
                 standing.set()

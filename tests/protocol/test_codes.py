@@ -45,6 +45,7 @@ def test_what_closes() -> None:
         Code.OUT_OF_STEP,
         Code.BOUND,
         Code.SHUTDOWN,
+        Code.UNKNOWN_OUTCOME,
     }
 
 

@@ -650,7 +650,7 @@ def test_a_server_may_say_anything_in_a_block(text: str) -> None:
 
 UNREADABLE = [
     b"DELIVER TO #",
-    b"AUTH SECRET #",
+    b"AUTH SECRET",
     b"AS p FETCH /inbox PART x",
     b"MBOX CHECK",
     b"MBOX CHECK /\xff",
