@@ -9,6 +9,7 @@ import os
 import re
 import typing
 from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from functools import reduce
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -135,7 +136,7 @@ def _converted(raw: dict[str, Any], given: list[Override], path: Path) -> Config
     try:
         configuration = msgspec.convert(raw, Configuration)
     except msgspec.ValidationError as error:
-        before = str(error)  # a variable may still set what the file lacks
+        before = _in_words(error)  # a variable may still set what the file lacks
     for one in given:
         table = raw
         for key in one.keys[:-1]:
@@ -147,13 +148,33 @@ def _converted(raw: dict[str, Any], given: list[Override], path: Path) -> Config
             configuration = msgspec.convert(raw, Configuration)
         except msgspec.ValidationError as error:
             if before is None:
-                raise ConfigurationError(f"{one.variable}: {error}") from None
-            before = str(error)
+                raise ConfigurationError(f"{one.variable}: {_in_words(error)}") from None
+            before = _in_words(error)
         else:
             before = None
     if before is not None:
         raise ConfigurationError(f"{path}: {before}")
     return configuration
+
+
+def _in_words(error: msgspec.ValidationError) -> str:
+    """What is wrong with which setting, and what may have been meant."""
+    said = str(error)
+    fault, _, place = said.partition(" - at `$.")
+    place = place.rstrip("`")
+    known = {one.name: one for one in settings()}
+    if found := re.fullmatch(r"Object (contains unknown|missing required) field `(.*)`", fault):
+        name = f"{place}.{found[2]}" if place else found[2]
+        if found[1] == "missing required":
+            return f"{name} is missing"
+        names = [*known, *dict.fromkeys(name.partition(".")[0] for name in known if "." in name)]
+        elsewhere = [one for one in known if one.rpartition(".")[2] == found[2]]
+        meant = (elsewhere or get_close_matches(name, names, n=1, cutoff=0.75))[:1]
+        return f"there is no setting {name}" + "".join(f"; did you mean {one}?" for one in meant)
+    if place in known:
+        some = ", not empty" * ("length >= 1" in fault)
+        return f"{place} is to be: {known[place].kind}{some}"
+    return f"{place}: {fault}" if place else said
 
 
 def checked(configuration: Configuration, path: Path, variables: Mapping[str, str]) -> Configuration:
