@@ -97,6 +97,24 @@ def test_a_wrong_command_line_is_one_line_and_2(data, fails, words):
     assert fails(*words)[0] == 2
 
 
+@pytest.mark.parametrize("group", ["account", "sessions"])
+def test_a_group_alone_lists(data, capsys, group):
+    assert main([group]) == main([group, "--json"]) == main([group, "list"]) == 0
+    assert capsys.readouterr() == ("", "")
+    assert main([group, "--help"]) == 0
+    assert "Usage: immpd" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "words", [("account", "add"), ("account", "disable"), ("sessions", "list"), ("backup",), ("restore",)]
+)
+def test_help_describes_every_argument_and_no_default_that_is_none(capsys, words):
+    assert main([*words, "--help"]) == 0
+    said = capsys.readouterr().out
+    assert "default:" not in said
+    assert any(one in said for one in ("name@domain", "A folder", "The folder"))
+
+
 def test_no_data_folder_says_what_makes_one(tmp_path, fails):
     code, line = fails("account", "list", "--data", str(tmp_path / "no"))
     assert code == 2

@@ -103,7 +103,7 @@ def make_app() -> App:
         help=HELP,
         version=__version__,
         result_action="return_value",
-        default_parameter=Parameter(show_default=_default_shown),
+        default_parameter=Parameter(show_default=default_shown),
     )
     folder = App(name="folder", help="Make, rename, remove and list folders.", result_action="return_value")
     feed = App(name="feed", help="Make, change and look after feeds of your own.", result_action="return_value")
@@ -178,6 +178,6 @@ def _one_line(text: str) -> str:
     return clean(" ".join(text.split()))
 
 
-def _default_shown(value: object) -> object:
+def default_shown(value: object) -> object:
     """What the help says of a default: nothing where it is nothing."""
     return None if value in ((), "", None, False) else value

@@ -3,7 +3,7 @@
 Rule: as in ``person``, they are named here and imported when they are called; a group alone lists.
 """
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import NamedTuple
 
 
@@ -89,7 +89,12 @@ GROUPS = {
 
 def completed(arguments: list[str]) -> list[str]:
     """The arguments, with the ``list`` that a group alone stands for."""
-    alone = bool(arguments) and arguments[0] in GROUPS and (len(arguments) == 1 or arguments[1].startswith("-"))
+    return with_list(arguments, GROUPS)
+
+
+def with_list(arguments: list[str], groups: Container[str]) -> list[str]:
+    """The arguments, with the ``list`` that one of these groups alone stands for."""
+    alone = bool(arguments) and arguments[0] in groups and (len(arguments) == 1 or arguments[1].startswith("-"))
     if alone and not {"--help", "-h", "--version"} & set(arguments):
         return [arguments[0], _LISTED, *arguments[1:]]
     return arguments

@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, Parameter
 
 HELP = """The IMMP server and its administration.
 
@@ -55,8 +55,15 @@ GROUPS = {
 def make_app() -> App:
     """The application with all sub-commands, none of which is imported yet."""
     from immpd import __version__
+    from immpd.cli.person import default_shown
 
-    app = App(name="immpd", help=HELP, version=__version__, result_action="return_value")
+    app = App(
+        name="immpd",
+        help=HELP,
+        version=__version__,
+        result_action="return_value",
+        default_parameter=Parameter(show_default=default_shown),
+    )
     for name, (place, words) in COMMANDS.items():
         app.command(f"immpd.commands.{place}", name=name, help=words)
     for name, (words, commands) in GROUPS.items():
@@ -69,10 +76,12 @@ def make_app() -> App:
 
 def main(arguments: Sequence[str]) -> int:
     """Run one command; returns the exit code and never raises."""
+    from immpd.cli.person_groups import with_list
+
     from .operator_common import USAGE, exit_code, tell
 
     try:
-        code = make_app()(arguments, exit_on_error=False, print_error=False)
+        code = make_app()(with_list(list(arguments), ("account", "sessions")), exit_on_error=False, print_error=False)
         sys.stdout.flush()
     except CycloptsError as error:
         from immpd.cli.person import usage_text

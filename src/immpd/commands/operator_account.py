@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from immpd.protocol.scram import Verifier
 
 FromStdin = Annotated[bool, Parameter(name="--password-stdin", negative=(), help="Read it from standard input.")]
+Address = Annotated[str, Parameter(help="The account: name@domain.")]
 AsJson = Annotated[bool, Parameter(name="--json", negative=(), help="One JSON object a line.")]
 
 
@@ -54,7 +55,7 @@ async def _verifier(call: Call, address: str, password: str) -> "tuple[Verifier,
     return verifier_from_h(h, octets, salt.i), h
 
 
-def add(address: str, /, *, data: Data, password_stdin: FromStdin = False, weak: Weak = False) -> int:
+def add(address: Address, /, *, data: Data, password_stdin: FromStdin = False, weak: Weak = False) -> int:
     """Make an account and its mailbox."""
     from immpd.model.imid import parse_imid
     from immpd.protocol.commands import AccountAdd
@@ -73,7 +74,7 @@ def add(address: str, /, *, data: Data, password_stdin: FromStdin = False, weak:
 
 
 def passwd(
-    address: str,
+    address: Address,
     /,
     *,
     data: Data,
@@ -117,16 +118,20 @@ def list_(*, data: Data, json: AsJson = False) -> int:
     """List all accounts."""
     import msgspec
 
+    from immpd.cli.person_output import print_table
     from immpd.protocol.commands import AccountList
 
     async def work() -> None:
+        cells = []
         async with operator(data) as call:
             for row in (await call(AccountList())).rows:
                 if json:
                     sys.stdout.write(msgspec.json.encode(msgspec.structs.asdict(row)).decode() + "\n")
                     continue
                 notes = ["disabled"] * row.disabled + ["no password"] * (not row.password)
-                sys.stdout.write(f"{row.address}  since {row.created}  {', '.join(notes)}".rstrip() + "\n")
+                cells.append([row.address, row.created, ", ".join(notes)])
+        if not json:
+            print_table(cells, heads=("ACCOUNT", "SINCE", "NOTES"), empty="There is no account yet")
 
     return run(work)
 
@@ -143,18 +148,18 @@ def _set_disabled(address: str, data: Path, *, disabled: bool) -> int:
     return run(work)
 
 
-def disable(address: str, /, *, data: Data) -> int:
+def disable(address: Address, /, *, data: Data) -> int:
     """Refuse log-in and delivery; its mail stays."""
     return _set_disabled(address, data, disabled=True)
 
 
-def enable(address: str, /, *, data: Data) -> int:
+def enable(address: Address, /, *, data: Data) -> int:
     """Take a disable back."""
     return _set_disabled(address, data, disabled=False)
 
 
 def remove(
-    address: str,
+    address: Address,
     /,
     *,
     data: Data,

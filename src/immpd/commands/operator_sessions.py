@@ -7,23 +7,31 @@ from .operator_common import OK, Data, operator, run
 
 
 def list_(address: str | None = None, /, *, data: Data, json: AsJson = False) -> int:
-    """List where accounts, or one, are logged in, with the last use of each."""
+    """List where accounts, or one, are logged in, with the last use of each.
+
+    Parameters
+    ----------
+    address
+        Of this account alone: name@domain.
+    """
     from uuid import UUID
 
     import msgspec
 
+    from immpd.cli.person_output import print_table
     from immpd.model.imid import parse_imid
     from immpd.protocol.commands import SessionList
     from immpd.protocol.replies import SessionRow
 
     account = None if address is None else parse_imid(address)
 
+    cells = []
+
     def show(row: SessionRow) -> None:
         if json:
             sys.stdout.write(msgspec.json.encode(msgspec.structs.asdict(row)).decode() + "\n")
         else:
-            device = f" on {row.device}" if row.device else ""
-            sys.stdout.write(f"{row.id}  {row.account}{device}  {row.address}  since {row.since}  used {row.used}\n")
+            cells.append([row.id, row.account, row.device or "(no name)", row.address, row.since, row.used])
 
     async def work() -> None:
         async with operator(data) as call:
@@ -33,8 +41,12 @@ def list_(address: str | None = None, /, *, data: Data, json: AsJson = False) ->
                 for row in page.rows:
                     show(row)
                 if page.more is None:
-                    return
+                    break
                 after = UUID(page.rows[-1].id)
+        if not json:
+            print_table(
+                cells, heads=("ID", "ACCOUNT", "DEVICE", "ADDRESS", "SINCE", "USED"), empty="Nobody is logged in"
+            )
 
     return run(work)
 
