@@ -64,6 +64,20 @@ async def test_every_kind_of_change_has_its_event(account, talk):
     assert [number(one["cursor"]) for one in seen] == sorted(number(one["cursor"]) for one in seen)
 
 
+async def test_watches_of_one_mailbox_know_its_folders_once(server, account, talk):
+    alice = await account()
+    watching, one = await talk(alice), await talk(alice)
+    watching.send("AS a WATCH; AS b WATCH")
+    for pid in "ab":
+        assert (await event(watching, pid))["event"] == "watching"
+    for command in ("MBOX CREATE /a", "MBOX RENAME /a TO /b", "MBOX REMOVE /b"):
+        one.send(command)
+        for pid in "ab":
+            await event(watching, pid)
+        a, b = [jobs[0].attached.paths for jobs in conversation_of(server, watching).pipelines.values()]
+        assert a is b
+
+
 async def test_only_the_folders_asked_for(account, talk):
     alice = await account()
     watching, one = await talk(alice), await talk(alice)

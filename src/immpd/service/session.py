@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from weakref import WeakValueDictionary
 
 import msgspec
 
@@ -48,6 +49,10 @@ if TYPE_CHECKING:
 R = TypeVar("R", bound=Reply)
 
 
+class FolderPaths(dict[int, str]):
+    """Paths of a mailbox's folders by number; never changed, so that all its watches share one."""
+
+
 class Services(msgspec.Struct, kw_only=True, gc=False):
     """What all sessions of a server share."""
 
@@ -75,6 +80,8 @@ class Services(msgspec.Struct, kw_only=True, gc=False):
     """One thread for what would hold up the loop."""
     recipients: dict[str, "Recipient"] = {}
     """What was found of plain addresses lately; whoever disables an account takes it out."""
+    folder_paths: WeakValueDictionary[int, FolderPaths] = msgspec.field(default_factory=WeakValueDictionary)
+    """By mailbox, what its watches know of its folders: long names of many folders are there once."""
     ends: EndBus
     sessions: "OpenSessions"
     fan_out: Callable[[], None] = lambda: None

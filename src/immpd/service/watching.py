@@ -5,7 +5,7 @@ its client can take more, so a slow client costs nothing; the bus only wakes it.
 itself only if it is exactly the next change. Listen first, then catch up.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 import msgspec
@@ -31,7 +31,7 @@ from immpd.store.notifications import ByIds, Notification, by_ids
 from .access import cursor_text, folder_of, mailbox_of, read_cursor
 from .notifications import row_json
 from .outcome import Outcome, Page, Step, Wait, Waker
-from .session import Session, handles, on_arrival, refusal_of
+from .session import FolderPaths, Session, handles, on_arrival, refusal_of
 from .watching_feeds import FeedCursor
 
 SPAN = 200
@@ -82,7 +82,7 @@ class Watcher:
         """Something changed since the store was last asked, and nobody was woken for it."""
         self.stood = False
         """It has shown all there was, once."""
-        self.paths: dict[int, str] = {}
+        self.paths = FolderPaths()
         self.waker: Waker | None = None
         self.hint: Change | None = None
         self.feeds = FeedCursor(self)
@@ -119,8 +119,15 @@ class Watcher:
             return Page([self._event(b"watching", self.cursor)], self._following)
         return self.feeds.renew(lambda: Page([self._event(b"watching", self.cursor)], self._following))
 
-    def _know(self, found: list[Folder]) -> None:
-        self.paths = {folder.id: folder.path for folder in found}
+    def _know(self, found: list[Folder], gone: Iterable[tuple[int, str]] = ()) -> None:
+        """The folders that there are, and those that are gone but still to be told of."""
+        paths = FolderPaths((folder.id, folder.path) for folder in found)
+        paths.update(gone)
+        shared = self.session.services.folder_paths
+        known = shared.get(self.mailbox)
+        if known != paths:
+            known = shared[self.mailbox] = paths
+        self.paths = known
 
     def _following(self) -> Outcome:
         """The next events, or wait for some."""
@@ -166,9 +173,7 @@ class Watcher:
         return self._render(changes, cursor)
 
     def _renewed(self, found: list[Folder], changes: list[Change], cursor: int) -> Outcome:
-        gone = {change.folder: change.path for change in changes if change.kind == "removed"}
-        self._know(found)
-        self.paths |= gone
+        self._know(found, [(change.folder, change.path) for change in changes if change.kind == "removed"])
         return self._render(changes, cursor)
 
     def _render(self, changes: list[Change], cursor: int) -> Outcome:
