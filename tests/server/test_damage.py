@@ -5,11 +5,12 @@ from pathlib import Path
 
 import apsw
 import pytest
-from tests.server.quiet import until
+from tests.server.quiet import conversation_of, until
 from tests.serving import Serving
 
 from immpd.protocol.commands import StoreCheck
 from immpd.service.damage import SUBJECT
+from immpd.store.bodies import unlink_doomed
 from immpd.store.sqlite.files import FILE_NAME, PAGE_SIZE
 
 COUNT = 60
@@ -160,3 +161,23 @@ async def test_a_flipped_bit_in_a_row_is_found(filled, serve):
     (finding,) = await checked(server)
     assert finding == "content content 7 part 1: has other octets than came"
     server.log.take_errors()
+
+
+async def test_a_file_that_goes_with_its_message_during_a_fetch_is_no_damage(serve, talk):
+    """Else everybody could have the store called damaged, and its postmaster frightened."""
+    server = await serve()
+    alice = await server.add_account("alice")
+    one, slow = await talk(alice, on=server), await talk(alice, on=server)
+    for size in (400_000, 16 << 20):
+        assert (await one.deliver(alice, body=bytes(size))).code == 273
+    (folder,) = [row for row in (await one.ask("MBOX INDEX /inbox LIMIT 2 +JSON")).rows if '"size":400000' in row]
+    name = folder.partition('"id":"')[2][:36]
+    slow.send("FETCH /inbox::* +RAW -READ\n")
+    await until(lambda: conversation_of(server, slow).stream.paused)
+    assert (await one.ask(f"MBOX DELETE /inbox#{name} +PURGE")).code == 200
+    await one.ask("MBOX DELETE /sent::* +PURGE")
+    assert await unlink_doomed(server.services.store, server.services.bodies) == 1
+    answer = await slow.reply()
+    assert (answer.code, answer.fields["n"], answer.fields["skipped"]) == (250, "1", "1")
+    assert not server.services.damage.known.found
+    assert await checked(server) == []

@@ -95,7 +95,7 @@ async def opened(
         room, damage = Room(folder, configuration.storage, tell, free), Damage(folder, tell)
         store = await open_sqlite(folder, room=room, damage=damage, tell=tell)
         stack.push_async_callback(store.close)
-        bodies = BodyFiles(folder / BODIES, room, damage)
+        bodies = BodyFiles(folder / BODIES, room, damage, store)
         stack.callback(bodies.close)
         try:
             await sweep(store, bodies)

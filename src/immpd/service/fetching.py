@@ -22,7 +22,7 @@ from immpd.protocol.commands import MboxFetch
 from immpd.protocol.errors import Refused
 from immpd.protocol.registry import Span
 from immpd.protocol.text import escape_json
-from immpd.store.errors import StoreDamaged, StoreUnavailable, UnknownOutcome
+from immpd.store.errors import NoMessage, StoreDamaged, StoreUnavailable, UnknownOutcome
 from immpd.store.ids import uuid_text
 from immpd.store.mailboxes import FetchAt, Folder, fetch_at
 from immpd.store.messages import Fetched, FetchIds, FetchPage, Stored, fetch_ids, fetch_page
@@ -195,6 +195,12 @@ class _Fetch:
         if request.read and not stored.flags & _READ and request.part is None and request.range is None:
             self.unread.append(stored.id)
 
+    def purged(self, stored: Stored) -> None:
+        """It is gone: nothing of it was written after all."""
+        self.sent -= 1
+        self.skipped += 1
+        self.unread = [one for one in self.unread if one != stored.id]
+
     def marked(self, changes: Any, then: Callable[[], Outcome]) -> Outcome:
         self.session.services.bus.publish(changes)
         return then()
@@ -333,6 +339,17 @@ def fetched_part(part: Part, octets: bytes | None) -> FetchedPart:
 
 
 async def _stream(running: _Fetch, stored: Stored, then: Callable[[], Outcome]) -> Outcome:
+    """The message, or nothing of it where it was purged since its row was read."""
+    try:
+        return await _streamed(running, stored, then)
+    except NoMessage:
+        if running.request.path.ids:
+            raise
+        running.purged(stored)
+        return then()
+
+
+async def _streamed(running: _Fetch, stored: Stored, then: Callable[[], Outcome]) -> Outcome:
     """A message with parts in files: block by block, each read when the client has taken the last."""
     request = running.request
     parts = parts_of(stored.parts)

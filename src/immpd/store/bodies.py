@@ -23,7 +23,7 @@ from immpd.model.message import Part
 from immpd.store.contract import Store
 from immpd.store.damage import Damage
 from immpd.store.durable import store_error, sync_folder
-from immpd.store.errors import StoreDamaged, StoreUnavailable
+from immpd.store.errors import NoMessage, StoreDamaged, StoreUnavailable
 from immpd.store.room import Room
 from immpd.store.units import Tx, freeing_unit, read_unit
 
@@ -85,11 +85,17 @@ def inline_places(parts: Sequence[Part], files: Mapping[int, str]) -> dict[int, 
 class BodyFiles:
     """The folder of body files. Made in ``folder`` if it is not there; two threads do its work."""
 
-    def __init__(self, folder: Path, room: Room | None = None, damage: Damage | None = None) -> None:
-        """``room``: of its disk, without it nothing is refused; ``damage`` is told what is missing or altered."""
+    def __init__(
+        self, folder: Path, room: Room | None = None, damage: Damage | None = None, store: Store | None = None
+    ) -> None:
+        """``room``: of its disk, without it nothing is refused; ``damage`` is told what is missing or altered.
+
+        ``store`` knows whether a message still has a file that is missing; without it, all have.
+        """
         self.folder = folder
         self._room = room
         self._damage = damage
+        self._store = store
         folder.mkdir(mode=0o700, exist_ok=True)
         self._lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         fcntl.flock(self._lock, fcntl.LOCK_SH)
@@ -127,13 +133,16 @@ class BodyFiles:
     ) -> AsyncIterator[bytes]:
         """The octets of a file from ``start`` on, ``length`` of them (None: to the end), by blocks of 64 KiB.
 
-        Raises StoreDamaged if the file is missing or ends before ``length`` octets; with the SHA-256 ``digest`` of
+        Raises NoMessage if the file went with its message meanwhile, StoreDamaged if it is missing although a message
+        has it, or ends before ``length`` octets; with the SHA-256 ``digest`` of
         these octets also before the last block, if they are others.
         """
         path = self.path(name)
         try:
             handle = await self.run(lambda: os.open(path, os.O_RDONLY))
         except StoreDamaged:
+            if self._store is not None and not await self._store.read(known_files(Names((name,)))):
+                raise NoMessage from None  # it was purged since its row was read
             raise self._lost(f"file {name} is missing") from None
         found = None if digest is None else hashlib.sha256()
 
