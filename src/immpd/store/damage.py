@@ -48,9 +48,10 @@ class Damage:
         """Remember what was found and tell the operator; ``structure``: the database's own file is damaged."""
         with self._lock:
             known = self.known
-            if what in known.found or len(known.found) >= MOST:
+            is_kept = len(known.found) < MOST or (structure and not known.structure)  # it ends writing
+            if what in known.found or not is_kept:
                 return
-            self.known = Known((*known.found, what), known.structure or structure, known.told)
+            self.known = Known((*known.found[: MOST - 1], what), known.structure or structure, known.told)
             self._keep()
         self._tell("error", "the store is damaged", what=what, advice=ADVICE)
         self.on_found()
