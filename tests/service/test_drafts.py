@@ -6,7 +6,7 @@ from base64 import b64encode
 import pytest
 from tests.server.quiet import conversation_of, nothing_left, owned, until
 
-from immpd.service.drafts import IN_MEMORY, SESSION_MEMORY
+from immpd.service.drafts import FILES_AT_ONCE, IN_MEMORY, SESSION_MEMORY
 from immpd.service.settings import Limits
 
 pytestmark = pytest.mark.usefixtures("server")
@@ -304,3 +304,26 @@ async def test_a_message_has_a_size(serve, talk):
         assert words == ["", "", "", "", *["TOO-MANY-PARTS"] * 4]
         path.unlink()
         await one.close()
+
+
+async def test_an_account_has_so_many_files_on_their_way(server, account, talk):
+    """Over all its connections; each is a handle, of which the process has a bounded number."""
+    alice = await account()
+    async with nothing_left(server):
+        several = [await talk(alice) for _ in range(3)]
+        for one in several:
+            for number in range(60):
+                one.send(f"AS p{number} DELIVER TO {alice} +CHUNKED\nAS p{number} CHUNK {IN_MEMORY + 1}\n")
+                one.send(bytes(IN_MEMORY + 1))
+            refused = max(0, 60 * (several.index(one) + 1) - FILES_AT_ONCE)
+            lines = [await one.line() for _ in range(60 + refused)]
+            assert sum(": 271 " in line for line in lines) == 60
+            assert sum("413 [TOO-MANY-PARTS]" in line for line in lines) == refused
+        assert sum(server.services.writing.values()) == FILES_AT_ONCE
+        for number in range(60):
+            several[0].send(f"AS p{number} ABORT\n")
+            assert [answer.code for answer in await several[0].replies(2, f"p{number}")] == [420, 200]
+        assert sum(server.services.writing.values()) == FILES_AT_ONCE - 60
+        for one in several:
+            one.reset()
+    assert not server.services.writing

@@ -8,6 +8,7 @@ import asyncio
 import errno
 import hmac
 import os
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -123,6 +124,7 @@ async def opened(
             pace=Pace(clock),
             bulk=BulkQueue(configuration.limits.bulk_commands),
             large=BulkQueue(LARGE_AT_ONCE),
+            writing=Counter(),
             alarm=Alarm(clock),
             cursors=ItemCursors(hmac.digest(server_key, b"immpd cursor 1", "sha256")),
             log=log,

@@ -113,7 +113,7 @@ WORDS: dict[str, tuple[tuple[Code, ...], str]] = {
     ),
     "TOO-MANY-RECIPIENTS": ((Code.LIMIT,), "More recipients than a message may have"),
     "TOO-MANY-REFERENCES": ((Code.LIMIT,), "More other messages in REFERENCES than a message keeps"),
-    "TOO-MANY-PARTS": ((Code.LIMIT,), "More parts than a message may have"),
+    "TOO-MANY-PARTS": ((Code.LIMIT,), "More parts than a message may have, or large ones on their way at once"),
     # notifications
     "LOG-IN": ((Code.DENIED,), "This wants a log-in, or a TOKEN with the octets at once"),
     "BAD-NOTIFICATION": ((Code.BAD_VALUE,), "The title or data block makes no notification"),

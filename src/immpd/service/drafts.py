@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 IN_MEMORY = 256 * 1024
 SESSION_MEMORY = 2 << 20
 ROOM = 2 << 20
+FILES_AT_ONCE = 128
+"""Files that are being written for an account: of such handles a process has a bounded number."""
 MAX_DROPPED = 64
 """Messages that were dropped and are remembered as such, until DONE, ABORT or another message in their pipeline."""
 
@@ -58,6 +60,7 @@ class PartDraft:
     """One part while its octets come in; the session gives them to ``take``."""
 
     __slots__ = (
+        "_has_file",
         "_memory",
         "_waiters",
         "complete",
@@ -87,6 +90,8 @@ class PartDraft:
         self.complete = False
         """All octets are here and, in a file, on disk; or ``error`` says why not."""
         self.error: Refused | None = None
+        self._has_file = False
+        """It is counted among the files that are being written for its account."""
         self._memory: bytearray | None = None
         self._waiters: list[asyncio.Future[None]] = []
 
@@ -120,6 +125,11 @@ class PartDraft:
             self._memory += octets
             drafts.memory += len(octets)
             if self.length > IN_MEMORY or drafts.memory > SESSION_MEMORY:
+                if not self._begin_file(drafts):
+                    text = f"An account has at most {FILES_AT_ONCE} large parts on their way at once"
+                    self.fail(Refused(Code.LIMIT, "TOO-MANY-PARTS", text))
+                    self._settle_if(last)
+                    return
                 services = drafts.session.services
                 self.spool = Spool(services.bodies, services.ids, drafts.moved, self._on_disk)
                 drafts.memory -= self.length
@@ -132,6 +142,24 @@ class PartDraft:
             self._memory = None
             self.digest = hashlib.sha256(self.octets).digest()
             self._settle_if(True)
+
+    def _begin_file(self, drafts: "Drafts") -> bool:
+        """Whether one more file of the account may be open."""
+        writing = drafts.session.services.writing
+        if writing[drafts.account] >= FILES_AT_ONCE:
+            return False
+        writing[drafts.account] += 1
+        self._has_file = True
+        return True
+
+    def _end_file(self) -> None:
+        if self._has_file and self.draft is not None:
+            self._has_file = False
+            drafts = self.draft.drafts
+            writing = drafts.session.services.writing
+            writing[drafts.account] -= 1
+            if not writing[drafts.account]:
+                del writing[drafts.account]
 
     def _spool(self, draft: "Draft", octets: bytes | bytearray) -> None:
         if len(self.head) < IN_MEMORY and self.number == 1 and is_rfc822(self.request.type or ""):
@@ -151,6 +179,7 @@ class PartDraft:
 
     def discard(self) -> None:
         """Let go of what was kept."""
+        self._end_file()
         if self.spool is not None:
             self.spool.discard()
             self.spool = None
@@ -161,6 +190,7 @@ class PartDraft:
         self.head = b""
 
     def _on_disk(self, error: BaseException | None) -> None:
+        self._end_file()
         if error is not None:
             if isinstance(error, StoreUnavailable):
                 self.fail(refusal_of(error))
@@ -301,6 +331,12 @@ class Drafts:
         """Octets that wait for the disk."""
         self.on_room: Callable[[], None] | None = None
         """Called once, when fewer wait for the disk than ``ROOM``."""
+
+    @property
+    def account(self) -> int:
+        """By which files that are being written are counted: the mailbox, 0 before log-in."""
+        account = self.session.account
+        return 0 if account is None else account.mailbox
 
     def moved(self, octets: int) -> None:
         """So many more (or less) wait for the disk."""

@@ -6,6 +6,7 @@ place (docs/protocol.md, "Sessions").
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -73,6 +74,8 @@ class Services(msgspec.Struct, kw_only=True, gc=False):
     bulk: "BulkQueue"
     large: "BulkQueue"
     """Of large messages that are rendered, which takes some times their size."""
+    writing: Counter[int]
+    """By mailbox, how many files of parts are being written."""
     alarm: "Alarm"
     cursors: "ItemCursors"
     log: Log
