@@ -59,6 +59,19 @@ async def test_connections_of_an_account_have_one_share_and_other_accounts_their
     assert not other.is_over()
 
 
+async def test_nobody_pays_for_what_others_do_meanwhile(turns, clock):
+    one, other = turns.share_of("a@a.test"), turns.share_of("b@a.test")
+    assert not one.is_over()
+    clock.now += SHARE * 0.6
+    assert not other.is_over()
+    clock.now += SHARE * 5
+    assert not one.is_over()
+    assert other.is_over()
+    assert not one.is_over()
+    clock.now += SHARE * 0.6
+    assert one.is_over()
+
+
 async def test_what_is_put_off_comes_in_turns_by_account_until_the_round_is_over(turns, clock):
     said: list[str] = []
     busy, other = turns.share_of("busy@a.test"), turns.share_of("other@a.test")

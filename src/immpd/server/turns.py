@@ -1,8 +1,9 @@
 """How long one account may hold the loop before everybody else has their turn.
 
 Rules: between two looks at the network an account (before log-in: an address) has a share of time, over all its
-connections, for what it asks of the store and for what it sends in one go; what is over goes on later, in rounds
-that give each account a turn and end after some milliseconds; a loop that has nothing put off pays nothing for this.
+connections, for what it asks of the store and for what it sends in one go; time counts for whoever asked last whether
+theirs is over, so that nobody pays for what others did meanwhile; what is over goes on later, in rounds that give each
+account a turn and end after some milliseconds; a loop that has nothing put off pays nothing for this.
 """
 
 import asyncio
@@ -20,27 +21,35 @@ ROUND = 0.006
 class Share:
     """What one account (before log-in: one address) has of the loop."""
 
-    __slots__ = ("__weakref__", "_end", "_is_queued", "_turns", "_waiting")
+    __slots__ = ("__weakref__", "_is_queued", "_turns", "_used", "_waiting")
 
     def __init__(self, turns: "Turns") -> None:
         self._turns = turns
-        self._end = 0.0
-        """When it is over; 0: it has not begun since the loop looked at the network."""
+        self._used = -1.0
+        """Seconds since the loop looked at the network; negative: it has not begun."""
         self._waiting: deque[Callable[[], None]] | None = None
         """What was put off; an account that does nothing owns no deque."""
         self._is_queued = False
 
     def is_over(self) -> bool:
         """Whether others come first; the first who asks begins the share."""
-        now = self._turns.clock()
-        if self._end:
-            return now >= self._end
-        self._begin(now)
-        return False
+        self._turns.count_for(self)
+        if self._used < 0:
+            self._begin()
+            return False
+        return self._used >= SHARE
 
     def is_spent(self) -> bool:
         """The same for who does something small: it does not begin the share."""
-        return bool(self._end) and self._turns.clock() >= self._end
+        if self._used < 0:
+            return False
+        self._turns.count_for(self)
+        return self._used >= SHARE
+
+    def use(self, seconds: float) -> None:
+        """It had the loop for so long; Turns calls it."""
+        if self._used >= 0:
+            self._used += seconds
 
     def later(self, call: Callable[[], None]) -> None:
         """Call this when it is this account's turn again."""
@@ -55,11 +64,12 @@ class Share:
         """Its turn: what was put off until now, as far as the share goes; Turns calls it."""
         waiting = self._waiting
         assert waiting is not None
-        self._begin(self._turns.clock())
+        self._turns.count_for(self)
+        self._begin()
         try:
             for _ in range(len(waiting)):
                 waiting.popleft()()
-                if self._turns.clock() >= self._end:
+                if self.is_over():
                     break
         finally:
             if waiting:
@@ -68,14 +78,14 @@ class Share:
                 self._is_queued = False
                 self._waiting = None
 
-    def _begin(self, now: float) -> None:
-        if not self._end:
+    def _begin(self) -> None:
+        if self._used < 0:
             self._turns.begun(self)
-        self._end = now + SHARE
+        self._used = 0.0
 
     def forget(self) -> None:
         """The loop has looked at the network."""
-        self._end = 0.0
+        self._used = -1.0
 
 
 class Turns:
@@ -86,6 +96,9 @@ class Turns:
         self._loop = asyncio.get_running_loop()
         self._of: WeakValueDictionary[str, Share] = WeakValueDictionary()
         self._begun: list[Share] = []
+        self._present: Share | None = None
+        """Whose the time is, since ``_since``."""
+        self._since = 0.0
         self._queue: deque[Share] = deque()
         self._is_running = False
 
@@ -96,6 +109,14 @@ class Turns:
             share = self._of[whose] = Share(self)
         return share
 
+    def count_for(self, share: Share) -> None:
+        """The time until now was of whoever asked last; from now on it is of this one."""
+        now = self.clock()
+        if self._present is not None:
+            self._present.use(now - self._since)
+        self._present = share
+        self._since = now
+
     def begun(self, share: Share) -> None:
         """A share has begun: it is forgotten when the loop has looked at the network."""
         self._begun.append(share)
@@ -103,6 +124,7 @@ class Turns:
             self._loop.call_soon(self._forget)
 
     def _forget(self) -> None:
+        self._present = None
         begun, self._begun = self._begun, []
         for share in begun:
             share.forget()
