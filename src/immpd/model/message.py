@@ -113,7 +113,7 @@ RFC822: Final = "message/rfc822"
 
 def is_rfc822(kind: str) -> bool:
     """Whether a media type, however it is written, is that of an Internet mail."""
-    return kind == RFC822 or kind.partition(";")[0].strip().lower() == RFC822
+    return len(kind) >= len(RFC822) and kind.partition(";")[0].strip().lower() == RFC822
 
 
 def is_internet_mail(parts: Sequence[Part]) -> bool:

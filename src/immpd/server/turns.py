@@ -21,11 +21,11 @@ ROUND = 0.006
 class Share:
     """What one account (before log-in: one address) has of the loop."""
 
-    __slots__ = ("__weakref__", "_is_queued", "_turns", "_used", "_waiting")
+    __slots__ = ("__weakref__", "_is_queued", "_turns", "_waiting", "used")
 
     def __init__(self, turns: "Turns") -> None:
         self._turns = turns
-        self._used = -1.0
+        self.used = -1.0
         """Seconds since the loop looked at the network; negative: it has not begun."""
         self._waiting: deque[Callable[[], None]] | None = None
         """What was put off; an account that does nothing owns no deque."""
@@ -33,23 +33,21 @@ class Share:
 
     def is_over(self) -> bool:
         """Whether others come first; the first who asks begins the share."""
-        self._turns.count_for(self)
-        if self._used < 0:
+        turns = self._turns
+        now = turns.clock()
+        present = turns.present
+        if present is not None:
+            present.used += now - turns.since
+        turns.present = self
+        turns.since = now
+        if self.used < 0:
             self._begin()
             return False
-        return self._used >= SHARE
+        return self.used >= SHARE
 
     def is_spent(self) -> bool:
         """The same for who does something small: it does not begin the share."""
-        if self._used < 0:
-            return False
-        self._turns.count_for(self)
-        return self._used >= SHARE
-
-    def use(self, seconds: float) -> None:
-        """It had the loop for so long; Turns calls it."""
-        if self._used >= 0:
-            self._used += seconds
+        return self.used >= 0 and self.is_over()
 
     def later(self, call: Callable[[], None]) -> None:
         """Call this when it is this account's turn again."""
@@ -64,7 +62,7 @@ class Share:
         """Its turn: what was put off until now, as far as the share goes; Turns calls it."""
         waiting = self._waiting
         assert waiting is not None
-        self._turns.count_for(self)
+        self.is_over()
         self._begin()
         try:
             for _ in range(len(waiting)):
@@ -79,13 +77,13 @@ class Share:
                 self._waiting = None
 
     def _begin(self) -> None:
-        if self._used < 0:
+        if self.used < 0:
             self._turns.begun(self)
-        self._used = 0.0
+        self.used = 0.0
 
     def forget(self) -> None:
         """The loop has looked at the network."""
-        self._used = -1.0
+        self.used = -1.0
 
 
 class Turns:
@@ -96,9 +94,9 @@ class Turns:
         self._loop = asyncio.get_running_loop()
         self._of: WeakValueDictionary[str, Share] = WeakValueDictionary()
         self._begun: list[Share] = []
-        self._present: Share | None = None
-        """Whose the time is, since ``_since``."""
-        self._since = 0.0
+        self.present: Share | None = None
+        """Whose the time is, from ``since`` on; who asks whether its share is over gives the last its due."""
+        self.since = 0.0
         self._queue: deque[Share] = deque()
         self._is_running = False
 
@@ -109,14 +107,6 @@ class Turns:
             share = self._of[whose] = Share(self)
         return share
 
-    def count_for(self, share: Share) -> None:
-        """The time until now was of whoever asked last; from now on it is of this one."""
-        now = self.clock()
-        if self._present is not None:
-            self._present.use(now - self._since)
-        self._present = share
-        self._since = now
-
     def begun(self, share: Share) -> None:
         """A share has begun: it is forgotten when the loop has looked at the network."""
         self._begun.append(share)
@@ -124,7 +114,7 @@ class Turns:
             self._loop.call_soon(self._forget)
 
     def _forget(self) -> None:
-        self._present = None
+        self.present = None
         begun, self._begun = self._begun, []
         for share in begun:
             share.forget()

@@ -61,12 +61,25 @@ _encode = msgspec.json.Encoder().encode
 class _Fetch:
     """One MBOX FETCH while its messages go out."""
 
-    __slots__ = ("filter", "left", "place", "rendering", "request", "sent", "session", "skipped", "turn", "unread")
+    __slots__ = (
+        "filter",
+        "is_rendered",
+        "left",
+        "place",
+        "rendering",
+        "request",
+        "sent",
+        "session",
+        "skipped",
+        "turn",
+        "unread",
+    )
 
-    def __init__(self, session: Session, request: MboxFetch, place: Place, turn: BulkTurn) -> None:
+    def __init__(self, session: Session, request: MboxFetch, place: Place, turn: BulkTurn | None) -> None:
         self.session = session
         self.turn = turn
         self.request = request
+        self.is_rendered = shows_otherwise(request)
         self.place = place
         self.filter = filter_of(request.path.filter)
         self.left: list[bytes] = []
@@ -116,7 +129,7 @@ class _Fetch:
 
     def write(self, messages: list[Stored], then: Callable[[], Outcome]) -> Outcome:
         """Pieces of these messages in pages of about a block, then mark them, then ``then``."""
-        request = self.request
+        request, is_rendered = self.request, self.is_rendered
         pieces: list[bytes] = []
         for at, stored in enumerate(messages):
             against = self.reason_against(stored)
@@ -125,11 +138,12 @@ class _Fetch:
                     raise against
                 self.skipped += 1
                 continue
-            if not request.json and (stored.files is not None or self.takes_long(stored)):
+            in_files = stored.files is not None and not request.json
+            if in_files or (is_rendered and self.takes_long(stored)):
                 return self.write_large(pieces, stored, messages[at + 1 :], then)
             pieces += self.pieces(stored)
             self.written(stored)
-            if self.is_rendered and not (at + 1) % RENDERED_AT_ONCE and at + 1 < len(messages):
+            if is_rendered and not (at + 1) % RENDERED_AT_ONCE and at + 1 < len(messages):
                 return Page(pieces, partial(self.write, messages[at + 1 :], then))
         if not self.unread:
             return Page(pieces, then) if pieces else then()
@@ -146,26 +160,20 @@ class _Fetch:
 
         def stream() -> Outcome:
             self.written(stored)
-            if not self.is_rendered or stored.size <= LARGE:
+            turn = self.turn
+            if turn is None or stored.size <= LARGE:
                 return _stream(self, stored, lambda: self.write(rest, then))
-            return self.turn.wait(self.place.mailbox, lambda: _stream(self, stored, over))
 
-        def over() -> Outcome:
-            self.turn.leave()
-            return self.write(rest, then)
+            def over() -> Outcome:
+                turn.leave()
+                return self.write(rest, then)
+
+            return turn.wait(self.place.mailbox, lambda: _stream(self, stored, over))
 
         return Page(pieces, stream) if pieces else stream()
 
-    @property
-    def is_rendered(self) -> bool:
-        """Whether messages are shown otherwise than as they are stored."""
-        request = self.request
-        return not (request.raw or request.json or request.part is not None or request.range is not None)
-
     def takes_long(self, stored: Stored) -> bool:
-        """Whether it is rendered, and too long to be so in the loop with those before it."""
-        if not self.is_rendered:
-            return False
+        """Whether it is too long to be rendered in the loop with those before it."""
         self.rendering += stored.size
         if self.rendering <= AT_ONCE:
             return False
@@ -175,7 +183,7 @@ class _Fetch:
     def reason_against(self, stored: Stored) -> Refused | None:
         """Why the message cannot be shown as asked, if it cannot."""
         request = self.request
-        if stored.is_damaged:
+        if stored.size < 0:  # the store has lost what it is
             self.session.services.damage.found(f"message {uuid_text(stored.id)} is lost", structure=False)
             return refusal_of(StoreDamaged())
         if request.part is not None or request.range is not None:
@@ -260,14 +268,19 @@ def _unmarked(error: BaseException, then: Callable[[], Outcome]) -> Outcome:
     raise error
 
 
+def shows_otherwise(request: MboxFetch) -> bool:
+    """Whether messages are rendered: shown otherwise than as they are stored."""
+    return not (request.raw or request.json or request.part is not None or request.range is not None)
+
+
 @on_arrival(MboxFetch)
-def large_turn(session: Session, _: str | None, __: MboxFetch) -> BulkTurn:
+def large_turn(session: Session, _: str | None, request: MboxFetch) -> BulkTurn | None:
     """A large message that is rendered waits until others of the account have been taken by their clients."""
-    return BulkTurn(session, session.services.large)
+    return BulkTurn(session, session.services.large) if shows_otherwise(request) else None
 
 
 @handles(MboxFetch)
-def fetch(session: Session, request: MboxFetch, turn: BulkTurn) -> Outcome:
+def fetch(session: Session, request: MboxFetch, turn: BulkTurn | None) -> Outcome:
     """Messages by id in the order named, or a folder's newest first."""
     if request.json + request.mime + request.raw > 1:
         raise Refused(Code.BAD_VALUE, "BAD-SWITCH", "+JSON, +MIME and +RAW exclude each other")
@@ -286,7 +299,7 @@ def fetch(session: Session, request: MboxFetch, turn: BulkTurn) -> Outcome:
     return with_folder(session, request.path, found)
 
 
-def _by_ids(session: Session, request: MboxFetch, turn: BulkTurn) -> Outcome:
+def _by_ids(session: Session, request: MboxFetch, turn: BulkTurn | None) -> Outcome:
     """The folder and the first messages are one step: most often that is all."""
     mailbox, path = mailbox_of(session, request.path), path_of(request.path)
     ids = message_ids(request.path)

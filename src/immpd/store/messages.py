@@ -187,11 +187,6 @@ class Stored(msgspec.Struct, frozen=True):
     folder_text: str | None = None
 
     @property
-    def is_damaged(self) -> bool:
-        """Whether the store has lost what it is; then only what its placement says is known."""
-        return self.size < 0
-
-    @property
     def keywords(self) -> tuple[str, ...]:
         """Its keywords."""
         return () if self.keyword_text is None else tuple(self.keyword_text.split())

@@ -42,7 +42,10 @@ class SqliteTx:
 
     def one(self, sql: str, params: Params = ()) -> Row | None:
         """Run one statement to its end and return its first row or None."""
-        rows = self.rows(sql, params)
+        try:
+            rows = self._connection.execute(sql, params).fetchall()
+        except apsw.CorruptError as error:
+            raise self._damaged(error) from error
         return rows[0] if rows else None
 
     def executemany(self, sql: str, many: Iterable[Params]) -> int:
