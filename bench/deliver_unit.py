@@ -20,8 +20,8 @@ from pathlib import Path
 import apsw
 import uvloop
 
-from immpd.store.accounts import NewAccount, add_account
-from immpd.store.deliver import Delivered, Delivery, Target, deliver
+from immpd.store.accounts.directory import NewAccount, add_account
+from immpd.store.mail.deliver import Delivered, Delivery, Target, deliver
 from immpd.store.sqlite.engine import SqliteStore, open_sqlite
 from immpd.store.units import Unit
 

@@ -1,7 +1,7 @@
 """Two ways to give an item to many subscribers, in the store alone: ``python -m bench.fanout_store [COUNT...]``.
 
 ``rows``    a row a subscriber, written in steps of at most 1,000 before the item counts as delivered;
-``cursor``  the item once; a subscriber reads what lies behind its cursor (store/items.py).
+``cursor``  the item once; a subscriber reads what lies behind its cursor (store/feeds/items.py).
 
 For each number of subscribers: the time of one publish until it could be acknowledged, the most that one step holds
 the store, the growth of the file, and what it costs a subscriber who was away to read ten items.
@@ -19,13 +19,13 @@ import msgspec
 import uvloop
 
 from immpd.model.feed import NodeOptions
-from immpd.store.accounts import NewAccount, add_account
+from immpd.store.accounts.directory import NewAccount, add_account
 from immpd.store.contract import Store
-from immpd.store.feeds import NewNode, create_node
-from immpd.store.item_pages import ItemsSince, items_since
-from immpd.store.items import PublishItem, publish
+from immpd.store.feeds.item_pages import ItemsSince, items_since
+from immpd.store.feeds.items import PublishItem, publish
+from immpd.store.feeds.nodes import NewNode, create_node
+from immpd.store.feeds.subscriptions import OPEN
 from immpd.store.sqlite.engine import open_sqlite
-from immpd.store.subscriptions import OPEN
 from immpd.store.units import Tx, write_unit
 
 from .stage import BUILD

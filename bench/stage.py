@@ -77,7 +77,7 @@ async def add_accounts(folder: Path, names: list[str]) -> None:
     from immpd.app.configuration import read_configuration
     from immpd.model.imid import skeleton
     from immpd.protocol.scram import verifier_from_h
-    from immpd.store.accounts import ROLES, NewAccount, add_account
+    from immpd.store.accounts.directory import ROLES, NewAccount, add_account
 
     async with opened(folder, read_configuration(folder, {}), structlog.get_logger()) as services:
 
@@ -103,8 +103,8 @@ def add_node(
 
 async def _add_node(folder: Path, imid: str, subscriptions: int, first: int, form: str) -> None:
     from immpd.model.feed import NodeOptions
-    from immpd.store.accounts import ByAddress, account_by_address
-    from immpd.store.feeds import NewNode, create_node
+    from immpd.store.accounts.directory import ByAddress, account_by_address
+    from immpd.store.feeds.nodes import NewNode, create_node
     from immpd.store.sqlite.engine import open_sqlite
 
     from .fanout_store import STEP, Some, subscribe_some
@@ -124,7 +124,7 @@ def fill_inbox(folder: Path, name: str, messages: int) -> None:
 
 
 async def _fill_inbox(folder: Path, name: str, messages: int) -> None:
-    from immpd.store.accounts import FindRecipient, recipient
+    from immpd.store.accounts.directory import FindRecipient, recipient
     from immpd.store.sqlite.engine import open_sqlite
 
     from .deliver_unit import a_delivery

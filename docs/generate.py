@@ -22,7 +22,7 @@ from library import library
 
 from immpd.app.configuration import first_configuration
 from immpd.app.configuration import settings as described_settings
-from immpd.cli.person import make_app
+from immpd.cli.person.main import make_app
 from immpd.protocol import replies
 from immpd.protocol.codes import Code
 from immpd.protocol.commands import Noop

@@ -15,8 +15,8 @@ from cyclopts import App
 
 from immpd import __version__
 from immpd.app.configuration import FILE, PREFIX, Described, settings
-from immpd.cli import person
-from immpd.commands import operator
+from immpd.cli.person import main as person
+from immpd.commands.operator import main as operator
 
 SHARE = "../share"
 APPS: dict[str, tuple[Callable[[], App], str]] = {"immp": (person.make_app, "1"), "immpd": (operator.make_app, "1")}

@@ -12,9 +12,9 @@ from immpd.protocol.commands import Noop
 from immpd.protocol.events import EVENTS
 from immpd.protocol.registry import BY_REQUEST, COMMANDS
 from immpd.protocol.replies import ScramChallenge, SecretChallenge
-from immpd.service.permissions import SETTINGS
-from immpd.store.notifications import Status
-from immpd.store.permissions import Why
+from immpd.service.push.consent import SETTINGS
+from immpd.store.push.consent import Why
+from immpd.store.push.notifications import Status
 
 assert Noop in BY_REQUEST
 

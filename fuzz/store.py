@@ -15,11 +15,11 @@ from tests.store.histories import Histories, run_histories
 from tests.store.notification_histories import NotificationHistories
 from tests.store.unsynced_vfs import Disk, UnsyncedVFS, develop
 
-from immpd.store.bodies import BodyFiles
-from immpd.store.changes import ChangesSince, changes_since
 from immpd.store.contract import Store
+from immpd.store.integrity.verify import verify
+from immpd.store.mail.bodies import BodyFiles
+from immpd.store.mail.changes import ChangesSince, changes_since
 from immpd.store.sqlite.engine import Limits, open_sqlite
-from immpd.store.verify import verify
 
 from .finding import Found, Run
 

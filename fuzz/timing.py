@@ -17,7 +17,7 @@ from tests.serving import Serving, serving
 from immpd.model.imid import parse_imid
 from immpd.protocol.commands import AccountDisable
 from immpd.protocol.states import State
-from immpd.service.guessing import Guesses
+from immpd.service.accounts.guessing import Guesses
 from immpd.service.session import Session
 
 from .finding import Found, Run

@@ -58,13 +58,13 @@ def test_messages_are_made_in_one_place() -> None:
         for node in ast.walk(ast.parse(path.read_text("utf-8")))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Delivery"
     }
-    assert makers == {"service/content.py"}
+    assert makers == {"service/mail/content.py"}
 
 
 @pytest.mark.parametrize("words", [["--help"], ["ls"], ["watch"]])
 def test_a_persons_command_starts_without_what_it_does_not_need(words: list[str], tmp_path: Path) -> None:
     script = (
-        "import sys\nfrom immpd.cli.person import main\n"
+        "import sys\nfrom immpd.cli.person.main import main\n"
         f"try: main({words!r})\nexcept SystemExit: pass\n"
         "print('loaded', *sys.modules)"
     )
@@ -76,7 +76,7 @@ def test_a_persons_command_starts_without_what_it_does_not_need(words: list[str]
         env={**os.environ, "IMMP_HOME": str(tmp_path)},
     )
     loaded = set(done.stdout.rpartition("loaded ")[2].split())
-    assert "immpd.cli.person" in loaded
+    assert "immpd.cli.person.main" in loaded
     assert SLOW & loaded == set()
 
 
@@ -86,4 +86,4 @@ def test_a_server_starts_without_what_only_people_need() -> None:
         "from immpd.app.log import open_log\nopen_log(Logging(format='json'))\nprint(*sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert {"rich", "immpd.client", "immpd.cli.person"} & set(done.stdout.split()) == set()
+    assert {"rich", "immpd.client", "immpd.cli.person.main"} & set(done.stdout.split()) == set()

@@ -9,8 +9,8 @@ import pytest
 from tests.cli.running import Immp, Result, profile_of
 from tests.serving import Account, Serving
 
-from immpd.cli import person
-from immpd.cli.person_profile import Profiles
+from immpd.cli.person import main as person
+from immpd.cli.person.profile import Profiles
 
 
 @pytest.fixture

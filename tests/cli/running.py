@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 from tests.serving import ITERATIONS, Account, Serving
 
-from immpd.cli.person_profile import Profile
+from immpd.cli.person.profile import Profile
 
 
 class Result(msgspec.Struct, frozen=True):

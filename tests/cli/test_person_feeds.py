@@ -7,7 +7,7 @@ import pytest
 from tests.cli.running import Immp, profile_of
 from tests.serving import Account, Serving
 
-from immpd.cli.person_profile import Profiles
+from immpd.cli.person.profile import Profiles
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -101,7 +101,7 @@ def test_every_word_of_the_source_is_in_the_table_with_its_code():
     implied = {"SyntaxFault": "SYNTAX", "_fault": "SYNTAX", "OutOfStep": "OUT_OF_STEP"}
     found = set()
     for room in ("protocol", "service", "server"):
-        for path in sorted((ROOT / "src" / "immpd" / room).glob("*.py")):
+        for path in sorted((ROOT / "src" / "immpd" / room).rglob("*.py")):
             if path.name != "words.py":
                 for node in ast.walk(ast.parse(path.read_text())):
                     found |= words_of(node, implied)

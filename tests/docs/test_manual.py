@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from immpd.app.configuration import settings
-from immpd.cli import person
-from immpd.commands import operator
+from immpd.cli.person import main as person
+from immpd.commands.operator import main as operator
 
 SHARE = Path(__file__).parents[2] / "share"
 PAGES = sorted((SHARE / "man").rglob("*.[15]"))

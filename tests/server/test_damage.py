@@ -10,7 +10,7 @@ from tests.serving import Serving
 
 from immpd.protocol.commands import StoreCheck
 from immpd.service.damage import SUBJECT
-from immpd.store.bodies import unlink_doomed
+from immpd.store.mail.bodies import unlink_doomed
 from immpd.store.sqlite.files import FILE_NAME, PAGE_SIZE
 
 COUNT = 60

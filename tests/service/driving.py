@@ -18,7 +18,7 @@ from immpd.protocol.replies import Reply
 from immpd.protocol.states import State
 from immpd.service.outcome import Page, Rows, Step, Wait
 from immpd.service.session import Services, Session, refusal_of
-from immpd.store.accounts import NewAccount, add_account
+from immpd.store.accounts.directory import NewAccount, add_account
 from immpd.store.errors import StoreError
 
 

@@ -5,8 +5,8 @@ import asyncio
 from tests.store.making import Box, a_delivery, target
 
 from immpd.service.session import Services
-from immpd.store.accounts import ByAddress, FindRecipient, account_by_address, recipient
-from immpd.store.deliver import deliver
+from immpd.store.accounts.directory import ByAddress, FindRecipient, account_by_address, recipient
+from immpd.store.mail.deliver import deliver
 
 TOGETHER = 500
 

@@ -11,7 +11,7 @@ from itertools import pairwise
 import pytest
 from tests.server.quiet import conversation_of, nothing_left, until
 from tests.serving import Serving, Talk, serving
-from tests.store.test_verify import Damage, damage
+from tests.store.integrity.test_verify import Damage, damage
 
 from immpd.server.settings import Bounds
 from immpd.service.settings import Limits

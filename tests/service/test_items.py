@@ -6,9 +6,9 @@ import pytest
 from tests.service.test_feeds import a_node, event, publish, subscribe, titles, watching
 from tests.serving import Talk
 
-from immpd.store.feeds import ByNode, node_by_imid
-from immpd.store.items import PublishItem
-from immpd.store.items import publish as publish_unit
+from immpd.store.feeds.items import PublishItem
+from immpd.store.feeds.items import publish as publish_unit
+from immpd.store.feeds.nodes import ByNode, node_by_imid
 
 pytestmark = pytest.mark.usefixtures("server")
 MAX_LINE = 16_384

@@ -12,9 +12,9 @@ from tests.serving import serving
 from immpd.app.housekeeping import sweep_removed_nodes
 from immpd.model.feed import ItemHint
 from immpd.server.settings import Bounds
-from immpd.store.feeds import ByNode, node_by_imid
-from immpd.store.items import PublishItem
-from immpd.store.items import publish as publish_unit
+from immpd.store.feeds.items import PublishItem
+from immpd.store.feeds.items import publish as publish_unit
+from immpd.store.feeds.nodes import ByNode, node_by_imid
 
 
 async def test_a_watch_hears_nothing_of_a_node_that_has_the_number_of_one_that_was_swept(tmp_path, talk):

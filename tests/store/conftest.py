@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from immpd.store.bodies import BodyFiles
 from immpd.store.contract import Store
+from immpd.store.integrity.verify import verify
+from immpd.store.mail.bodies import BodyFiles
 from immpd.store.sqlite.engine import open_sqlite
-from immpd.store.verify import verify
 
 
 class Kept:

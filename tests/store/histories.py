@@ -24,11 +24,11 @@ from hypothesis.stateful import (
 from tests.store.making import NOW, Box, a_delivery, make_box, new_id, target
 
 from immpd.model.change import Change
-from immpd.store.changes import ChangesSince, changes_since
 from immpd.store.contract import Store
-from immpd.store.deliver import deliver
 from immpd.store.errors import FolderExists, FolderNotEmpty, FolderSpecial
-from immpd.store.filing import (
+from immpd.store.mail.changes import ChangesSince, changes_since
+from immpd.store.mail.deliver import deliver
+from immpd.store.mail.filing import (
     CopyMessages,
     DeleteMessages,
     FlagMessages,
@@ -42,7 +42,7 @@ from immpd.store.filing import (
     purge,
     undelete,
 )
-from immpd.store.mailboxes import (
+from immpd.store.mail.mailboxes import (
     CreateFolder,
     FolderAt,
     ListFolders,
@@ -54,7 +54,7 @@ from immpd.store.mailboxes import (
     remove_folder,
     rename_folder,
 )
-from immpd.store.messages import FetchPage, fetch_page
+from immpd.store.mail.messages import FetchPage, fetch_page
 
 R = TypeVar("R")
 SPECIAL = ("/INBOX", "/DRAFTS", "/SENT", "/JUNK", "/TRASH", "/ARCHIVE")

@@ -6,9 +6,16 @@ import itertools
 import msgspec
 
 from immpd.model.message import Envelope, Part
-from immpd.store.accounts import Account, FindRecipient, NewAccount, Recipient, add_account, recipient
+from immpd.store.accounts.directory import (
+    Account,
+    FindRecipient,
+    NewAccount,
+    Recipient,
+    add_account,
+    recipient,
+)
 from immpd.store.contract import Store
-from immpd.store.deliver import BodyFile, Delivered, Delivery, Target, deliver
+from immpd.store.mail.deliver import BodyFile, Delivered, Delivery, Target, deliver
 
 NOW = 1_767_225_600_000
 _numbers = itertools.count(1)

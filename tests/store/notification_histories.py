@@ -17,7 +17,7 @@ from tests.store.making import NOW, Box, make_box
 from tests.store.notifying import CARD, a_push, at, by, shown, told
 
 from immpd.store.contract import Store
-from immpd.store.notifications import (
+from immpd.store.push.notifications import (
     Answer,
     ByPush,
     Dismiss,
@@ -28,7 +28,7 @@ from immpd.store.notifications import (
     retract,
     sent,
 )
-from immpd.store.pushes import push
+from immpd.store.push.pushes import push
 
 IDS = tuple(UUID(int=n, version=4) for n in range(1, 5))
 BODIES = (CARD, CARD + b"\n", b"text")

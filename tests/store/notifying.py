@@ -9,14 +9,14 @@ from tests.store.making import NOW, Box, new_id
 
 from immpd.model.change import Change
 from immpd.model.notification import MEDIA_TYPE, Level
-from immpd.store.changes import ChangesSince, changes_since
 from immpd.store.contract import Store
-from immpd.store.deliver import retry_key
-from immpd.store.items import Item, Published
-from immpd.store.notifications import ListNotifications, Notification, notifications
-from immpd.store.permissions import Asking, FindToken, NewToken, Token, add_token, find_token
-from immpd.store.pushes import NewPush, Pushed, PushTo, push
-from immpd.store.timers import Fire, Fired, fire
+from immpd.store.feeds.items import Item, Published
+from immpd.store.mail.changes import ChangesSince, changes_since
+from immpd.store.mail.deliver import retry_key
+from immpd.store.push.consent import Asking, FindToken, NewToken, Token, add_token, find_token
+from immpd.store.push.notifications import ListNotifications, Notification, notifications
+from immpd.store.push.pushes import NewPush, Pushed, PushTo, push
+from immpd.store.push.timers import Fire, Fired, fire
 
 CARD = (
     b'{"title":"Coming?","actions":[{"id":"yes","label":"Yes"},{"id":"web","label":"Map","url":"https://a.example/"}]}'

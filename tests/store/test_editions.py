@@ -4,16 +4,16 @@ import asyncio
 
 import msgspec
 import pytest
+from tests.store.feeds.test_nodes import NODE, an_item, join, make_node, titles
 from tests.store.making import NOW, make_box, new_account, new_id
-from tests.store.test_feeds import NODE, an_item, join, make_node, titles
 
-from immpd.store.accounts import add_account
-from immpd.store.changes import ForgetRetryKeys, forget_retry_keys
+from immpd.store.accounts.directory import add_account
 from immpd.store.contract import Store
-from immpd.store.dismissals import DismissItem, ForgetDismissals, dismiss_item, forget_dismissals
 from immpd.store.errors import IdReused, NoItem
-from immpd.store.feeds import SetMember, add_member
-from immpd.store.items import NameItem, accept_item, publish, retract
+from immpd.store.feeds.dismissals import DismissItem, ForgetDismissals, dismiss_item, forget_dismissals
+from immpd.store.feeds.items import NameItem, accept_item, publish, retract
+from immpd.store.feeds.nodes import SetMember, add_member
+from immpd.store.mail.changes import ForgetRetryKeys, forget_retry_keys
 from immpd.store.sqlite.engine import Limits, open_sqlite
 
 DAY = 86_400_000

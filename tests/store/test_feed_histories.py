@@ -8,8 +8,7 @@ import random
 from typing import Any
 
 import pytest
-from tests.store.making import NOW, Box, a_delivery, make_box, new_id
-from tests.store.test_feeds import (
+from tests.store.feeds.test_nodes import (
     NODE,
     an_item,
     fan_out,
@@ -19,17 +18,18 @@ from tests.store.test_feeds import (
     named,
     titles,
 )
+from tests.store.making import NOW, Box, a_delivery, make_box, new_id
 
 from immpd.model.feed import Accounting
 from immpd.store.contract import Store
-from immpd.store.digests import DueDigests, SendDigest, due_digests, send_digest
 from immpd.store.errors import FanOutRunning, NoSubscription
-from immpd.store.fanout import Turn, next_outstanding
-from immpd.store.feeds import DAY
-from immpd.store.item_pages import NodeItems, node_items
-from immpd.store.items import NameItem, publish, retract
-from immpd.store.subscriptions import SetSubscription, set_subscription, unsubscribe
-from immpd.store.verify_feeds import verify_nodes
+from immpd.store.feeds.digests import DueDigests, SendDigest, due_digests, send_digest
+from immpd.store.feeds.fanout import Turn, next_outstanding
+from immpd.store.feeds.item_pages import NodeItems, node_items
+from immpd.store.feeds.items import NameItem, publish, retract
+from immpd.store.feeds.nodes import DAY
+from immpd.store.feeds.subscriptions import SetSubscription, set_subscription, unsubscribe
+from immpd.store.integrity.verify_feeds import verify_nodes
 
 STEPS = 120
 READERS = 5

@@ -9,9 +9,9 @@ from hypothesis.stateful import RuleBasedStateMachine
 from tests.store.histories import Histories, run_histories
 from tests.store.notification_histories import NotificationHistories
 
-from immpd.store.bodies import BodyFiles
+from immpd.store.integrity.verify import verify
+from immpd.store.mail.bodies import BodyFiles
 from immpd.store.sqlite.engine import open_sqlite
-from immpd.store.verify import verify
 
 
 @pytest.mark.parametrize("backend", ["sqlite"])

@@ -13,13 +13,13 @@ import apsw
 import msgspec
 
 from immpd import __version__
-from immpd.store.bodies import BodyFiles
 from immpd.store.durable import replace_file, sync_folder
 from immpd.store.errors import StoreDamaged
+from immpd.store.integrity.verify import verify
+from immpd.store.mail.bodies import BodyFiles
 from immpd.store.sqlite.engine import open_sqlite
 from immpd.store.sqlite.epoch import COUNT
 from immpd.store.sqlite.files import FILE_NAME, translated
-from immpd.store.verify import verify
 
 from .configuration import FILE
 from .folder import BODIES, KEYS, Lock

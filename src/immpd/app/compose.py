@@ -19,45 +19,29 @@ from typing import Any, Literal
 
 import msgspec
 
-import immpd.service.about
-import immpd.service.accounts
-import immpd.service.auth
-import immpd.service.checking
-import immpd.service.delivery
-import immpd.service.fetching
-import immpd.service.mailboxes
-import immpd.service.messages
-import immpd.service.nodes
-import immpd.service.notifications
-import immpd.service.permissions
-import immpd.service.publishing
-import immpd.service.pushing
-import immpd.service.sending
-import immpd.service.sessions
-import immpd.service.subscribing
-import immpd.service.watching  # noqa: F401 - these imports register the handlers
+import immpd.service.handlers  # noqa: F401 - this import registers them
 from immpd.bus import EndBus, ItemBus, LocalBus
 from immpd.net.certificates import CertificateFiles, Certificates, ensure_self_signed
 from immpd.protocol.states import State
 from immpd.server.server import Address, Server
 from immpd.server.watchdog import Watchdog
+from immpd.service.accounts.auth import AuthDesk
+from immpd.service.accounts.guessing import Guesses
+from immpd.service.accounts.open_sessions import OpenSessions
+from immpd.service.accounts.sealing import Sealer, load_or_make_key
 from immpd.service.alarm import Alarm
-from immpd.service.auth import AuthDesk
 from immpd.service.bulk import BulkQueue
-from immpd.service.feeding import Feeder
-from immpd.service.fetching import LARGE_AT_ONCE
-from immpd.service.guessing import Guesses
+from immpd.service.feeds.cursors import ItemCursors
+from immpd.service.feeds.fanout import Feeder
 from immpd.service.ids import IdMaker
-from immpd.service.item_cursors import ItemCursors
-from immpd.service.open_sessions import OpenSessions
+from immpd.service.mail.fetching import LARGE_AT_ONCE
 from immpd.service.pacing import Pace
 from immpd.service.ports import Clock, Log
-from immpd.service.sealing import Sealer, load_or_make_key
+from immpd.service.push.timers import keep_time
 from immpd.service.session import Services, Session
-from immpd.service.timers import keep_time
-from immpd.store.bodies import BodyFiles, sweep
-from immpd.store.damage import Damage
 from immpd.store.errors import StoreUnavailable
+from immpd.store.integrity.damage import Damage
+from immpd.store.mail.bodies import BodyFiles, sweep
 from immpd.store.room import Room, free_on
 from immpd.store.sqlite.engine import open_sqlite
 

@@ -9,20 +9,20 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from immpd.service.accounts import remove_rest
+from immpd.service.accounts.administration import remove_rest
 from immpd.service.damage import tell_of_damage
-from immpd.service.digests import send_digests
+from immpd.service.feeds.digests import send_digests
 from immpd.service.session import Services
-from immpd.store.accounts import ListAccounts, list_accounts
-from immpd.store.answers import ForgetAnswers, forget_answers
-from immpd.store.bodies import unlink_doomed
-from immpd.store.changes import ForgetChanges, ForgetRetryKeys, forget_changes, forget_retry_keys
-from immpd.store.dismissals import ForgetDismissals, forget_dismissals
+from immpd.store.accounts.directory import ListAccounts, list_accounts
 from immpd.store.errors import StoreUnavailable
-from immpd.store.feeds import SweepNodes, sweep_nodes
-from immpd.store.filing import ExpireTrash, expire_trash
-from immpd.store.keeping import ForgetItems, forget_items
-from immpd.store.notifications import ForgetNotifications, forget_notifications
+from immpd.store.feeds.dismissals import ForgetDismissals, forget_dismissals
+from immpd.store.feeds.keeping import ForgetItems, forget_items
+from immpd.store.feeds.nodes import SweepNodes, sweep_nodes
+from immpd.store.mail.bodies import unlink_doomed
+from immpd.store.mail.changes import ForgetChanges, ForgetRetryKeys, forget_changes, forget_retry_keys
+from immpd.store.mail.filing import ExpireTrash, expire_trash
+from immpd.store.push.answers import ForgetAnswers, forget_answers
+from immpd.store.push.notifications import ForgetNotifications, forget_notifications
 
 DAY = 24 * 3600
 TRASH_DAYS = 30

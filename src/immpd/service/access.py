@@ -12,7 +12,7 @@ import msgspec
 from immpd.model.imid import Imid, path_text
 from immpd.protocol.codes import Code
 from immpd.protocol.errors import Refused
-from immpd.store.mailboxes import Folder, FolderAt, folder_at
+from immpd.store.mail.mailboxes import Folder, FolderAt, folder_at
 
 from .outcome import Outcome, Step
 from .session import Session

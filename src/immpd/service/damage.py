@@ -9,13 +9,13 @@ import hashlib
 from immpd.model.flags import Flag
 from immpd.model.message import Envelope, Part
 from immpd.protocol.text import clean
-from immpd.store.accounts import FindRecipient, recipient
-from immpd.store.damage import ADVICE
-from immpd.store.deliver import Target, deliver
+from immpd.service.mail.content import delivery_of
+from immpd.store.accounts.directory import FindRecipient, recipient
 from immpd.store.errors import StoreError
-from immpd.store.verify import Finding
+from immpd.store.integrity.damage import ADVICE
+from immpd.store.integrity.verify import Finding
+from immpd.store.mail.deliver import Target, deliver
 
-from .content import delivery_of
 from .ids import time_text
 from .session import Services
 

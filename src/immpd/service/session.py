@@ -24,8 +24,8 @@ from immpd.protocol.registry import Request
 from immpd.protocol.replies import Capabilities, Reply
 from immpd.protocol.states import State
 from immpd.store import errors as store_errors
-from immpd.store import notifications, permissions
 from immpd.store.contract import Store
+from immpd.store.push import consent, notifications
 from immpd.store.units import Work
 
 from .ids import IdMaker
@@ -34,17 +34,17 @@ from .ports import Clock, Log, Randomness
 from .settings import Authentication, Limits
 
 if TYPE_CHECKING:
-    from immpd.store.accounts import Account, Recipient
-    from immpd.store.bodies import BodyFiles
-    from immpd.store.damage import Damage
+    from immpd.service.accounts.auth import AuthDesk, Exchange
+    from immpd.service.accounts.open_sessions import OpenSessions
+    from immpd.service.feeds.cursors import ItemCursors
+    from immpd.service.mail.drafts import Drafts
+    from immpd.store.accounts.directory import Account, Recipient
+    from immpd.store.integrity.damage import Damage
+    from immpd.store.mail.bodies import BodyFiles
     from immpd.store.room import Room
 
     from .alarm import Alarm
-    from .auth import AuthDesk, Exchange
     from .bulk import BulkQueue
-    from .drafts import Drafts
-    from .item_cursors import ItemCursors
-    from .open_sessions import OpenSessions
     from .pacing import Pace
 
 R = TypeVar("R", bound=Reply)
@@ -330,9 +330,9 @@ _STORE_WORDS: tuple[tuple[type[BaseException], Code, str, str, int | None], ...]
         None,
     ),
     (notifications.NoAction, Code.NOT_FOUND, "NO-ACTION", "It has no such button to answer; PUSH SHOW tells", None),
-    (permissions.NothingNamed, Code.NOT_FOUND, "NOTHING-NAMED", "There is nothing of that name here", None),
-    (permissions.NameTaken, Code.CONFLICT, "EXISTS", "There is one of that name already", None),
-    (permissions.TooMany, Code.LIMIT, "TOO-MANY", "There are as many as there may be; remove some", None),
+    (consent.NothingNamed, Code.NOT_FOUND, "NOTHING-NAMED", "There is nothing of that name here", None),
+    (consent.NameTaken, Code.CONFLICT, "EXISTS", "There is one of that name already", None),
+    (consent.TooMany, Code.LIMIT, "TOO-MANY", "There are as many as there may be; remove some", None),
     (store_errors.TooMuch, Code.LIMIT, "TOO-MUCH", "Too many folders lie below it; begin with those", None),
     (
         store_errors.TooManyKeywords,

@@ -11,16 +11,16 @@ import pytest
 from tests.store.making import Box, a_delivery, fill, make_box, put, target
 from tests.store.unsynced_vfs import UnsyncedVFS
 
-from immpd.store.accounts import ByAddress, account_by_address
-from immpd.store.bodies import BodyFiles
-from immpd.store.deliver import deliver
+from immpd.store.accounts.directory import ByAddress, account_by_address
 from immpd.store.errors import NoMailbox, StoreDamaged, StoreFull, StoreReadOnly, StoreUnavailable
-from immpd.store.mailboxes import ByMailbox, FolderAt, folder_at, mailbox_row
-from immpd.store.messages import FetchPage, fetch_page
+from immpd.store.integrity.verify import verify
+from immpd.store.mail.bodies import BodyFiles
+from immpd.store.mail.deliver import deliver
+from immpd.store.mail.mailboxes import ByMailbox, FolderAt, folder_at, mailbox_row
+from immpd.store.mail.messages import FetchPage, fetch_page
 from immpd.store.sqlite.engine import SLICE, Limits, SqliteStore, open_sqlite
 from immpd.store.sqlite.files import FILE_NAME
 from immpd.store.units import Tx, Work, read_unit, write_unit
-from immpd.store.verify import verify
 
 WAL = f"{FILE_NAME}-wal"
 

@@ -11,13 +11,13 @@ import pytest
 from tests.store.making import Box, a_delivery, make_box, target
 from tests.store.unsynced_vfs import UnsyncedVFS, develop
 
-from immpd.store.bodies import BodyFiles
-from immpd.store.deliver import deliver
 from immpd.store.errors import NoMessage, UnknownOutcome
-from immpd.store.filing import FlagMessages, flag
-from immpd.store.messages import FetchIds, fetch_ids
+from immpd.store.integrity.verify import verify
+from immpd.store.mail.bodies import BodyFiles
+from immpd.store.mail.deliver import deliver
+from immpd.store.mail.filing import FlagMessages, flag
+from immpd.store.mail.messages import FetchIds, fetch_ids
 from immpd.store.sqlite.engine import Limits, SqliteStore, open_sqlite
-from immpd.store.verify import verify
 
 # So small that the WAL is copied and reset many times under way.
 SMALL = Limits(wal=256 << 10, checkpoint=64 << 10)

@@ -9,17 +9,17 @@ import pytest
 from tests.store.making import Box, a_delivery, fill, make_box, put, target
 from tests.store.unsynced_vfs import UnsyncedVFS
 
-from immpd.store.bodies import BodyFiles
-from immpd.store.deliver import deliver
 from immpd.store.errors import StoreFull, StoreReadOnly, StoreUnavailable
-from immpd.store.filing import FlagMessages, PurgeMessages, flag, purge
-from immpd.store.mailboxes import FolderAt, folder_at
-from immpd.store.messages import FetchPage, fetch_page
+from immpd.store.integrity.verify import verify
+from immpd.store.mail.bodies import BodyFiles
+from immpd.store.mail.deliver import deliver
+from immpd.store.mail.filing import FlagMessages, PurgeMessages, flag, purge
+from immpd.store.mail.mailboxes import FolderAt, folder_at
+from immpd.store.mail.messages import FetchPage, fetch_page
 from immpd.store.room import PLENTY, RESERVE, SCARCE, Room
 from immpd.store.settings import Storage
 from immpd.store.sqlite.engine import SqliteStore, open_sqlite
 from immpd.store.sqlite.files import FILE_NAME
-from immpd.store.verify import verify
 
 
 class SmallDisk:

@@ -20,8 +20,8 @@ import apsw
 import msgspec
 
 from immpd.store.contract import Done
-from immpd.store.damage import Damage
 from immpd.store.errors import StoreDamaged, StoreError, StoreUnavailable, UnknownOutcome
+from immpd.store.integrity.damage import Damage
 from immpd.store.room import ADVICE, PLENTY, SCARCE, Room, Tell, tell_nobody
 from immpd.store.settings import Storage
 from immpd.store.sqlite.epoch import read_epoch, take_epoch

@@ -1,0 +1,1 @@
+"""The command ``immp``, a module a command."""

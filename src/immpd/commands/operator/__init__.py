@@ -1,0 +1,1 @@
+"""The command ``immpd``, a module a command."""

@@ -1,0 +1,44 @@
+"""``immpd config``: what is set, and from where."""
+
+import sys
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from .common import OK, Data, tell
+
+
+def show(
+    *, data: Data, json: Annotated[bool, Parameter(name="--json", negative=(), help="One JSON object a line.")] = False
+) -> int:
+    """Show every setting, its value and where it comes from."""
+    import msgspec
+
+    from immpd.app.configuration import effective
+
+    for setting in effective(data):
+        if json:
+            line = msgspec.json.encode(setting).decode()
+        else:
+            line = f"{setting.name} = {msgspec.json.encode(setting.value).decode()}  # {setting.source}"
+        sys.stdout.write(line + "\n")
+    return OK
+
+
+def check(*, data: Data) -> int:
+    """Read the configuration and say whether it can be used."""
+    from immpd.app.configuration import FILE, ConfigurationError, read_configuration
+    from immpd.net.certificates import CertificateError
+
+    configuration = read_configuration(data)
+    if configuration.certificates:
+        from immpd.app.compose import open_certificates
+
+        try:
+            certificates = open_certificates(data, configuration)
+        except CertificateError as error:
+            raise ConfigurationError(f"{data / FILE}: certificates: {error}") from None
+        for domain in certificates.unnamed(configuration.domains):
+            tell(f"no certificate names {domain}; clients that know it by an authority will refuse it")
+    sys.stdout.write(f"{data / FILE} can be used; it serves {', '.join(configuration.domains)}\n")
+    return OK

@@ -1,0 +1,1 @@
+"""Who somebody is: log-in, passwords, sessions, and accounts for the operator."""

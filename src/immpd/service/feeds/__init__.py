@@ -1,0 +1,1 @@
+"""Feeds: nodes, publishing on them, and what becomes of an item."""

@@ -1,0 +1,340 @@
+"""PUBLISH CREATE, LIST, SHOW, SET, REMOVE and MEMBERS: a node and whom it knows.
+
+Rules: an account's nodes lie under its own name; only the owner changes a node; addresses of subscribers are
+for the owner alone, and never with a subscription's UUID (docs/protocol.md, "Feeds").
+"""
+
+import re
+import typing
+from typing import Any
+from urllib.parse import urlsplit
+
+from immpd.model.change import Change
+from immpd.model.feed import Access, ItemHint, Node, NodeForm, NodeOptions
+from immpd.model.imid import Imid
+from immpd.protocol import replies
+from immpd.protocol.codes import Code
+from immpd.protocol.commands import (
+    PublishCreate,
+    PublishList,
+    PublishMembersAccept,
+    PublishMembersAdd,
+    PublishMembersList,
+    PublishMembersRemove,
+    PublishRemove,
+    PublishSet,
+    PublishShow,
+)
+from immpd.protocol.errors import Refused
+from immpd.protocol.lines import Words
+from immpd.service.ids import time_text
+from immpd.service.outcome import Outcome, Page, Rows, Step, in_pages
+from immpd.service.session import Session, handles
+from immpd.store.accounts.directory import Account
+from immpd.store.feeds.item_pages import NodeItem, NodeItems, node_items
+from immpd.store.feeds.items import Item
+from immpd.store.feeds.nodes import (
+    ListMembers,
+    Member,
+    MyNodes,
+    NewNode,
+    PublishedNode,
+    RemovedNode,
+    RemoveMember,
+    RemoveNode,
+    SetMember,
+    SetNode,
+    add_member,
+    create_node,
+    list_members,
+    my_nodes,
+    published_node,
+    remove_member,
+    remove_node,
+    set_node,
+)
+from immpd.store.feeds.subscriptions import (
+    AcceptSubscriber,
+    ListSubscribers,
+    Subscriber,
+    accept_subscriber,
+    list_subscribers,
+)
+from immpd.store.ids import uuid_text
+
+from .events import checked_title, item_event, node_name
+
+MOST_KEPT = 1000
+"""Items that a node can keep."""
+MOST_DAYS = 3650
+SHORTEST_PROMISE = 60
+LONGEST_PROMISE = 90 * 86_400
+MAX_DESCRIPTION = 2000
+MAX_SHORT = 200
+"""Octets of LANGUAGE and ICON."""
+PAGE = 200
+LISTED = 50
+"""Nodes and items that are written at once: each has a long row."""
+_LANGUAGE = re.compile(r"(?:[A-Za-z]{2,8}|[xi](?=-))(?:-[A-Za-z0-9]{1,8})*")
+
+
+def account_of(session: Session) -> Account:
+    """The session's account; every command of feeds wants one."""
+    account = session.account
+    assert account is not None
+    return account
+
+
+def _options(request: PublishCreate | PublishSet) -> NodeOptions:
+    access = _one_of("ACCESS", request.access, typing.get_args(Access))
+    form = _one_of("FORM", request.form, typing.get_args(NodeForm))
+    for name, value, most in (("KEEP", request.keep, MOST_KEPT), ("AGE", request.age, MOST_DAYS)):
+        if value is not None and not 1 <= value <= most:
+            raise Refused(Code.BAD_VALUE, "BAD-OPTION", f"{name} is a number from 1 to {most}")
+    if request.every and not SHORTEST_PROMISE <= request.every <= LONGEST_PROMISE:
+        text = f"EVERY is 0, or {SHORTEST_PROMISE} to {LONGEST_PROMISE} seconds"
+        raise Refused(Code.BAD_VALUE, "BAD-OPTION", text)
+    if request.title is not None:
+        checked_title(request.title)
+    bounds = (
+        ("DESCRIPTION", request.description, MAX_DESCRIPTION),
+        ("LANGUAGE", request.language, MAX_SHORT),
+        ("ICON", request.icon, MAX_SHORT),
+    )
+    for name, said, most in bounds:
+        if said is not None and len(said.encode()) > most:
+            raise Refused(Code.LIMIT, "TOO-LARGE", f"{name} has at most {most} octets")
+    if request.language and not _LANGUAGE.fullmatch(request.language):
+        raise Refused(Code.BAD_VALUE, "BAD-OPTION", "LANGUAGE is a tag of BCP 47: en, de-CH, zh-Hans")
+    if request.icon and not _is_https(request.icon):
+        raise Refused(Code.BAD_VALUE, "BAD-OPTION", "ICON is a URL that begins with https://")
+    return NodeOptions(
+        request.title, request.description, request.language, request.icon, access, form,
+        request.list, request.moderated, request.keep, request.age, request.every,
+    )  # fmt: skip
+
+
+def _is_https(text: str) -> bool:
+    """Whether it is the URL of something that anybody can load without being seen on the way."""
+    try:
+        url = urlsplit(text)
+        url.port  # noqa: B018  (raises where it is none)
+    except ValueError:
+        return False
+    plain = text.isascii() and text.isprintable() and not set(' "<>\\^`{|}') & set(text)
+    return plain and url.scheme == "https" and bool(url.hostname) and "@" not in url.netloc
+
+
+def _one_of(name: str, value: str | None, those: tuple[Any, ...]) -> Any:
+    if value is not None and value.lower() not in those:
+        raise Refused(Code.BAD_VALUE, "BAD-OPTION", f"{name} is {', '.join(those[:-1])} or {those[-1]}")
+    return None if value is None else value.lower()
+
+
+@handles(PublishCreate)
+def create(session: Session, request: PublishCreate, _: Any) -> Outcome:
+    """A node under the account's name."""
+    account = account_of(session)
+    node = node_name(session, request.node)
+    if node.domain != account.domain or not node.local.startswith(f"{account.local}/"):
+        text = f"Your nodes are written {account.local}/name@{account.domain}"
+        raise Refused(Code.BAD_VALUE, "BAD-NODE", text)
+    services = session.services
+    new = NewNode(node.address, account.id, services.clock.now(), _options(request), services.limits.max_nodes)
+
+    def made(node: Node) -> Outcome:
+        services.alarm.sooner(new.now + SHORTEST_PROMISE * 1000)
+        return replies.Ok(text=f"Created {node.imid}")
+
+    return Step(create_node(new), made)
+
+
+@handles(PublishSet)
+def change(session: Session, request: PublishSet, _: Any) -> Outcome:
+    """Change what is given."""
+    node = node_name(session, request.node)
+    services = session.services
+    new = SetNode(node.address, account_of(session).id, _options(request), services.clock.now())
+
+    def changed(node: Node) -> Outcome:
+        services.alarm.sooner(new.now + SHORTEST_PROMISE * 1000)
+        return replies.Ok(text=f"Changed {node.imid}")
+
+    return Step(set_node(new), changed)
+
+
+@handles(PublishRemove)
+def remove(session: Session, request: PublishRemove, _: Any) -> Outcome:
+    """Remove a node, and tell those who watch."""
+    imid = node_name(session, request.node).address
+    now = session.services.clock.now()
+
+    def removed(gone: RemovedNode) -> Outcome:
+        row = Item(gone.seq, "removed", b"", imid, imid, "", "normal", "", now, 0, None)
+        session.services.items.publish(ItemHint(gone.node, gone.seq, gone.prev, item_event(row), gone=True))
+        return replies.Ok(text=f"Removed {imid}")
+
+    return Step(remove_node(RemoveNode(imid, account_of(session).id, now)), removed)
+
+
+def node_row(node: Node) -> dict[str, Any]:
+    """The fields of a node's line."""
+    return {
+        "node": node.imid,
+        "access": node.access,
+        "form": node.form,
+        "list": node.mailing_list,
+        "moderated": node.moderated,
+        "keep": node.keep,
+        "age": node.age,
+        "every": node.every or None,
+        "created": time_text(node.created),
+        "items": node.items,
+        "subscribers": node.subscribers,
+        "language": node.language,
+        "icon": node.icon,
+        "description": node.description,
+        "text": node.title,
+    }
+
+
+@handles(PublishList)
+def list_(session: Session, _: PublishList, __: Any) -> Outcome:
+    """The nodes one owns or may publish on."""
+    account = account_of(session)
+    count = 0
+
+    def page_after(imid: str) -> Step:
+        return Step(my_nodes(MyNodes(account.id, account.address, imid, LISTED)), listed)
+
+    def listed(page: list[Node]) -> Outcome:
+        nonlocal count
+        count += len(page)
+        rows: list[Words] = [replies.NodeRow(**node_row(node)) for node in page]
+        if len(page) < LISTED:
+            return Rows(rows, lambda: replies.Nodes(before=count))
+        return Rows(rows, lambda: page_after(page[-1].imid))
+
+    return page_after("")
+
+
+@handles(PublishShow)
+def show(session: Session, request: PublishShow, _: Any) -> Outcome:
+    """A node and its newest items."""
+    account = account_of(session)
+    limit = min(request.limit or 50, MOST_KEPT)
+
+    def found(node: Node) -> Outcome:
+        return Step(node_items(NodeItems(node.id, limit)), lambda items: shown(node, items))
+
+    def shown(node: Node, items: list[NodeItem]) -> Outcome:
+        end = replies.NodeShown(**node_row(node))
+        return in_pages(items, _item_row, lambda: end, LISTED)
+
+    imid = node_name(session, request.node).address
+    return Step(published_node(PublishedNode(imid, account.id, account.address)), found)
+
+
+def _item_row(item: NodeItem) -> replies.ItemRow:
+    told = item.accounting
+    return replies.ItemRow(
+        id=uuid_text(item.uuid),
+        state=item.state,
+        publisher=item.publisher,
+        created=time_text(item.created),
+        level=item.level,
+        type=item.type,
+        length=item.length,
+        accepted=told.accepted,
+        pending=told.pending,
+        no_subscription=told.left,
+        blocked=told.blocked,
+        over_quota=told.over_quota,
+        seen=item.seen,
+        text=item.title,
+    )
+
+
+# --- members
+
+
+def _member(session: Session, imid: Imid) -> str:
+    if imid.is_own_box or not imid.bare() == imid:
+        raise Refused(Code.BAD_VALUE, "BAD-ADDRESS", f"{imid} is no account; accounts are written name@domain")
+    return imid.address
+
+
+@handles(PublishMembersAdd)
+def add(session: Session, request: PublishMembersAdd, _: Any) -> Outcome:
+    """Make somebody a member or publisher."""
+    services = session.services
+    address = _member(session, request.member)
+    node = node_name(session, request.node).address
+    new = SetMember(
+        node, account_of(session).id, address, request.publisher, services.clock.now(), services.limits.max_members
+    )
+    what = "publisher" if request.publisher else "member"
+    return Step(add_member(new), lambda _: replies.Ok(text=f"{address} is a {what} of {node}"))
+
+
+@handles(PublishMembersRemove)
+def forget(session: Session, request: PublishMembersRemove, _: Any) -> Outcome:
+    """Forget somebody and end their subscription."""
+    address = _member(session, request.member)
+    node = node_name(session, request.node).address
+
+    def removed(done: tuple[bool, Change | None]) -> Outcome:
+        there, change = done
+        if not there:
+            raise Refused(Code.NOT_FOUND, "NO-MEMBER", f"{node} does not know {address}")
+        if change is not None:
+            session.services.bus.publish((change,))
+        return replies.Ok(text=f"{address} is removed from {node}")
+
+    return Step(remove_member(RemoveMember(node, account_of(session).id, address)), removed)
+
+
+@handles(PublishMembersAccept)
+def let_in(session: Session, request: PublishMembersAccept, _: Any) -> Outcome:
+    """Let a subscriber in who waits."""
+    address = _member(session, request.member)
+    node = node_name(session, request.node).address
+
+    def accepted(change: Change | None) -> Outcome:
+        if change is not None:
+            session.services.bus.publish((change,))
+        return replies.Ok(text=f"{address} is subscribed to {node}")
+
+    return Step(accept_subscriber(AcceptSubscriber(node, account_of(session).id, address)), accepted)
+
+
+@handles(PublishMembersList)
+def members(session: Session, request: PublishMembersList, _: Any) -> Outcome:
+    """Publishers and members by address, then subscribers in the order they came; page by page."""
+    account = account_of(session).id
+    node = node_name(session, request.node).address
+    count = 0
+
+    def line(address: str, role: str, since: int) -> bytes:
+        row = replies.MemberRow(address=address, role=role, since=time_text(since))
+        return f"285- {row.to_text()}\n".encode()
+
+    def known(page: list[Member]) -> Outcome:
+        nonlocal count
+        count += len(page)
+        pieces = [line(one.address, "publisher" if one.publisher else "member", one.since) for one in page]
+        if len(page) == PAGE:
+            return Page(pieces, lambda: Step(list_members(ListMembers(node, account, page[-1].address, PAGE)), known))
+        return Page(pieces, lambda: Step(list_subscribers(ListSubscribers(node, account, 0, PAGE)), subscribed))
+
+    def subscribed(page: list[Subscriber]) -> Outcome:
+        nonlocal count
+        count += len(page)
+        roles = {"waiting": "waiting"}
+        pieces = [line(one.address, roles.get(one.state, "subscriber"), one.since) for one in page]
+        if len(page) == PAGE:
+            following = ListSubscribers(node, account, page[-1].id, PAGE)
+            return Page(pieces, lambda: Step(list_subscribers(following), subscribed))
+        return Page(pieces, lambda: replies.Members(n=count))
+
+    return Step(list_members(ListMembers(node, account, "", PAGE)), known)

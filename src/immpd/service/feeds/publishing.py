@@ -1,0 +1,198 @@
+"""PUBLISH: an item, on disk before anybody hears of it.
+
+Rules: one unit of work decides and stores, whatever the number of subscribers; 273 follows its commit, and so
+do the events of those who watch; the same ID publishes once, with other content a new edition
+(docs/protocol.md, "Feeds").
+"""
+
+from typing import Any
+
+from immpd.model.feed import Accounting, ItemHint
+from immpd.protocol import replies
+from immpd.protocol.codes import Code
+from immpd.protocol.commands import Publish, PublishAccept, PublishRetract
+from immpd.protocol.errors import Refused
+from immpd.service.floods import item_refusal
+from immpd.service.mail.drafts import Draft, WholeDraft, drafts_of, message_open
+from immpd.service.mail.sending import finish, finishes
+from immpd.service.outcome import Outcome, Step
+from immpd.service.session import Services, Session, handles, on_arrival
+from immpd.store.feeds.items import (
+    INLINE,
+    CheckPublisher,
+    Item,
+    NameItem,
+    Published,
+    PublishItem,
+    Retracted,
+    accept_item,
+    check_publisher,
+    publish,
+    retract,
+)
+from immpd.store.ids import uuid_text
+
+from .events import checked_title, item_event, item_name, item_type, level_of, node_name, noted
+from .nodes import account_of
+
+_OPENED = replies.Opened()
+
+
+@on_arrival(Publish)
+def open_item(session: Session, pid: str | None, request: Publish) -> Draft | None:
+    """With LENGTH an item of its own; without, one that DATA and DONE of this pipeline fill and end."""
+    limit = session.services.limits.max_item
+    if request.length is not None:
+        return WholeDraft(drafts_of(session), None, request, limit)
+    return drafts_of(session).open(pid, request, limit)
+
+
+@handles(Publish)
+def publish_item(session: Session, request: Publish, draft: Draft | None) -> Outcome:
+    """Publish what is there, or say that it may come."""
+    if draft is None:
+        raise message_open()
+    try:
+        node = node_name(session, request.node)
+        checked_title(request.title)
+        if request.type is not None:
+            item_type(request.type)
+        too_fast = item_refusal(session, account_of(session).address, node.address)
+        if too_fast is not None:
+            raise too_fast
+    except Refused as error:
+        draft.refuse(error)
+        raise
+    if request.length is not None:
+        return finish(session, draft)
+    account = account_of(session)
+
+    refused = noted(session, "publish refused", node.address)
+
+    def failed(error: BaseException) -> Outcome:
+        try:
+            return refused(error)
+        except Refused as refusal:
+            draft.refuse(refusal)
+            raise
+
+    unit = check_publisher(CheckPublisher(node.address, account.id, account.address))
+    return Step(unit, lambda _: _OPENED, failed)
+
+
+@finishes(Publish)
+def finish_item(session: Session, draft: Draft) -> Outcome:
+    """Store it, then tell."""
+    account = account_of(session)
+    if len(draft.parts) != 1 or draft.parts[0].request.headers:
+        raise Refused(Code.BAD_VALUE, "NO-CONTENT", "An item is one DATA")
+    (part,) = draft.parts
+    if part.octets is None:
+        return _from_file(session, draft)
+    return _published(session, draft, part.octets, account.address, account.id, account.domain)
+
+
+async def _from_file(session: Session, draft: Draft) -> Outcome:
+    """Where a session has much in memory a part lies in a file even if it is small."""
+    account = account_of(session)
+    (part,) = draft.parts
+    assert part.spool is not None
+    octets = b"".join([piece async for piece in session.services.bodies.blocks(part.spool.name)])
+    return _published(session, draft, octets, account.address, account.id, account.domain)
+
+
+def _published(session: Session, draft: Draft, body: bytes, address: str, account: int, origin: str) -> Outcome:
+    request: Publish = draft.request
+    services = session.services
+    uuid = services.ids.octets() if request.id is None else request.id.bytes
+    kind = item_type(draft.parts[0].request.type or "text/plain")
+    imid = node_name(session, request.node).address
+    item = PublishItem(
+        imid, account, address, origin, uuid, request.id is not None, checked_title(request.title), kind,
+        level_of(request.important), body, services.clock.now(),
+    )  # fmt: skip
+
+    def done(result: Published) -> Outcome:
+        draft.parts[0].discard()
+        if result.new and result.seq:
+            inline = body if len(body) <= INLINE else None
+            row = Item(
+                result.seq, "item", uuid, imid, result.title, kind, item.level, address, item.now, len(body), inline,
+                result.edition,
+            )  # fmt: skip
+            announce(services, result, row)
+        return outcome_of(imid, uuid, result)
+
+    return Step(publish(item), done, noted(session, "publish refused", imid))
+
+
+def announce(services: Services, result: Published, row: Item) -> None:
+    """After the commit: those who watch, and who delivers messages."""
+    services.items.publish(ItemHint(result.node, result.seq, result.prev, item_event(row)))
+    if result.every:
+        services.alarm.sooner(row.created + result.every * 1000)
+    if result.mailed:
+        services.fan_out()
+    services.log.debug("item published", id=uuid_text(row.uuid), node=row.node, publisher=row.publisher)
+
+
+def outcome_of(imid: str, uuid: bytes, result: Published) -> replies.Published:
+    """The reply to what was published."""
+    return replies.Published(id=uuid_text(uuid), rows=(item_outcome(imid, result),))
+
+
+def item_outcome(imid: str, result: Published) -> replies.ItemOutcome:
+    """What became of an item, with its accounting."""
+    told: Accounting = result.accounting
+    if result.seq:
+        said = "Published before" if not result.new else "Published" if result.edition == 1 else "Updated"
+        outcome, text = "delivered", said
+    elif result.new:
+        outcome, text = "queued", "Waits for the node's owner"
+    else:
+        outcome, text = "delivered", "Came before"
+    return replies.ItemOutcome(
+        imid=imid,
+        outcome=outcome,
+        code=int(Code.DELIVERED),
+        accepted=told.accepted,
+        pending=told.pending,
+        no_subscription=told.left,
+        blocked=told.blocked,
+        over_quota=told.over_quota,
+        text=text,
+    )
+
+
+def _named(session: Session, request: PublishRetract | PublishAccept) -> NameItem:
+    account = account_of(session)
+    node, uuid = item_name(session, request.item)
+    return NameItem(node, account.id, account.address, uuid, session.services.clock.now())
+
+
+@handles(PublishRetract)
+def take_back(session: Session, request: PublishRetract, _: Any) -> Outcome:
+    """Take an item back."""
+    name = _named(session, request)
+
+    def taken(done: Retracted) -> Outcome:
+        if done.seq:
+            row = Item(done.seq, "retracted", name.uuid, name.imid, "", "", "normal", "", name.now, 0, None)
+            session.services.items.publish(ItemHint(done.node, done.seq, done.prev, item_event(row)))
+            return replies.Ok(text="Retracted")
+        return replies.Ok(text="What waited is gone; where an edition before it was published, that stands")
+
+    return Step(retract(name), taken)
+
+
+@handles(PublishAccept)
+def accept(session: Session, request: PublishAccept, _: Any) -> Outcome:
+    """Publish what waited."""
+    name = _named(session, request)
+
+    def accepted(found: tuple[Published, Item]) -> Outcome:
+        result, row = found
+        announce(session.services, result, row)
+        return outcome_of(name.imid, name.uuid, result)
+
+    return Step(accept_item(name), accepted)

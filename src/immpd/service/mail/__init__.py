@@ -1,0 +1,1 @@
+"""Mail: writing, delivering, reading and watching it."""

@@ -1,0 +1,297 @@
+"""Delivery: DELIVER opens, DONE stores for every recipient and only then says so.
+
+Rules: who wrote it comes from the log-in, never from the message; one content serves all recipients
+and the sender's SENT; a BCC recipient stands in nobody else's envelope; the same ID delivers once;
+watchers are told after the commit (docs/protocol.md, "Delivery").
+"""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from immpd.model.flags import Flag, split_flags
+from immpd.model.imid import Imid, folder_key, is_reserved_folder, parse_imid, path_text
+from immpd.model.message import Envelope
+from immpd.protocol import replies
+from immpd.protocol.codes import Code
+from immpd.protocol.commands import Deliver, MboxPut
+from immpd.protocol.errors import Refused
+from immpd.service.feeds.mailing_lists import Listed, publish_to_lists
+from immpd.service.outcome import Outcome, Step
+from immpd.service.session import Session, check_room, handles
+from immpd.store.accounts.directory import (
+    Account,
+    FindRecipient,
+    FindRecipients,
+    MailingList,
+    Recipient,
+    find_recipients,
+)
+from immpd.store.ids import uuid_text
+from immpd.store.mail.deliver import Delivered, Target, deliver, retry_key
+
+from .content import check_references, check_subject, content_of
+from .drafts import Draft, message_open
+from .sending import finishes, opened, raise_of
+
+MAX_RECIPIENT = 2000
+Found = Recipient | MailingList | Refused | None
+"""What is known of a recipient; None: there is none."""
+KNOWN_RECIPIENTS = 16_384
+_READ, _IMPORTANT = int(Flag.READ), int(Flag.IMPORTANT)
+_DELIVERED = int(Code.DELIVERED)
+_NO_LISTS: Listed = {}
+_encode = msgspec.json.Encoder().encode
+
+
+# --- DELIVER
+
+
+@handles(Deliver)
+def open_delivery(session: Session, request: Deliver, draft: Draft | None) -> Outcome:
+    """Check sender and recipients; 270, or a refusal when nobody could get it. What came whole goes on as DONE does."""
+    if draft is None:
+        raise message_open()
+    raise_of(draft)
+    account = session.account
+    assert account is not None
+    try:
+        check_room(session.services.store, deliver)
+        wanted = _recipients_of(session, request)
+        if request.from_ is not None:
+            _check_sender(account, request.from_)
+        check_subject(request.subject)
+        check_references(request)
+    except Refused as error:
+        draft.refuse(error)
+        raise
+    known = session.services.recipients
+    sender = known.get(account.address)
+    found: list[Found] = []
+    complete = sender is not None
+    for imid in wanted:
+        one = _reason_against(session, imid) or (known.get(imid.address) if imid.folder is None else None)
+        found.append(one)
+        complete = complete and one is not None
+    return _opened(session, draft, wanted, found, sender) if complete else _look_up(session, draft, wanted, found)
+
+
+def _look_up(session: Session, draft: Draft, wanted: list[Imid], found: list[Found]) -> Step:
+    """Ask the store for the sender and for everybody of whom nothing is known yet."""
+    account = session.account
+    assert account is not None
+    known = session.services.recipients
+    sender = Imid(account.local, account.domain)
+    asked = [imid for imid, one in zip(wanted, found, strict=True) if not isinstance(one, Refused)]
+
+    def answered(recipients: tuple[Recipient | MailingList | None, ...]) -> Outcome:
+        if len(known) > KNOWN_RECIPIENTS:
+            known.clear()
+        for imid, recipient in zip((*asked, sender), recipients, strict=True):
+            if imid.folder is None and isinstance(recipient, Recipient) and not recipient.disabled:
+                known[imid.address] = recipient
+        answers = iter(recipients)
+        all_found = [one if isinstance(one, Refused) else next(answers) for one in found]
+        own = next(answers)
+        return _opened(session, draft, wanted, all_found, own if isinstance(own, Recipient) else None)
+
+    lookups = tuple([FindRecipient(imid.address, _plus_key(imid)) for imid in (*asked, sender)])
+    return Step(find_recipients(FindRecipients(lookups, account.id)), answered)
+
+
+def _opened(
+    session: Session, draft: Draft, wanted: list[Imid], found: list[Found], sender: Recipient | None
+) -> Outcome:
+    """The message is open for those who can get it; refused where nobody can."""
+    refusal: Refused | None = None
+    somebody = False
+    for imid, one in zip(wanted, found, strict=True):
+        outcome = one
+        if outcome is None or (isinstance(outcome, Recipient) and outcome.disabled):
+            outcome = no_recipient(imid.address)
+        if isinstance(outcome, Refused):
+            refusal = refusal or outcome
+        else:
+            somebody = True
+        draft.recipients.append((imid.text, outcome))
+    if refusal is not None and not somebody:
+        draft.refuse(refusal)
+        raise refusal
+    draft.sent = sender.sent if sender is not None else None
+    return opened(session, draft)
+
+
+def _recipients_of(session: Session, request: Deliver) -> list[Imid]:
+    wanted = [*request.to, *request.cc, *request.bcc]
+    check_lengths(wanted)
+    if not wanted:
+        raise Refused(Code.BAD_VALUE, "NO-RECIPIENT", "DELIVER needs at least one TO, CC or BCC")
+    if len(wanted) > session.services.limits.max_recipients:
+        limit = session.services.limits.max_recipients
+        raise Refused(Code.LIMIT, "TOO-MANY-RECIPIENTS", f"A message has at most {limit} recipients here")
+    return wanted if len(wanted) == 1 else list({imid.key: imid for imid in wanted}.values())
+
+
+def check_lengths(wanted: Iterable[Imid]) -> None:
+    """Raises Refused where one is too long to be said again with what became of it."""
+    for imid in wanted:
+        if len(imid.text) > MAX_RECIPIENT:
+            text = f"A recipient is written with at most {MAX_RECIPIENT} characters"
+            raise Refused(Code.BAD_VALUE, "BAD-RECIPIENT", text)
+
+
+def _check_sender(account: Account, sender: Imid) -> None:
+    if sender.address != account.address or sender.path or sender.ids:
+        raise Refused(Code.DENIED, "NOT-YOURS", f"{account.address} has no right to send as {sender}")
+
+
+def _reason_against(session: Session, imid: Imid) -> Refused | None:
+    if imid.is_own_box or imid.path or imid.ids or imid.filter is not None or imid.options:
+        return Refused(Code.BAD_VALUE, "BAD-RECIPIENT", f"{imid} names no recipient: name@domain or name+folder@domain")
+    if imid.domain not in session.services.domains:
+        text = f"{imid.domain} is not served here, and delivery to other domains is not available yet"
+        return Refused(Code.NO_ROUTE, "NO-ROUTE", text)
+    return None
+
+
+def _plus_key(imid: Imid) -> str:
+    """The folder that a plus-address names, as the store finds it; never one of the special ones."""
+    if imid.folder is None or is_reserved_folder(imid.folder):
+        return ""
+    return folder_key(path_text(("INBOX", imid.folder)))
+
+
+# --- DONE
+
+
+@finishes(Deliver)
+def deliver_message(session: Session, draft: Draft) -> Outcome:
+    """Store it for every recipient, and for the sender."""
+    request: Deliver = draft.request
+    account = session.account
+    assert account is not None
+    octets = session.services.ids.octets
+    rows: list[Refused | MailingList | int] = []
+    own = f"@{account.domain}"  # whose people may notify the sender at any time
+
+    def targets_of(envelope: Envelope) -> tuple[Target, ...]:
+        important = _important(envelope)
+        targets: list[Target] = []
+        by_mailbox: dict[int, int] = {}
+        for imid, outcome in draft.recipients:
+            if not isinstance(outcome, Recipient):
+                rows.append(outcome)
+                continue
+            mailbox = outcome.mailbox
+            if mailbox in by_mailbox:
+                rows.append(by_mailbox[mailbox])
+                continue
+            by_mailbox[mailbox] = len(targets)
+            rows.append(len(targets))
+            key = None
+            if request.id is not None:
+                key = retry_key(account.domain, account.address, imid, envelope.id)
+            folder = outcome.folder or outcome.inbox
+            opens = None if imid.endswith(own) else _opened_by(account, imid)
+            targets.append(Target(mailbox, folder, outcome.inbox, octets(), important, key, opens=opens))
+        if draft.sent is not None:
+            flags = important | _READ
+            targets.append(
+                Target(account.mailbox, draft.sent, draft.sent, octets(), flags, None, _private(request), is_copy=True)
+            )
+        return tuple(targets)
+
+    envelope, content = content_of(session, draft, targets_of)
+
+    def delivered(results: tuple[Delivered, ...], listed: Listed = _NO_LISTS) -> replies.Delivered:
+        _settle(session, draft, results)
+        lines: list[replies.RecipientOutcome] = []
+        why: Refused | None = None
+        arrived = False
+        for (imid, _), found in zip(draft.recipients, rows, strict=True):
+            row = listed[found.imid] if isinstance(found, MailingList) else found
+            if isinstance(row, replies.RecipientOutcome):
+                arrived = True
+                lines.append(row)
+            elif isinstance(row, int) and results[row].outcome not in ("reused", "closed"):
+                arrived = True
+                text = "Delivered" if results[row].outcome == "delivered" else "Delivered before"
+                lines.append(replies.RecipientOutcome(imid=imid, outcome="delivered", code=_DELIVERED, text=text))
+            else:
+                refusal = _refusal(imid, results[row]) if isinstance(row, int) else row
+                why = why or refusal
+                text = refusal.line_text()
+                lines.append(replies.RecipientOutcome(imid=imid, outcome="refused", code=int(refusal.code), text=text))
+        if why is not None and not arrived:
+            raise Refused(why.code, why.word, why.text, why.retry)  # raising a constant would keep every traceback
+        session.services.log.debug("message accepted", id=envelope.id, recipients=len(lines), peer=session.peer)
+        return replies.Delivered(id=envelope.id, rows=tuple(lines))
+
+    lists = [one.imid for one in rows if isinstance(one, MailingList)]
+    if not lists:
+        return Step(deliver(content), delivered)
+    people = any(isinstance(row, int) for row in rows)
+    keyed = request.id is not None
+    return publish_to_lists(session, lists, envelope, content, keyed=keyed, people=people, then=delivered)
+
+
+def _opened_by(account: Account, recipient: str) -> tuple[int, str] | None:
+    """Who is written to may answer with a notification, where people of its domain may not anyway."""
+    imid = parse_imid(recipient)
+    return None if imid.domain == account.domain else (account.mailbox, imid.address)
+
+
+def _settle(session: Session, draft: Draft, results: tuple[Delivered, ...]) -> None:
+    """After the commit: tell watchers, and let go of what was in memory or lies in a file for nothing."""
+    changes = [result.change for result in results if result.change is not None]
+    session.services.bus.publish(changes)
+    for part in draft.parts:
+        if changes:
+            part.spool = None  # the file belongs to the store now
+        part.discard()
+
+
+def _refusal(imid: str, result: Delivered) -> Refused:
+    """Why the store did not deliver it."""
+    if result.outcome == "closed":
+        return no_recipient(imid)
+    return Refused(Code.CONFLICT, "ID-REUSED", "This ID was used for another message to this recipient")
+
+
+def no_recipient(address: str) -> Refused:
+    """There is no such mailbox, or its account is disabled, which nobody else need know."""
+    return Refused(Code.NOT_FOUND, "NO-RECIPIENT", f"There is no mailbox {address} here")
+
+
+@finishes(MboxPut)
+def put_message(session: Session, draft: Draft) -> Outcome:
+    """Store it in its folder."""
+    request: MboxPut = draft.request
+    place = draft.place
+    assert place is not None
+    bits, keywords = split_flags(tuple(name for name, on in request.flags if on))
+    new = session.services.ids.octets()
+
+    def targets_of(envelope: Envelope) -> tuple[Target, ...]:
+        flags = bits | _important(envelope)
+        folder = place.folder
+        return (Target(place.mailbox, folder, folder, new, flags, private=_private(request), keywords=keywords),)
+
+    _, content = content_of(session, draft, targets_of)
+
+    def stored(results: tuple[Delivered, ...]) -> replies.Stored:
+        _settle(session, draft, results)
+        if results[0].outcome == "closed":
+            raise no_recipient(str(request.path))
+        return replies.Stored(place=f"{request.path}#{uuid_text(new)}")
+
+    return Step(deliver(content), stored)
+
+
+def _important(envelope: Envelope) -> int:
+    return _IMPORTANT if envelope.importance == "high" else 0
+
+
+def _private(request: Deliver | MboxPut) -> bytes | None:
+    """What only the sender's own copy says."""
+    return _encode({"bcc": [str(imid) for imid in request.bcc]}) if request.bcc else None

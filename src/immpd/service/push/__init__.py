@@ -1,0 +1,1 @@
+"""Notifications: sending, answering, and who may."""

@@ -1,0 +1,82 @@
+"""What is due: shown, repeated, ended; and what nobody answered becomes a message in INBOX.
+
+Rules: timers are rows of the store, so they outlive the process; a promotion is delivered under a key of its own
+and only then noted, so that it happens once (docs/protocol.md, "Rules of the recipient").
+"""
+
+import msgspec
+
+from immpd.model.imid import parse_imid
+from immpd.model.notification import Level
+from immpd.service.feeds.publishing import announce
+from immpd.service.mail.system_messages import SystemMessage, delivery_of_system
+from immpd.service.session import Services
+from immpd.store.accounts.directory import FindRecipient, recipient
+from immpd.store.ids import uuid_text
+from immpd.store.mail.deliver import Target, deliver, retry_key
+from immpd.store.push.notifications import Notification
+from immpd.store.push.timers import Fire, Fired, NextDue, Promoted, fire, next_due, promoted
+
+from .notifications import row_of
+
+BATCH = 100
+
+
+async def keep_time(services: Services) -> None:
+    """Do what is due when it is due, until cancelled; what fails is logged and tried again a minute later."""
+    while True:
+        try:
+            await run_timers(services)
+            until = await services.store.read(next_due(NextDue()))
+        except Exception as error:
+            services.log.error("timers failed", exc_info=error)
+            until = services.clock.now() + 60_000
+        await services.alarm.sleep(until)
+
+
+async def run_timers(services: Services) -> None:
+    """Do all that is due by now."""
+    more = True
+    while more:
+        ids = tuple([(services.ids.octets(), services.random(20)) for _ in range(BATCH)])
+        fired: Fired = await services.store.write(fire(Fire(services.clock.now(), ids, BATCH)))
+        services.bus.publish(fired.changes)
+        for result, row in fired.published:
+            announce(services, result, row)
+        for one in fired.promote:
+            try:
+                await _promote(services, one)
+            except Exception as error:  # its timer comes again in a minute; the others do not wait for it
+                services.log.error("promotion failed", mailbox=one.mailbox, exc_info=error)
+        more = fired.more
+
+
+async def _promote(services: Services, one: Notification) -> None:
+    """It becomes a message in INBOX; what its buttons were is said in words."""
+    address = parse_imid(one.recipient).address
+    found = await services.store.read(recipient(FindRecipient(address)))
+    if found is not None:
+        now = services.clock.now()
+        row = row_of(one)
+        lines = [row.body or (one.body.decode(errors="replace") if not row.actions else "")]
+        lines += [f"{action.label}: {action.url or 'PUSH ANSWER'}" for action in row.actions]
+        octets = "\n\n".join(line for line in lines if line).encode()
+        identity = uuid_text(one.uuid)
+        message = SystemMessage(
+            id=identity,
+            sender=one.sender,
+            to=address,
+            subject=one.title or "Notification",
+            date=one.created,
+            importance="high" if one.level >= Level.HIGH else "normal",
+            origin=one.origin,
+            name="notification",
+            type="text/plain",
+            body=octets,
+        )
+        key = retry_key(one.origin, one.sender, f"{address}/{one.replaced}", identity)
+        target = Target(found.mailbox, found.inbox, found.inbox, services.ids.octets(), key=key)
+        delivery = msgspec.structs.replace(delivery_of_system(message, now, (target,)), is_inside=True)
+        results = await services.store.write(deliver(delivery))
+        services.bus.publish([result.change for result in results if result.change is not None])
+    services.bus.publish(await services.store.write(promoted(Promoted(one.id, one.replaced, services.clock.now()))))

@@ -1,0 +1,1 @@
+"""Nodes, their items and who subscribed to them."""

@@ -1,0 +1,453 @@
+# ruff: noqa: S608  (SQL is put together from constants of this module only)
+"""Nodes: what publishes, who owns it, and whom it knows.
+
+Rules: a node and an account never have the same name; only the owner changes a node; a node that is removed
+loses its name at once, and what is left of it is swept in steps (docs/protocol.md, "Feeds").
+"""
+
+from typing import Any, Literal
+
+import msgspec
+
+from immpd.model.change import Change
+from immpd.model.feed import DEFAULT_AGE, DEFAULT_KEEP, Node, NodeOptions
+from immpd.store.errors import (
+    FeedsFull,
+    NoAccount,
+    NodeExists,
+    NodeOfAnother,
+    NoNode,
+    NotOwner,
+    NotPublisher,
+    StoreError,
+)
+from immpd.store.mail.states import take_states
+from immpd.store.push.due import set_timer
+from immpd.store.units import Row, Tx, freeing_unit, read_unit, write_unit
+
+NODE_COLUMNS = (
+    "id, imid, owner, created, title, description, language, icon, access, form, list, moderated, keep, age,"
+    " every, last_item, items, marks, subscribers, by_mail"
+)
+NODE_SILENCE = "node-silence"
+"""The timer of a promise that a node made."""
+DAY = 86_400_000
+"""Milliseconds of a day."""
+
+
+class NewNode(msgspec.Struct, frozen=True):
+    """Arguments of ``create_node``; ``most``: nodes that one account may have."""
+
+    imid: str
+    owner: int
+    now: int
+    options: NodeOptions
+    most: int
+
+
+class ByNode(msgspec.Struct, frozen=True):
+    """Arguments of ``node_by_imid``."""
+
+    imid: str
+
+
+class SetNode(msgspec.Struct, frozen=True):
+    """Arguments of ``set_node``: what is not None is changed, by its owner only."""
+
+    imid: str
+    account: int
+    options: NodeOptions
+    now: int
+
+
+class RemoveNode(msgspec.Struct, frozen=True):
+    """Arguments of ``remove_node``."""
+
+    imid: str
+    account: int
+    now: int
+
+
+class MyNodes(msgspec.Struct, frozen=True):
+    """Arguments of ``my_nodes``: those an account owns or may publish on, whose name sorts after ``after``."""
+
+    account: int
+    address: str
+    after: str = ""
+    limit: int = 200
+
+
+class PublishedNode(msgspec.Struct, frozen=True):
+    """Arguments of ``published_node``."""
+
+    imid: str
+    account: int
+    address: str
+
+
+class SetMember(msgspec.Struct, frozen=True):
+    """Arguments of ``add_member``; ``most``: members that one node may have."""
+
+    imid: str
+    account: int
+    address: str
+    publisher: bool
+    now: int
+    most: int
+
+
+class RemoveMember(msgspec.Struct, frozen=True):
+    """Arguments of ``remove_member``."""
+
+    imid: str
+    account: int
+    address: str
+
+
+class ListMembers(msgspec.Struct, frozen=True):
+    """Arguments of ``list_members``: those whose address sorts after ``after``."""
+
+    imid: str
+    account: int
+    after: str = ""
+    limit: int = 200
+
+
+class Member(msgspec.Struct, frozen=True):
+    """Somebody a node knows by address."""
+
+    address: str
+    publisher: bool
+    since: int
+
+
+class SweepNodes(msgspec.Struct, frozen=True):
+    """Arguments of ``sweep_nodes``: those removed before ``before``; a step of at most ``limit`` rows."""
+
+    before: int
+    limit: int = 250
+
+
+class RemovedNode(msgspec.Struct, frozen=True):
+    """What ``remove_node`` did: the row that tells subscribers."""
+
+    node: int
+    seq: int
+    prev: int
+
+
+def node_of(row: Row) -> Node:
+    """The node of a row of NODE_COLUMNS."""
+    values: list[Any] = list(row)
+    values[10], values[11] = bool(values[10]), bool(values[11])
+    return Node(*values)
+
+
+def node_by_id(tx: Tx, number: int) -> Node | None:
+    """The node of that number, unless it was removed."""
+    row = tx.one(f"SELECT {NODE_COLUMNS} FROM node WHERE id = :id AND imid IS NOT NULL", {"id": number})
+    return None if row is None else node_of(row)
+
+
+def find_node(tx: Tx, imid: str) -> Node:
+    """The node of that name; raises NoNode."""
+    row = tx.one(f"SELECT {NODE_COLUMNS} FROM node WHERE imid = :imid", {"imid": imid})
+    if row is None:
+        raise NoNode(imid)
+    return node_of(row)
+
+
+def owned_node(tx: Tx, imid: str, account: int) -> Node:
+    """The node of that name, where the account owns it; raises NoNode, NotOwner."""
+    node = find_node(tx, imid)
+    if node.owner != account:
+        raise refusal(tx, node, account, NotOwner(imid))
+    return node
+
+
+def refusal(tx: Tx, node: Node, account: int, why: StoreError) -> StoreError:
+    """``why`` the account may not do something with the node; NoNode where it may not know that there is one.
+
+    A node for members is there for its owner, its members and those who subscribe to it, and for nobody else.
+    """
+    return why if is_there_for(tx, node, account) else NoNode(node.imid)
+
+
+def is_there_for(tx: Tx, node: Node, account: int) -> bool:
+    """Whether the account may know of the node."""
+    if node.access != "members" or node.owner == account:
+        return True
+    known = tx.one(
+        "SELECT 1 FROM account a WHERE a.id = :account AND"
+        " (EXISTS (SELECT 1 FROM node_member m WHERE m.node = :node AND m.address = a.address)"
+        " OR EXISTS (SELECT 1 FROM subscription s WHERE s.node = :node AND s.mailbox = a.mailbox"
+        " AND s.state <> 'left'))",
+        {"account": account, "node": node.id},
+    )
+    return known is not None
+
+
+def publishes(tx: Tx, node: Node, account: int, address: str) -> bool:
+    """Whether the account may publish there without being asked."""
+    if node.owner == account:
+        return True
+    key = {"node": node.id, "address": address}
+    row = tx.one("SELECT publisher FROM node_member WHERE node = :node AND address = :address", key)
+    return row is not None and bool(row[0])
+
+
+def speaks_for(tx: Tx, imid: str, account: int, address: str) -> bool:
+    """Whether the account owns the node of that name, or was named its publisher."""
+    row = tx.one(f"SELECT {NODE_COLUMNS} FROM node WHERE imid = :imid", {"imid": imid})
+    return row is not None and publishes(tx, node_of(row), account, address)
+
+
+@write_unit
+def create_node(tx: Tx, args: NewNode) -> Node:
+    """Make a node. Raises NoAccount, NodeExists, also where an account has the name, NodeOfAnother and FeedsFull."""
+    # What its session sent just before an account was removed may come here after it.
+    if tx.one("SELECT 1 FROM account WHERE id = :owner AND removed IS NULL", {"owner": args.owner}) is None:
+        raise NoAccount(args.imid)
+    if tx.one("SELECT 1 FROM mailbox WHERE address = :imid", {"imid": args.imid}) is not None:
+        raise NodeExists(args.imid)
+    if tx.one("SELECT 1 FROM node WHERE imid = :imid", {"imid": args.imid}) is not None:
+        raise NodeExists(args.imid)
+    _check_name(tx, args)
+    count = tx.one("SELECT count(*) FROM node WHERE owner = :owner AND imid IS NOT NULL", {"owner": args.owner})
+    if count is not None and count[0] >= args.most:
+        raise FeedsFull
+    given = args.options
+    rows = tx.rows(
+        "INSERT INTO node (id, imid, was, owner, created, title, description, language, icon, access, form, list,"
+        " moderated, keep, age, every)"
+        " VALUES (:id, :imid, :imid, :owner, :created, :title, :description, :language, :icon, :access, :form, :list,"
+        f" :moderated, :keep, :age, :every) RETURNING {NODE_COLUMNS}",
+        {
+            "id": tx.take_ids("node", 1),
+            "imid": args.imid,
+            "owner": args.owner,
+            "created": args.now,
+            "title": args.imid if given.title is None else given.title,
+            "description": given.description or "",
+            "language": given.language or "",
+            "icon": given.icon or "",
+            "access": given.access or "open",
+            "form": given.form or ("message" if given.mailing_list else "notification"),
+            "list": int(bool(given.mailing_list)),
+            "moderated": int(bool(given.moderated)),
+            "keep": given.keep or DEFAULT_KEEP,
+            "age": given.age or DEFAULT_AGE,
+            "every": given.every or 0,
+        },
+    )
+    return expect_sign(tx, node_of(rows[0]), args.now)
+
+
+def _check_name(tx: Tx, args: NewNode) -> None:
+    """An account whose name is longer than the owner's has what lies under it for itself."""
+    local, at, domain = args.imid.partition("@")
+    names = local.split("/")
+    between = (
+        "SELECT 1 FROM account a JOIN account o ON o.id = ? WHERE a.address = ? AND length(a.local) > length(o.local)"
+    )
+    if tx.rows_of_many(
+        between, [(args.owner, "/".join(names[:count]) + at + domain) for count in range(1, len(names))]
+    ):
+        raise NodeOfAnother(args.imid)
+
+
+@read_unit
+def node_by_imid(tx: Tx, args: ByNode) -> Node | None:
+    """The node of that name, or None."""
+    row = tx.one(f"SELECT {NODE_COLUMNS} FROM node WHERE imid = :imid", {"imid": args.imid})
+    return None if row is None else node_of(row)
+
+
+@write_unit
+def set_node(tx: Tx, args: SetNode) -> Node:
+    """Change what is given. Raises NoNode, NotOwner."""
+    node = owned_node(tx, args.imid, args.account)
+    given = {name: value for name, value in msgspec.structs.asdict(args.options).items() if value is not None}
+    node = msgspec.structs.replace(node, **given)
+    tx.execute(
+        "UPDATE node SET title = :title, description = :description, language = :language, icon = :icon,"
+        " access = :access, form = :form, list = :list, moderated = :moderated, keep = :keep, age = :age,"
+        " every = :every"
+        " WHERE id = :id",
+        {
+            "title": node.title,
+            "description": node.description,
+            "language": node.language,
+            "icon": node.icon,
+            "access": node.access,
+            "form": node.form,
+            "list": int(node.mailing_list),
+            "moderated": int(node.moderated),
+            "keep": node.keep,
+            "age": node.age,
+            "every": node.every,
+            "id": node.id,
+        },
+    )
+    return node if args.options.every is None else expect_sign(tx, node, args.now)
+
+
+def expect_sign(tx: Tx, node: Node, now: int) -> Node:
+    """Where the node promises to publish now and then, have its silence noticed (silence.py)."""
+    if node.every:
+        set_timer(tx, now + node.every * 1000, NODE_SILENCE, node.id)
+    return node
+
+
+@freeing_unit
+def remove_node(tx: Tx, args: RemoveNode) -> RemovedNode:
+    """Take a node's name away and tell its subscribers by a row of the sequence. Raises NoNode, NotOwner."""
+    node = owned_node(tx, args.imid, args.account)
+    seq = tx.take_ids("item", 1)
+    tx.execute(
+        "INSERT INTO item (seq, node, kind, uuid, prev, publisher, created, level, title, type, length, body)"
+        " VALUES (:seq, :node, 'removed', :none, :prev, '', :now, 'normal', '', '', 0, :none)",
+        {"seq": seq, "node": node.id, "prev": node.last_item, "now": args.now, "none": b""},
+    )
+    tx.execute(
+        "UPDATE node SET imid = NULL, removed = :now, last_item = :seq, marks = marks + 1 WHERE id = :id",
+        {"now": args.now, "seq": seq, "id": node.id},
+    )
+    return RemovedNode(node.id, seq, node.last_item)
+
+
+@read_unit
+def my_nodes(tx: Tx, args: MyNodes) -> list[Node]:
+    """A page of the nodes that an account owns or may publish on, by name."""
+    return [
+        node_of(row)
+        for row in tx.rows(
+            f"SELECT {NODE_COLUMNS} FROM node WHERE imid > :after AND (owner = :account OR id IN"
+            " (SELECT node FROM node_member WHERE address = :address AND publisher = 1)) ORDER BY imid LIMIT :limit",
+            {"after": args.after, "account": args.account, "address": args.address, "limit": args.limit},
+        )
+    ]
+
+
+@read_unit
+def published_node(tx: Tx, args: PublishedNode) -> Node:
+    """The node, for one of its publishers. Raises NoNode, NotPublisher."""
+    node = find_node(tx, args.imid)
+    if not publishes(tx, node, args.account, args.address):
+        raise refusal(tx, node, args.account, NotPublisher(args.imid))
+    return node
+
+
+@write_unit
+def add_member(tx: Tx, args: SetMember) -> None:
+    """Make somebody a member, or a publisher. Raises NoNode, NotOwner, FeedsFull."""
+    node = owned_node(tx, args.imid, args.account)
+    others = "SELECT count(*) FROM node_member WHERE node = :node AND address <> :address"
+    count = tx.one(others, {"node": node.id, "address": args.address})
+    if count is not None and count[0] >= args.most:
+        raise FeedsFull
+    tx.execute(
+        "INSERT INTO node_member (node, address, publisher, since) VALUES (:node, :address, :publisher, :now)"
+        " ON CONFLICT (node, address) DO UPDATE SET publisher = excluded.publisher",
+        {"node": node.id, "address": args.address, "publisher": int(args.publisher), "now": args.now},
+    )
+
+
+@freeing_unit
+def remove_member(tx: Tx, args: RemoveMember) -> tuple[bool, Change | None]:
+    """Forget somebody and end their subscription: whether there was anything, and the change of their mailbox.
+
+    Raises NoNode, NotOwner.
+    """
+    node = owned_node(tx, args.imid, args.account)
+    key = {"node": node.id, "address": args.address}
+    gone = tx.executemany("DELETE FROM node_member WHERE node = :node AND address = :address", [key])
+    row = tx.one(
+        "SELECT s.id, s.mailbox, s.uuid, s.state, s.form FROM account a JOIN subscription s ON s.mailbox = a.mailbox"
+        " WHERE a.address = :address AND s.node = :node AND s.state <> 'left'",
+        key,
+    )
+    if row is None:
+        return bool(gone), None
+    id_, mailbox, uuid, state, form = row
+    tx.execute("UPDATE subscription SET state = 'left', due = NULL WHERE id = :id", {"id": id_})
+    if state == "active":
+        count_subscribers(tx, node.id, -1, -1 if form == "message" else 0)
+    return True, subscription_change(tx, mailbox, uuid, args.imid, "removed")
+
+
+@read_unit
+def list_members(tx: Tx, args: ListMembers) -> list[Member]:
+    """A page of the members and publishers, by address. Raises NoNode, NotOwner."""
+    node = owned_node(tx, args.imid, args.account)
+    return [
+        Member(address, bool(publisher), since)
+        for address, publisher, since in tx.rows(
+            "SELECT address, publisher, since FROM node_member WHERE node = :node AND address > :after"
+            " ORDER BY address LIMIT :limit",
+            {"node": node.id, "after": args.after, "limit": args.limit},
+        )
+    ]
+
+
+def count_subscribers(tx: Tx, node: int, active: int, by_mail: int) -> None:
+    """So many more (or less) are active, and get messages."""
+    tx.execute(
+        "UPDATE node SET subscribers = subscribers + :active, by_mail = by_mail + :by_mail WHERE id = :node",
+        {"active": active, "by_mail": by_mail, "node": node},
+    )
+
+
+def subscription_change(tx: Tx, mailbox: int, uuid: bytes, imid: str, said: str) -> Change:
+    """Note in the mailbox what became of a subscription."""
+    return node_change(tx, "subscription", mailbox, uuid, imid, said)
+
+
+def node_change(
+    tx: Tx, kind: Literal["subscription", "dismissed"], mailbox: int, uuid: bytes, imid: str, *said: str
+) -> Change:
+    """Note in the mailbox what happened between it and a node."""
+    state = take_states(tx, {mailbox: 1})[mailbox] + 1
+    change = Change(kind, mailbox, state, 0, uuid, path=imid, keywords=said)
+    tx.execute(
+        "INSERT INTO change (mailbox, state, kind, folder, id, origin, data)"
+        " VALUES (:mailbox, :state, :kind, 0, :uuid, NULL, :data)",
+        {
+            "mailbox": mailbox,
+            "state": state,
+            "kind": kind,
+            "uuid": uuid,
+            "data": msgspec.json.encode({"path": imid, "keywords": said}),
+        },
+    )
+    return change
+
+
+_SWEPT = (
+    "DELETE FROM subscription WHERE id IN (SELECT id FROM subscription WHERE node = :node LIMIT :limit)",
+    "DELETE FROM item WHERE seq IN (SELECT seq FROM item WHERE node = :node LIMIT :limit)",
+    "DELETE FROM waiting_item WHERE node = :node AND uuid IN"
+    " (SELECT uuid FROM waiting_item WHERE node = :node LIMIT :limit)",
+    "DELETE FROM node_member WHERE node = :node AND address IN"
+    " (SELECT address FROM node_member WHERE node = :node LIMIT :limit)",
+)
+
+
+@freeing_unit
+def sweep_nodes(tx: Tx, args: SweepNodes) -> bool:
+    """One step of forgetting removed nodes, but of none that somebody is still to get an item of.
+
+    True while there is more to do.
+    """
+    row = tx.one(
+        "SELECT id FROM node WHERE removed < :before AND NOT EXISTS"
+        " (SELECT 1 FROM fan_out f WHERE f.node = node.id) ORDER BY removed LIMIT 1",
+        {"before": args.before},
+    )
+    if row is None:
+        return False
+    for statement in _SWEPT:
+        if tx.executemany(statement, [{"node": row[0], "limit": args.limit}]):
+            return True
+    tx.execute("DELETE FROM node WHERE id = :node", {"node": row[0]})
+    return True

@@ -1,0 +1,1 @@
+"""The store checks itself, and remembers what is damaged."""

@@ -1,0 +1,1 @@
+"""Mailboxes: delivery, folders, messages and their changes."""

@@ -1,0 +1,78 @@
+"""Sources that promised a sign of life and gave none: the owner of a token and the subscribers of a node are told.
+
+Rules: told once, until the source speaks again; what is told is a notification or an item like others, so it is
+durable and reaches every device (docs/protocol.md, "Rules of the recipient").
+"""
+
+from immpd.model.change import Change
+from immpd.model.notification import Level
+from immpd.store.feeds.items import Item, Published, say_silent
+from immpd.store.feeds.nodes import node_by_id
+from immpd.store.mail.states import take_states
+from immpd.store.units import Row, Tx
+
+from .consent import settings_of
+from .due import set_timer, set_timers_of_shown, shown_at
+from .notifications import note
+
+KEPT = 7 * 86_400_000
+"""Milliseconds that such a notification stands."""
+
+
+def node_silent(tx: Tx, number: int, now: int, uuid: bytes) -> list[tuple[Published, Item]]:
+    """A node promised to publish something and did not: its subscribers get an item that says so."""
+    node = node_by_id(tx, number)
+    if node is None or not node.every:
+        return []
+    owner = tx.one("SELECT address FROM account WHERE id = :id", {"id": node.owner})
+    assert owner is not None
+    span = _span(node.every * 1000)
+    body = f"It promised to publish something every {span}."
+    return [say_silent(tx, node, owner[0], uuid, f"{node.title} is silent", body.encode(), now)]
+
+
+def token_silent(tx: Tx, token: int, now: int, ids: tuple[bytes, bytes]) -> list[Change]:
+    """A source promised a sign of life and gave none: its owner is told, once until it speaks again."""
+    row: Row | None = tx.one(
+        "SELECT t.mailbox, t.name, t.every, coalesce(t.used, t.created), t.silent, a.local, a.domain"
+        " FROM push_token t JOIN account a ON a.mailbox = t.mailbox WHERE t.id = ?",
+        (token,),
+    )
+    if row is None:
+        return []
+    mailbox, name, every, used, silent, local, domain = row
+    if silent or not every or used + every * 1000 > now:
+        return []
+    tx.execute("UPDATE push_token SET silent = 1 WHERE id = ?", (token,))
+    settings = settings_of(tx, mailbox)
+    uuid, key = ids
+    due = shown_at(settings, Level.HIGH, now)
+    number = tx.take_ids("notification", 1)
+    state = take_states(tx, {mailbox: 1})[mailbox] + 1 if due <= now else 0
+    sender = f"{local}/{name}@{domain}"
+    title = f"{name} has said nothing for {_span(now - used)}"
+    tx.execute(
+        "INSERT INTO notification (id, mailbox, uuid, push, origin, sender, recipient, key, digest, level, why, title,"
+        " type, body, created, due, expires, status, state)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'token', ?, 'text/plain', ?, ?, ?, ?, ?, ?)",
+        (
+            *(number, mailbox, uuid, uuid, domain, sender, f"{local}@{domain}", key, b"", Level.HIGH, title),
+            *(f"It promised a sign of life every {_span(every * 1000)}.".encode(), now, due, now + KEPT),
+            *("shown" if state else "waiting", state),
+        ),
+    )
+    set_timer(tx, now + KEPT, "expire", number)
+    if not state:
+        set_timer(tx, due, "show", number)
+        return []
+    set_timers_of_shown(tx, number, Level.HIGH, settings, now)
+    return [note(tx, mailbox, state, "notified", uuid)]
+
+
+def _span(milliseconds: int) -> str:
+    seconds = milliseconds // 1000
+    for size, name in ((86_400, "day"), (3600, "hour"), (60, "minute")):
+        if seconds >= size:
+            count = seconds // size
+            return f"{count} {name}{'s' if count > 1 else ''}"
+    return f"{seconds} seconds"

@@ -1,0 +1,149 @@
+"""What is due: notifications to show, to show again, to end or to promote, and sources that fell silent.
+
+Rules: a timer is a row, so it outlives the process; it is looked at when its time has come and passed over
+where it no longer holds; promoting is the service's to do, so its timer stays until it says that it is done
+(docs/protocol.md, "Rules of the recipient").
+"""
+
+import msgspec
+
+from immpd.model.change import Change
+from immpd.store.feeds.items import Item, Published
+from immpd.store.feeds.nodes import NODE_SILENCE
+from immpd.store.mail.states import take_states
+from immpd.store.units import Tx, read_unit, write_unit
+
+from .consent import settings_of
+from .due import promote_after, repeat_after, set_timer, set_timers_of_shown, shown_at
+from .notifications import COLUMNS, Notification, close, end, note
+from .silence import node_silent, token_silent
+
+MAX_REPEATS = 20
+_TRY_AGAIN = 60_000
+"""Milliseconds after which a promotion that did not come about is tried again."""
+
+
+class Fire(msgspec.Struct, frozen=True):
+    """Arguments of ``fire``. ``ids``: pairs of a uuid and a random key, one for each that may fall silent."""
+
+    now: int
+    ids: tuple[tuple[bytes, bytes], ...]
+    limit: int = 100
+
+
+class Fired(msgspec.Struct, frozen=True):
+    """What changed; what nodes published; what is to be delivered as mail; whether more is due."""
+
+    changes: tuple[Change, ...]
+    published: tuple[tuple[Published, Item], ...]
+    promote: tuple[Notification, ...]
+    more: bool
+
+
+class Promoted(msgspec.Struct, frozen=True):
+    """Arguments of ``promoted``. ``replaced``: of what was delivered, so that a later change of it stands."""
+
+    id: int
+    replaced: int
+    now: int
+
+
+class NextDue(msgspec.Struct, frozen=True):
+    """Arguments of ``next_due``."""
+
+
+@read_unit
+def next_due(tx: Tx, _: NextDue) -> int | None:
+    """When the next timer is due, milliseconds UTC; None: there is none."""
+    row = tx.one("SELECT due FROM timer ORDER BY due LIMIT 1")
+    return None if row is None else int(row[0])
+
+
+@write_unit
+def fire(tx: Tx, args: Fire) -> Fired:
+    """Do what is due, the oldest first."""
+    due = tx.rows(
+        "SELECT kind, subject FROM timer WHERE due <= ? ORDER BY due, kind, subject LIMIT ?",
+        (args.now, min(args.limit, len(args.ids))),
+    )
+    tx.executemany("DELETE FROM timer WHERE kind = ? AND subject = ?", due)
+    changes: list[Change] = []
+    published: list[tuple[Published, Item]] = []
+    promote: list[Notification] = []
+    for (kind, subject), ids in zip(due, args.ids, strict=False):
+        if kind == "silence":
+            changes += token_silent(tx, subject, args.now, ids)
+            continue
+        if kind == NODE_SILENCE:
+            published += node_silent(tx, subject, args.now, ids[0])
+            continue
+        row = tx.one(COLUMNS + " WHERE id = ?", (subject,))
+        if row is None:
+            continue
+        found = Notification(*row)
+        if kind == "promote":
+            if found.status == "shown" and promote_after(settings_of(tx, found.mailbox), found.level):
+                set_timer(tx, args.now + _TRY_AGAIN, "promote", subject)
+                promote.append(found)
+        else:
+            changes += _ON_TIME[kind](tx, found, args.now)
+    return Fired(tuple(changes), tuple(published), tuple(promote), len(due) == args.limit)
+
+
+def _show(tx: Tx, found: Notification, now: int) -> list[Change]:
+    if found.status != "waiting" or found.due > now or found.expires <= now:
+        return []
+    settings = settings_of(tx, found.mailbox)
+    again = shown_at(settings, found.level, now)
+    if again > now:
+        set_timer(tx, again, "show", found.id)
+        tx.execute("UPDATE notification SET due = ? WHERE id = ?", (again, found.id))
+        return []
+    set_timers_of_shown(tx, found.id, found.level, settings, now)
+    return [_shown(tx, found, found.repeats)]
+
+
+def _repeat(tx: Tx, found: Notification, now: int) -> list[Change]:
+    settings = settings_of(tx, found.mailbox)
+    every = repeat_after(settings, found.level)
+    if found.status != "shown" or not every:
+        return []
+    if found.repeats + 1 < MAX_REPEATS:
+        set_timer(tx, now + every, "repeat", found.id)
+    if shown_at(settings, found.level, now) > now:
+        return []  # it is quiet now: it comes again with the next turn
+    return [_shown(tx, found, found.repeats + 1)]
+
+
+def _shown(tx: Tx, found: Notification, repeats: int) -> Change:
+    number = take_states(tx, {found.mailbox: 1})[found.mailbox] + 1
+    tx.execute(
+        "UPDATE notification SET status = 'shown', repeats = ?, state = ? WHERE id = ?", (repeats, number, found.id)
+    )
+    return note(tx, found.mailbox, number, "notified", found.uuid)
+
+
+def _expire(tx: Tx, found: Notification, now: int) -> list[Change]:
+    if found.expires > now or found.status not in ("waiting", "shown"):
+        return []
+    if found.status == "waiting":
+        close(tx, found, "expired", 0, now)
+        return []
+    number = take_states(tx, {found.mailbox: 1})[found.mailbox] + 1
+    return [end(tx, found, "expired", number, now)]
+
+
+_ON_TIME = {"show": _show, "repeat": _repeat, "expire": _expire}
+
+
+@write_unit
+def promoted(tx: Tx, args: Promoted) -> tuple[Change, ...]:
+    """It was delivered as mail and ends here, unless it ended or was changed meanwhile."""
+    row = tx.one(COLUMNS + " WHERE id = ?", (args.id,))
+    if row is None:
+        return ()
+    found = Notification(*row)
+    if (found.status, found.replaced) != ("shown", args.replaced):
+        return ()
+    number = take_states(tx, {found.mailbox: 1})[found.mailbox] + 1
+    return (end(tx, found, "promoted", number, args.now),)
