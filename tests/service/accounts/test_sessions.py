@@ -190,6 +190,16 @@ async def test_the_operator_ends_sessions_of_anybody(server, account, talk):
     assert await is_there(other)
 
 
+async def test_an_account_that_is_not_there_has_no_empty_list(server, account, talk):
+    alice = await account()
+    operator = await talk(how="operator")
+    assert (await operator.ask(f"SESSION LIST {alice}")).text == "n=0"
+    nobody = f"nobody-{alice}"
+    for command in (f"SESSION LIST {nobody}", f"SESSION END * {nobody}"):
+        answer = await operator.ask(command)
+        assert (answer.code, answer.word) == (404, "NO-ACCOUNT"), command
+
+
 async def test_what_is_queued_behind_the_end_is_not_done(server, account, talk):
     """A session that ends reads nothing more: what a thief had sent on with it stays undone."""
     alice = await account()

@@ -95,7 +95,7 @@ class AuthPassword(Request[r.PasswordChanged], frozen=True, kw_only=True):
 @command(
     "SESSION LIST",
     states=MEMBER | OPERATOR,
-    shape=Shape.NOW,
+    shape=Shape.UNIT,
     codes=(Code.SESSION, Code.BAD_VALUE, Code.DENIED, Code.NOT_FOUND),
     summary="The open sessions of an account, or, for the operator, of all",
 )
@@ -110,7 +110,7 @@ class SessionList(Request[r.Sessions], frozen=True, kw_only=True):
 @command(
     "SESSION END",
     states=MEMBER | OPERATOR,
-    shape=Shape.NOW,
+    shape=Shape.UNIT,
     codes=(Code.OK, Code.BAD_VALUE, Code.DENIED, Code.NOT_FOUND),
     summary="End a session, or all others of the account",
 )

@@ -4,6 +4,7 @@ Rules: a person sees and ends the sessions of their own account, the operator th
 is never ended by it; what is listed is what this process has open (docs/protocol.md, "SESSION LIST").
 """
 
+from collections.abc import Callable
 from heapq import nsmallest
 from typing import Any
 from uuid import UUID
@@ -14,9 +15,13 @@ from immpd.protocol import replies
 from immpd.protocol.codes import Code
 from immpd.protocol.commands import SessionEnd, SessionList
 from immpd.protocol.errors import Refused
+from immpd.protocol.replies import Reply
 from immpd.protocol.states import State
 from immpd.service.ids import time_text
+from immpd.service.outcome import Outcome, Step
 from immpd.service.session import Session, handles
+from immpd.store.accounts.directory import Account, ByAddress, account_by_address
+from immpd.store.errors import NoAccount
 from immpd.store.ids import uuid_text
 
 from .administration import account_address
@@ -24,29 +29,40 @@ from .administration import account_address
 PAGE = 200
 
 
-def _account(session: Session, named: Imid | None) -> str | None:
-    """Whose sessions are meant; None: those of all accounts, which only the operator may mean."""
+def _account(session: Session, named: Imid | None, then: Callable[[str | None], Reply]) -> Outcome:
+    """``then`` of the account whose sessions are meant; None: those of all, which only the operator may mean."""
     account = None if named is None else account_address(session, named)
     if session.state is State.OPERATOR:
-        return account
+        if account is None:
+            return then(None)
+        return Step(account_by_address(ByAddress(account)), lambda found: then(_there(found, account).address))
     own = session.account
     assert own is not None
     if account not in (None, own.address):
         raise Refused(Code.DENIED, "NO-RIGHT", "You see and end the sessions of your own account only")
-    return own.address
+    return then(own.address)
+
+
+def _there(found: Account | None, address: str) -> Account:
+    if found is None:
+        raise NoAccount(address)
+    return found
 
 
 @handles(SessionList)
-def list_(session: Session, request: SessionList, _: Any) -> replies.Sessions:
+def list_(session: Session, request: SessionList, _: Any) -> Outcome:
     """Open sessions, by the time of their log-in: ids are made then, and rise."""
     sessions = session.services.sessions
-    account = _account(session, request.account)
     after = b"" if request.after is None else request.after.bytes
     limit = PAGE if request.limit is None else min(PAGE, request.limit)
-    found = sessions.all() if account is None else sessions.of(account)
-    page = nsmallest(limit + 1, (one for one in found if one.id > after), key=lambda one: one.id)
-    rows = tuple(_row(session, one) for one in page[:limit])
-    return replies.Sessions(rows=rows, n=len(rows), more="yes" if len(page) > limit else None)
+
+    def listed(account: str | None) -> replies.Sessions:
+        found = sessions.all() if account is None else sessions.of(account)
+        page = nsmallest(limit + 1, (one for one in found if one.id > after), key=lambda one: one.id)
+        rows = tuple(_row(session, one) for one in page[:limit])
+        return replies.Sessions(rows=rows, n=len(rows), more="yes" if len(page) > limit else None)
+
+    return _account(session, request.account, listed)
 
 
 def _row(session: Session, one: Session) -> replies.SessionRow:
@@ -67,14 +83,17 @@ def _row(session: Session, one: Session) -> replies.SessionRow:
 
 
 @handles(SessionEnd)
-def end(session: Session, request: SessionEnd, _: Any) -> replies.SessionsEnded:
+def end(session: Session, request: SessionEnd, _: Any) -> Outcome:
     """One, or all but the one that asks."""
-    account = _account(session, request.account)
-    if request.session == "*":
+    return _account(session, request.account, lambda account: _end(session, request.session, account))
+
+
+def _end(session: Session, named: str, account: str | None) -> replies.SessionsEnded:
+    if named == "*":
         if account is None:
             raise Refused(Code.BAD_VALUE, "BAD-VALUE", "Name the account too: SESSION END * account")
         return _ended(session, SessionsEnd(account, "ended", but=session.id))
-    id_ = _id(request.session)
+    id_ = _id(named)
     if id_.bytes == session.id:
         raise Refused(Code.BAD_VALUE, "BAD-VALUE", "This is the session that asks; QUIT ends it")
     holder = session.services.sessions.account_of(id_.bytes)
