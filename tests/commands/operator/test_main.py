@@ -223,7 +223,7 @@ def test_check_finds_a_wrong_count_and_ends_with_1(data, capsys, monkeypatch):
     given(monkeypatch, "wonderland\n")
     assert main(["account", "add", "alice@a.test", "--password-stdin"]) == 0
     database = apsw.Connection(str(data / "immpd.sqlite3"))
-    database.execute("UPDATE folder SET total = 7 WHERE role = 'inbox'")
+    database.execute("UPDATE folder_count SET total = 7 WHERE folder = 1")
     database.close()
     capsys.readouterr()
     assert main(["check"]) == 1

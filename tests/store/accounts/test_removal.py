@@ -55,7 +55,17 @@ class Left(msgspec.Struct, frozen=True):
 
 
 _OF_MAILBOX = (
-    *("folder", "message_place", "change", "gone", "trashed", "notification", "push_allow", "push_request"),
+    *(
+        "folder",
+        "folder_count",
+        "message_place",
+        "change",
+        "gone",
+        "trashed",
+        "notification",
+        "push_allow",
+        "push_request",
+    ),
     *("push_token", "push_grant", "setting", "push_answer", "subscription", "position", "removal"),
 )
 
@@ -171,7 +181,17 @@ async def test_all_goes_in_steps_and_the_store_is_sound_after_each(kept: Kept, t
     before = await left_of(store, bob)
     had = await left_of(store, alice)
     assert set(had) == {
-        *("folder", "message_place", "change", "gone", "trashed", "notification", "author", "push_allow"),
+        *(
+            "folder",
+            "folder_count",
+            "message_place",
+            "change",
+            "gone",
+            "trashed",
+            "notification",
+            "author",
+            "push_allow",
+        ),
         *("push_token", "push_grant", "setting", "subscription", "member", "position"),
     }
     await store.write(remove_account(RemoveAccount("alice@a.example", NOW)))

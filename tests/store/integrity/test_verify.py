@@ -29,8 +29,11 @@ def damage(tx: Tx, args: Damage) -> None:
 @pytest.mark.parametrize(
     ("sql", "kinds"),
     [
-        ("UPDATE folder SET unread = unread + 1 WHERE role = 'inbox'", {"counts"}),
-        ("UPDATE folder SET total = total - 1 WHERE role = 'trash'", {"counts"}),
+        ("UPDATE folder_count SET unread = unread + 1 WHERE folder = 1", {"counts"}),
+        ("UPDATE folder_count SET total = total - 1 WHERE folder = 5", {"counts"}),
+        ("DELETE FROM folder_count WHERE folder = 4", {"counts"}),
+        ("UPDATE folder_count SET mailbox = 9 WHERE folder = 4", {"counts"}),
+        ("DELETE FROM mailbox_state", {"counts", "placement"}),
         ("DELETE FROM placement WHERE seq = 2", {"counts", "place", "references"}),
         ("DELETE FROM message_place WHERE seq = 2", {"placement"}),
         ("UPDATE placement SET content = 77777 WHERE seq = 2", {"placement", "references"}),

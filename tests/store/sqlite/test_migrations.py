@@ -3,12 +3,15 @@
 import hashlib
 from pathlib import Path
 
+import apsw
 import pytest
-from tests.store.making import make_box
+from tests.store.making import NOW, make_box, new_id
 
 from immpd.store.errors import StoreDamaged
+from immpd.store.mail.deliver import Delivery, Target, deliver
+from immpd.store.mail.mailboxes import ByMailbox, Folder, ListFolders, MailboxRow, folders, mailbox_row
 from immpd.store.sqlite.engine import SqliteStore, open_sqlite
-from immpd.store.sqlite.files import Migration, packaged_migrations
+from immpd.store.sqlite.files import FILE_NAME, Migration, packaged_migrations
 from immpd.store.units import Tx, read_unit
 
 PACKAGED = packaged_migrations()
@@ -23,6 +26,7 @@ LANDED = {
     "0008_closed_mailboxes": "946d8a3438b2ce2a6fb0c61be20413286cf67227c6f693282f113a141df0ff02",
     "0009_digests_of_parts": "370cb830a73851ccaa173a3885234b8f53b4bf494bcca851fb0c664633202046",
     "0010_removed_accounts": "ccd21a7a31c566808e8cb5932a1ae82157979149a5b7f182488f5380e8531477",
+    "0011_narrow_numbers": "6498b9889761711c3f1d450e5a017d927cd2ce644ce00e2d16f0321fea347f61",
 }
 """SHA-256 of the text of each migration that has landed: data folders were made with it, so it never changes again."""
 NEXT: Migration = (len(PACKAGED) + 1, "next", "CREATE TABLE next_one (a INTEGER); INSERT INTO next_one VALUES (1);")
@@ -72,6 +76,30 @@ async def test_a_migration_that_fails_leaves_what_was(tmp_path: Path) -> None:
     names = dict(await store.read(schema(None)))
     assert "half" not in names
     assert "next_one" in names
+    await store.close()
+
+
+async def test_numbers_and_counters_are_moved(tmp_path: Path) -> None:
+    """0011: each mailbox and folder keeps what it had, closed ones too, and the next delivery goes on from there."""
+    await (await reopened(tmp_path, PACKAGED[:10])).close()
+    database = apsw.Connection(str(tmp_path / FILE_NAME))
+    database.execute(
+        "INSERT INTO mailbox (id, kind, address, state, floor, closed) VALUES"
+        " (3, 'account', 'a@a.example', 300, 7, 0), (5, 'account', 'b@a.example', 4, 0, 1);"
+        "INSERT INTO folder (id, mailbox, uuid, path, key, role, unread, total, state) VALUES"
+        " (11, 3, x'6f6e65', '/INBOX', '/inbox', 'inbox', 2, 9, 299),"
+        " (12, 5, x'74776f', '/INBOX', '/inbox', 'inbox', 0, 1, 4)"
+    )
+    database.close()
+    store = await reopened(tmp_path)
+    assert await store.read(mailbox_row(ByMailbox(3))) == MailboxRow(3, "account", "a@a.example", 300, 7)
+    assert await store.read(mailbox_row(ByMailbox(5))) == MailboxRow(5, "account", "b@a.example", 4, 0)
+    assert await store.read(folders(ListFolders(3))) == [Folder(11, b"one", "/INBOX", "inbox", 2, 9, 299)]
+    assert await store.read(folders(ListFolders(5))) == [Folder(12, b"two", "/INBOX", "inbox", 0, 1, 4)]
+    targets = (Target(3, 11, 11, new_id(), key=b"3"), Target(5, 12, 12, new_id(), key=b"5"))
+    done = await store.write(deliver(Delivery("x@x.example", 0, 1, b"{", b"[]", b"{}", b"x", b"d", targets, NOW)))
+    assert [(one.outcome, one.change and one.change.state) for one in done] == [("delivered", 301), ("closed", None)]
+    assert await store.read(folders(ListFolders(3))) == [Folder(11, b"one", "/INBOX", "inbox", 3, 10, 301)]
     await store.close()
 
 

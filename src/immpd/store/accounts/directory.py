@@ -12,6 +12,7 @@ import msgspec
 
 from immpd.store.errors import AccountExists, AddressConfusable, AddressRetired, NoAccount, NodesUnderName
 from immpd.store.feeds.nodes import ByNode, is_there_for, node_by_imid
+from immpd.store.mail.folder_rows import add_folders
 from immpd.store.push.consent import names_of_tokens, remove_tokens
 from immpd.store.units import Row, Tx, read_unit, write_unit
 
@@ -200,14 +201,9 @@ def make_mailbox(tx: Tx, kind: str, address: str, uuids: tuple[bytes, ...]) -> i
         "INSERT INTO mailbox (kind, address) VALUES (:kind, :address) RETURNING id", {"kind": kind, "address": address}
     )
     mailbox = int(made[0][0])
-    first = tx.take_ids("folder", len(ROLES))
-    tx.executemany(
-        "INSERT INTO folder (id, mailbox, uuid, path, key, role) VALUES (?, ?, ?, ?, ?, ?)",
-        [
-            (number, mailbox, uuid, f"/{role.upper()}", f"/{role}", role)
-            for number, (role, uuid) in enumerate(zip(ROLES, uuids, strict=True), first)
-        ],
-    )
+    tx.execute("INSERT INTO mailbox_state (mailbox) VALUES (?)", (mailbox,))
+    named = [(uuid, f"/{role.upper()}", role) for role, uuid in zip(ROLES, uuids, strict=True)]
+    add_folders(tx, mailbox, named)
     return mailbox
 
 
@@ -293,7 +289,7 @@ def set_disabled(tx: Tx, args: SetDisabled) -> Account:
     if row is None:
         raise NoAccount(args.address)
     account = _account(row)
-    tx.execute("UPDATE mailbox SET closed = ? WHERE id = ?", (int(args.disabled), account.mailbox))
+    tx.execute("UPDATE mailbox_state SET closed = ? WHERE mailbox = ?", (int(args.disabled), account.mailbox))
     return account
 
 

@@ -11,6 +11,7 @@ import msgspec
 from immpd.model.flags import Flag
 from immpd.store.errors import NoAccount, OwnsNodes
 from immpd.store.feeds.nodes import count_subscribers
+from immpd.store.mail.folder_rows import drop_folder
 from immpd.store.mail.placing import release
 from immpd.store.mail.states import take_states
 from immpd.store.push.consent import remove_tokens
@@ -70,7 +71,7 @@ def remove_account(tx: Tx, args: RemoveAccount) -> None:
         " WHERE id = :account",
         {"now": args.now, "none": b"", "account": account},
     )
-    tx.execute("UPDATE mailbox SET closed = 1 WHERE id = :mailbox", {"mailbox": mailbox})
+    tx.execute("UPDATE mailbox_state SET closed = 1 WHERE mailbox = :mailbox", {"mailbox": mailbox})
     remove_tokens(tx, mailbox)
     tx.execute(
         "INSERT INTO removal (account, mailbox) VALUES (:account, :mailbox)", {"account": account, "mailbox": mailbox}
@@ -150,7 +151,7 @@ def _empty_folders(tx: Tx, mailbox: int, limit: int) -> bool:
         {"folder": folder, "limit": limit},
     )
     if not rows:
-        tx.execute("DELETE FROM folder WHERE id = :folder", {"folder": folder})
+        drop_folder(tx, folder)
         return True
     number = take_states(tx, {mailbox: 1})[mailbox] + 1
     tx.executemany("DELETE FROM placement WHERE folder = ? AND seq = ?", [(folder, row[0]) for row in rows])
@@ -161,7 +162,8 @@ def _empty_folders(tx: Tx, mailbox: int, limit: int) -> bool:
     tx.executemany("DELETE FROM trashed WHERE id = ? AND mailbox = ?", [(row[1], mailbox) for row in rows])
     unread = sum(not row[3] & Flag.READ for row in rows)
     tx.execute(
-        "UPDATE folder SET total = total - :total, unread = unread - :unread, state = :state WHERE id = :folder",
+        "UPDATE folder_count SET total = total - :total, unread = unread - :unread, state = :state"
+        " WHERE folder = :folder",
         {"total": len(rows), "unread": unread, "state": number, "folder": folder},
     )
     less: dict[int, int] = {}

@@ -63,8 +63,9 @@ class OneFolder(msgspec.Struct, frozen=True):
 
 
 class Counted(msgspec.Struct, frozen=True):
-    """A step of counting a folder; ``state`` tells whether it changed under way."""
+    """A step of counting a folder; ``state`` tells whether it changed under way, ``whole`` whether numbers are kept."""
 
+    whole: bool
     state: int
     total: int
     unread: int
@@ -103,15 +104,22 @@ def folder_keys(tx: Tx, args: From) -> list[int]:
 @read_unit
 def count_folder(tx: Tx, args: OneFolder) -> Counted | None:
     """Count a step of a folder's placements; None if the folder is gone."""
-    kept = tx.one("SELECT state, total, unread FROM folder WHERE id = :id", {"id": args.folder})
+    kept = tx.one(
+        "SELECT c.state, c.total, c.unread FROM folder f"
+        " LEFT JOIN folder_count c ON c.folder = f.id AND c.mailbox = f.mailbox"
+        " AND EXISTS (SELECT 1 FROM mailbox_state s WHERE s.mailbox = f.mailbox) WHERE f.id = :id",
+        {"id": args.folder},
+    )
     if kept is None:
         return None
+    if kept[0] is None:
+        return Counted(False, 0, 0, 0, 0, 0, None)
     rows = tx.rows(
         "SELECT seq, flags FROM placement WHERE folder = :folder AND seq > :seq ORDER BY seq LIMIT :n",
         {"folder": args.folder, "seq": args.seq, "n": STEP},
     )
     unread = sum(1 for _, flags in rows if not flags & Flag.READ)
-    return Counted(kept[0], len(rows), unread, kept[1], kept[2], rows[-1][0] if len(rows) == STEP else None)
+    return Counted(True, kept[0], len(rows), unread, kept[1], kept[2], rows[-1][0] if len(rows) == STEP else None)
 
 
 @read_unit
@@ -119,7 +127,7 @@ def check_placements(tx: Tx, args: From) -> Step:
     """Each placement lies in a folder, has its twin and its content, and numbers that its mailbox has reached."""
     rows = tx.rows(
         "SELECT p.folder, p.seq, p.content, p.state, f.mailbox, b.state, m.seq, c.id FROM placement p"
-        " LEFT JOIN folder f ON f.id = p.folder LEFT JOIN mailbox b ON b.id = f.mailbox"
+        " LEFT JOIN folder f ON f.id = p.folder LEFT JOIN mailbox_state b ON b.mailbox = f.mailbox"
         " LEFT JOIN message_place m ON m.id = p.id AND m.mailbox = f.mailbox AND m.folder = p.folder"
         " LEFT JOIN content c ON c.id = p.content"
         " WHERE p.folder > :folder OR (p.folder = :folder AND p.seq > :seq) ORDER BY p.folder, p.seq LIMIT :n",
@@ -341,6 +349,8 @@ async def _verify_folder(store: Store, folder: int) -> list[Finding]:
             step = await store.read(count_folder(args))
             if step is None:
                 return []
+            if not step.whole:
+                return [Finding("counts", f"folder {folder}", "its mailbox keeps no numbers of it")]
             if state is not None and step.state != state:
                 break
             state = step.state

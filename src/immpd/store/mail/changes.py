@@ -81,7 +81,7 @@ _rest = msgspec.json.Decoder(_Rest)
 @read_unit
 def changes_since(tx: Tx, args: ChangesSince) -> Changes:
     """A page of what changed after ``since``. Raises StateGone if that is not known any more, NoMailbox."""
-    row = tx.one("SELECT state, floor FROM mailbox WHERE id = :id", {"id": args.mailbox})
+    row = tx.one("SELECT state, floor FROM mailbox_state WHERE mailbox = :id", {"id": args.mailbox})
     if row is None:
         raise NoMailbox
     state, floor = row
@@ -100,8 +100,9 @@ def changes_since(tx: Tx, args: ChangesSince) -> Changes:
         )
     }
     for number, folder, id_, flags, keywords in tx.rows(
-        "SELECT p.seq, p.folder, p.id, p.flags, p.keywords FROM folder f JOIN placement p ON p.folder = f.id"
-        " WHERE f.mailbox = :mailbox AND f.state > :since AND p.seq > :since AND p.seq <= :upto",
+        "SELECT p.seq, p.folder, p.id, p.flags, p.keywords FROM folder f JOIN folder_count c ON c.folder = f.id"
+        " JOIN placement p ON p.folder = f.id"
+        " WHERE f.mailbox = :mailbox AND c.state > :since AND p.seq > :since AND p.seq <= :upto",
         bounds,
     ):
         if number not in found:
@@ -130,7 +131,7 @@ def set_positions(tx: Tx, args: SetPositions) -> None:
     """Keep how far a watch has been acknowledged; never backwards. Raises StateAhead for what nobody was shown yet."""
     newest = newest_item(tx)
     for mailbox, cursor, item in args.cursors:
-        row = tx.one("SELECT state FROM mailbox WHERE id = :id", {"id": mailbox})
+        row = tx.one("SELECT state FROM mailbox_state WHERE mailbox = :id", {"id": mailbox})
         if row is None or cursor > row[0] or item > newest:
             raise StateAhead
     tx.executemany(
@@ -146,7 +147,7 @@ def set_positions(tx: Tx, args: SetPositions) -> None:
 def forget_changes(tx: Tx, args: ForgetChanges) -> bool:
     """One step of forgetting old changes; the floor rises with it. True while there is more to do."""
     tx.lock((args.mailbox,))
-    row = tx.one("SELECT state, floor FROM mailbox WHERE id = :id", {"id": args.mailbox})
+    row = tx.one("SELECT state, floor FROM mailbox_state WHERE mailbox = :id", {"id": args.mailbox})
     if row is None:
         raise NoMailbox
     upto = row[0] - args.keep
@@ -159,7 +160,7 @@ def forget_changes(tx: Tx, args: ForgetChanges) -> bool:
     )
     more = len(rows) == args.limit
     floor = rows[-1][0] if more else upto
-    tx.execute("UPDATE mailbox SET floor = :floor WHERE id = :id", {"floor": floor, "id": args.mailbox})
+    tx.execute("UPDATE mailbox_state SET floor = :floor WHERE mailbox = :id", {"floor": floor, "id": args.mailbox})
     tx.executemany("DELETE FROM change WHERE mailbox = ? AND state = ?", [(args.mailbox, one[0]) for one in rows])
     # A message may have come back and left again since: then its newer place is kept.
     tx.executemany(

@@ -146,8 +146,8 @@ def deliver_many(tx: Tx, many: Sequence[Delivery]) -> list[tuple[Delivered, ...]
 
 
 _INSERT_KEY = "INSERT INTO retry (key, digest, day) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
-_CLOSED = "SELECT id FROM mailbox WHERE id = ? AND closed = 1"
-_FOLDER_THERE = "SELECT id FROM folder WHERE id = ? AND mailbox = ?"
+_CLOSED = "SELECT mailbox FROM mailbox_state WHERE mailbox = ? AND closed = 1"
+_FOLDER_THERE = "SELECT folder FROM folder_count WHERE folder = ? AND mailbox = ?"
 _INSERT_CONTENT = (
     "INSERT INTO content (id, sender, sent, size, files, row, parts, envelope, octets, digests)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -157,7 +157,7 @@ _INSERT_PLACEMENT = (
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _INSERT_PLACE = "INSERT INTO message_place (mailbox, id, folder, seq) VALUES (?, ?, ?, ?)"
-_COUNT = "UPDATE folder SET total = total + ?, unread = unread + ?, state = ? WHERE id = ? AND mailbox = ?"
+_COUNT = "UPDATE folder_count SET total = total + ?, unread = unread + ?, state = ? WHERE folder = ? AND mailbox = ?"
 
 
 def _remember(tx: Tx, args: Delivery) -> list[Outcome]:

@@ -22,6 +22,7 @@ from immpd.store.errors import (
 from immpd.store.units import ROWS_PER_UNIT, Row, Tx, freeing_unit, read_unit, write_unit
 
 from .filing import to_trash
+from .folder_rows import add_folders, drop_folder
 from .messages import FetchIds, Stored, fetch_ids
 from .placing import IDS_PER_UNIT, Placed, folder_of_role
 from .states import take_states
@@ -139,7 +140,10 @@ class Removal(msgspec.Struct, frozen=True):
     done: bool
 
 
-_FOLDER = "SELECT id, uuid, path, role, unread, total, state FROM folder"
+_FOLDER = (
+    "SELECT f.id, f.uuid, f.path, f.role, c.unread, c.total, c.state"
+    " FROM folder f JOIN folder_count c ON c.folder = f.id"
+)
 _RANK = {role: rank for rank, role in enumerate(ROLES)}
 
 
@@ -151,7 +155,7 @@ def _in_order(rows: list[Row]) -> list[Folder]:
 
 
 # Keys below /a are those from '/a/' up to '/a0': 0 follows the slash.
-_BELOW = " WHERE mailbox = :mailbox AND key > :low AND key < :high"
+_BELOW = " WHERE f.mailbox = :mailbox AND f.key > :low AND f.key < :high"
 
 
 def _below(key: str) -> dict[str, str]:
@@ -168,7 +172,11 @@ def _at(tx: Tx, mailbox: int, path: str) -> Folder:
 @read_unit
 def mailbox_row(tx: Tx, args: ByMailbox) -> MailboxRow:
     """The mailbox. Raises NoMailbox."""
-    row = tx.one("SELECT id, kind, address, state, floor FROM mailbox WHERE id = :id", {"id": args.mailbox})
+    row = tx.one(
+        "SELECT m.id, m.kind, m.address, s.state, s.floor FROM mailbox m JOIN mailbox_state s ON s.mailbox = m.id"
+        " WHERE m.id = :id",
+        {"id": args.mailbox},
+    )
     if row is None:
         raise NoMailbox
     return MailboxRow(*row)
@@ -177,7 +185,7 @@ def mailbox_row(tx: Tx, args: ByMailbox) -> MailboxRow:
 @read_unit
 def folders(tx: Tx, args: ListFolders) -> list[Folder]:
     """All folders of a mailbox: the six, then by path."""
-    return _in_order(tx.rows(_FOLDER + " WHERE mailbox = :mailbox", {"mailbox": args.mailbox}))
+    return _in_order(tx.rows(_FOLDER + " WHERE f.mailbox = :mailbox", {"mailbox": args.mailbox}))
 
 
 @read_unit
@@ -185,14 +193,16 @@ def folder_page(tx: Tx, args: FolderPage) -> tuple[list[Folder], str | None]:
     """A page of folders, and the key to go on behind; None at the end."""
     low, high = (f"{folder_key(args.below)}/", f"{folder_key(args.below)}0") if args.below else ("", "0")
     rows = tx.rows(
-        _FOLDER + " WHERE mailbox = :mailbox AND key > :low AND key < :high AND role IS NULL ORDER BY key LIMIT :limit",
+        _FOLDER + _BELOW + " AND f.role IS NULL ORDER BY f.key LIMIT :limit",
         {"mailbox": args.mailbox, "low": args.after or low, "high": high, "limit": args.limit},
     )
     following = folder_key(rows[-1][2]) if len(rows) == args.limit else None
     found = [Folder(*row) for row in rows]
     if args.after or args.below:
         return found, following
-    first = tx.rows_of_many(_FOLDER + " WHERE mailbox = ? AND key = ?", [(args.mailbox, f"/{role}") for role in ROLES])
+    first = tx.rows_of_many(
+        _FOLDER + " WHERE f.mailbox = ? AND f.key = ?", [(args.mailbox, f"/{role}") for role in ROLES]
+    )
     return [Folder(*row) for row in first] + found, following
 
 
@@ -207,7 +217,7 @@ def count_folders(tx: Tx, args: CountFolders) -> int:
 @read_unit
 def folder_at(tx: Tx, args: FolderAt) -> Folder | None:
     """The folder of a path, or None."""
-    row = tx.one(_FOLDER + " WHERE mailbox = ? AND key = ?", (args.mailbox, folder_key(args.path)))
+    row = tx.one(_FOLDER + " WHERE f.mailbox = ? AND f.key = ?", (args.mailbox, folder_key(args.path)))
     return None if row is None else Folder(*row)
 
 
@@ -245,13 +255,8 @@ class _Tree:
 
     def make(self, path: str, uuid: bytes) -> Folder:
         number = self.next_number()
-        row = self._tx.one(
-            "INSERT INTO folder (id, mailbox, uuid, path, key, state) VALUES (?, ?, ?, ?, ?, ?)"
-            " RETURNING id, uuid, path, role, unread, total, state",
-            (self._tx.take_ids("folder", 1), self._mailbox, uuid, path, folder_key(path), number),
-        )
-        assert row is not None
-        folder = Folder(*row)
+        key = add_folders(self._tx, self._mailbox, [(uuid, path, None)], number)
+        folder = Folder(key, uuid, path, None, 0, 0, number)
         self.tell("created", folder.id, path)
         return folder
 
@@ -324,10 +329,8 @@ def rename_folder(tx: Tx, args: RenameFolder) -> tuple[Change, ...]:
         tree.make(parent, args.uuids[level])
     for one in (folder, *below):
         path = new_path + one.path[len(folder.path) :]
-        tx.execute(
-            "UPDATE folder SET path = ?, key = ?, state = ? WHERE id = ?",
-            (path, folder_key(path), tree.next_number(), one.id),
-        )
+        tx.execute("UPDATE folder SET path = ?, key = ? WHERE id = ?", (path, folder_key(path), one.id))
+        tx.execute("UPDATE folder_count SET state = ? WHERE folder = ?", (tree.next_number(), one.id))
         tree.tell("renamed", one.id, path, one.path)
     return tuple(tree.changes)
 
@@ -352,7 +355,9 @@ def remove_folder(tx: Tx, args: RemoveFolder) -> Removal:
     _may_change(folder, args.if_state)
     below = [
         Folder(*row)
-        for row in tx.rows(_FOLDER + _BELOW + " ORDER BY key", {"mailbox": mailbox, **_below(folder_key(folder.path))})
+        for row in tx.rows(
+            _FOLDER + _BELOW + " ORDER BY f.key", {"mailbox": mailbox, **_below(folder_key(folder.path))}
+        )
     ]
     if not args.force and (below or folder.total):
         raise FolderNotEmpty(folder.path)
@@ -364,7 +369,7 @@ def remove_folder(tx: Tx, args: RemoveFolder) -> Removal:
     tree = _Tree(tx, mailbox, 1 + len(below))
     for one in (*reversed(below), folder):
         tree.next_number()
-        tx.execute("DELETE FROM folder WHERE id = ?", (one.id,))
+        drop_folder(tx, one.id)
         tx.execute("UPDATE subscription SET folder = 0 WHERE mailbox = ? AND folder = ?", (mailbox, one.id))
         tree.tell("removed", one.id, one.path)
     return Removal(tuple(tree.changes), True)

@@ -144,7 +144,9 @@ class Filing:
                 [(mailbox, m.id, f, n) for m, f, n in came],
             )
         counts = [(total, unread, state, folder) for folder, (total, unread, state) in self._counts.items()]
-        tx.executemany("UPDATE folder SET total = total + ?, unread = unread + ?, state = ? WHERE id = ?", counts)
+        tx.executemany(
+            "UPDATE folder_count SET total = total + ?, unread = unread + ?, state = ? WHERE folder = ?", counts
+        )
         if self._noted:
             tx.executemany(
                 "INSERT INTO change (mailbox, state, kind, folder, id, origin, data) VALUES (?, ?, ?, ?, ?, ?, ?)",

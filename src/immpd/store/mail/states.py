@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from immpd.store.errors import MailboxClosed, NoMailbox
 from immpd.store.units import Tx
 
-_TAKE = "UPDATE mailbox SET state = state + ? WHERE id = ? RETURNING id, state, closed"
+_TAKE = "UPDATE mailbox_state SET state = state + ? WHERE mailbox = ? RETURNING mailbox, state, closed"
 
 
 def take_states(tx: Tx, wanted: Mapping[int, int], *, to_closed: bool = True) -> dict[int, int]:
