@@ -6,7 +6,7 @@ function __fish_immpd_using_command
     set -l cmd (commandline -opc)
     set -l subcommands
     set -l options_with_values '--data --domain --listen --listen-tls --ready-file'
-    set -l all_commands 'account add backup check config disable enable end fingerprint init list passwd remove restore serve sessions show'
+    set -l all_commands 'account add backup check config disable enable end fingerprint init list passwd remove restore route serve sessions show'
     set -l skip_next 0
     # Extract command words (only real subcommand names) from command line
     set -e cmd[1]
@@ -47,6 +47,7 @@ complete -c immpd -n __fish_use_subcommand -a 'serve' -d 'Serve until SIGTERM; S
 complete -c immpd -n __fish_use_subcommand -a 'backup' -d 'Copy the data folder, checked, while the server runs.'
 complete -c immpd -n __fish_use_subcommand -a 'restore' -d 'Put a backup back as a new data folder.'
 complete -c immpd -n __fish_use_subcommand -a 'check' -d 'Let the store verify itself.'
+complete -c immpd -n __fish_use_subcommand -a 'route' -d 'Show where another domain is found: addresses and ports in the order of trying.'
 complete -c immpd -n __fish_use_subcommand -a 'fingerprint' -d 'Print the SHA-256 of the public key that the server shows for each domain.'
 complete -c immpd -n __fish_use_subcommand -a 'account' -d 'Add, list, disable and remove accounts, and set passwords.'
 complete -c immpd -n __fish_use_subcommand -a 'sessions' -d 'See where accounts are logged in, and end it.'
@@ -168,6 +169,13 @@ complete -c immpd -n '__fish_immpd_using_command restore' -l help -d 'Display th
 complete -c immpd -n '__fish_immpd_using_command restore' -s h -d 'Display this message and exit.'
 complete -c immpd -n '__fish_immpd_using_command restore' -l version -d 'Display application version.'
 complete -c immpd -n '__fish_immpd_using_command restore' -l data -r -F -d 'The data folder.'
+
+# Options for: route
+complete -c immpd -n '__fish_immpd_using_command route' -l help -d 'Display this message and exit.'
+complete -c immpd -n '__fish_immpd_using_command route' -s h -d 'Display this message and exit.'
+complete -c immpd -n '__fish_immpd_using_command route' -l version -d 'Display application version.'
+complete -c immpd -n '__fish_immpd_using_command route' -l data -r -F -d 'The data folder.'
+complete -c immpd -n '__fish_immpd_using_command route' -l json -d 'One JSON object a line.'
 
 # Options for: serve
 complete -c immpd -n '__fish_immpd_using_command serve' -l help -d 'Display this message and exit.'

@@ -8,7 +8,7 @@ and the reference page is made from that; ``IMMPD_LIMITS__MAX_MESSAGE=1000000`` 
 import os
 import re
 import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from functools import reduce
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from immpd.federation.settings import Federation, host_and_port, server_address
 from immpd.model.imid import ImidError, parse_domain
 from immpd.server.settings import Bounds, Debug
 from immpd.service.settings import Authentication, Limits
@@ -68,6 +69,7 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     authentication: Authentication = Authentication()
     bounds: Bounds = Bounds()
     storage: Storage = Storage()
+    federation: Federation = Federation()
     log: Logging = Logging()
     debug: Debug = Debug()
 
@@ -90,7 +92,8 @@ def read_configuration(folder: Path, environment: Mapping[str, str] = os.environ
 def effective(folder: Path, environment: Mapping[str, str] = os.environ) -> list[Setting]:
     """Every setting with its value and its source; raises ConfigurationError."""
     configuration = read_configuration(folder, environment)
-    given = dict.fromkeys(_names(_read_file(folder / FILE)), "file")
+    known = {setting.name for setting in settings()}
+    given = dict.fromkeys(_names(_read_file(folder / FILE), known), "file")
     given |= {".".join(one.keys): "environment" for one in overrides(environment)}
     return [
         Setting(setting.name, _value_at(configuration, setting.name), given.get(setting.name, "default"))
@@ -110,12 +113,13 @@ def _read_file(path: Path) -> dict[str, Any]:
     return raw
 
 
-def _names(raw: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+def _names(raw: Mapping[str, Any], known: Container[str], prefix: str = "") -> Iterator[str]:
     for key, value in raw.items():
-        if isinstance(value, dict):
-            yield from _names(value, f"{prefix}{key}.")
+        name = f"{prefix}{key}"
+        if isinstance(value, dict) and name not in known:
+            yield from _names(value, known, f"{name}.")
         else:
-            yield f"{prefix}{key}"
+            yield name
 
 
 def _value_at(configuration: Configuration, name: str) -> Any:
@@ -185,9 +189,28 @@ def checked(configuration: Configuration, path: Path, variables: Mapping[str, st
         for name in ("listen", "listen_tls"):
             for text in getattr(configuration, name):
                 read_address(text)
+        name = "federation"
+        federation = checked_federation(configuration.federation)
     except (ConfigurationError, ValueError) as error:
         raise ConfigurationError(f"{variables.get(name, path)}: {error}") from None
-    return msgspec.structs.replace(configuration, domains=domains)
+    return msgspec.structs.replace(configuration, domains=domains, federation=federation)
+
+
+def checked_federation(federation: Federation) -> Federation:
+    """Canonical domains and readable addresses; raises ConfigurationError, which names the setting."""
+    hosts: dict[str, str] = {}
+    for domain, where in federation.hosts.items():
+        try:
+            hosts[parse_domain(domain)] = where
+            host_and_port(where)
+        except (ImidError, ValueError) as error:
+            raise ConfigurationError(f"federation.hosts: {domain}: {error}") from None
+    for text in federation.resolvers:
+        try:
+            server_address(text)
+        except ValueError as error:
+            raise ConfigurationError(f"federation.resolvers: {error}") from None
+    return msgspec.structs.replace(federation, hosts=hosts)
 
 
 def checked_domains(domains: tuple[str, ...]) -> tuple[str, ...]:
@@ -316,6 +339,8 @@ def settings(kind: type[msgspec.Struct] = Configuration, prefix: str = "") -> It
         metas = [mark for mark in marks if isinstance(mark, msgspec.Meta)]
         description = next((meta.description for meta in metas if meta.description), "")
         default = None if field.default is msgspec.NODEFAULT else field.default
+        if field.default_factory is not msgspec.NODEFAULT:
+            default = field.default_factory()
         yield Described(name, _kind(plain, metas), default, description)
 
 
@@ -323,6 +348,8 @@ def _kind(plain: Any, metas: list[msgspec.Meta]) -> str:
     if typing.get_origin(plain) is tuple:
         item = typing.get_args(plain)[0]
         return "list of tables" if issubclass(item, msgspec.Struct) else "list of texts"
+    if typing.get_origin(plain) is dict:
+        return "table of texts"
     if typing.get_origin(plain) is Literal:
         return ", ".join(typing.get_args(plain))
     name = {bool: "true or false", int: "number", str: "text"}[plain]

@@ -24,6 +24,7 @@ COMMANDS = {
     "backup": ("backup:backup", "Copy the data folder, checked, while the server runs."),
     "restore": ("backup:restore", "Put a backup back as a new data folder."),
     "check": ("account:check", "Let the store verify itself."),
+    "route": ("route:route", "Show where another domain is found: addresses and ports in the order of trying."),
     "fingerprint": (
         "fingerprint:fingerprint",
         "Print the SHA-256 of the public key that the server shows for each domain.",

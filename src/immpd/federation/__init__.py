@@ -1,0 +1,1 @@
+"""Other domains: finding them, and what is said to them."""
