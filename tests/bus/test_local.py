@@ -20,9 +20,9 @@ def test_each_is_told_once_of_what_was_committed_together_and_only_of_its_mailbo
 
         return listen
 
-    bus.listen(1, listener("a"))
-    stop = bus.listen(1, listener("b"))
-    bus.listen(2, listener("c"))
+    bus.on_changes(1, listener("a"))
+    stop = bus.on_changes(1, listener("b"))
+    bus.on_changes(2, listener("c"))
     bus.publish((change(1, 1),))
     bus.publish([change(1, 2), change(2, 7), change(1, 3), change(3, 1)])
     stop()

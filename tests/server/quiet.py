@@ -30,7 +30,7 @@ class Owned(msgspec.Struct, frozen=True):
 
 
 def owned(server: Serving) -> Owned:
-    listeners = sum(map(len, server.services.bus._listeners.values()))
+    listeners = sum(server.services.bus.listening)
     sessions = len(server.services.sessions)
     files = sum(1 for _ in (server.folder / "bodies").iterdir())
     tasks = len(asyncio.all_tasks())

@@ -152,9 +152,9 @@ async def test_a_watch_that_ends_leaves_nothing(server, account, talk):
     async with nothing_left(server):
         reader = await talk(alice)
         await watching(reader)
-        assert server.services.items.listening == 1
+        assert server.services.bus.listening[1] == 1
         await reader.close()
-    await until(lambda: server.services.items.listening == 0)
+    await until(lambda: server.services.bus.listening[1] == 0)
     assert (await one.ask(publish(node, "One"))).code == 273
 
 

@@ -10,7 +10,7 @@ from tests.service.test_who_may_push import pushed
 from tests.serving import serving
 
 from immpd.app.housekeeping import sweep_removed_nodes
-from immpd.model.feed import ItemHint
+from immpd.model.feed import Item, ItemHint
 from immpd.server.settings import Bounds
 from immpd.store.feeds.items import PublishItem
 from immpd.store.feeds.items import publish as publish_unit
@@ -112,7 +112,7 @@ async def test_the_wake_of_a_watch_does_not_hang_on_somebody_elses(serve, talk):
 
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda *_: None)
-    stop = server.services.items.listen(found.id, broken)
+    stop = server.services.bus.on_items(found.id, broken)
     await watching(reader)
     await one.ask(publish(node, "One"))
     stop()
@@ -136,6 +136,7 @@ async def test_what_was_cleared_before_its_hint_came_is_not_shown_afterwards(ser
     done = await server.services.store.write(publish_unit(unit))
     assert (await commands.ask(f"SUBSCRIBE DISMISS {node}#{UUID(bytes=b'i' * 16)}")).code == 200
     assert (await event(laptop))["event"] == "item-cleared"
-    server.services.items.publish(ItemHint(done.node, done.seq, done.prev, b'","event":"item","title":"One"}\n'))
+    item = Item(done.seq, "item", b"i" * 16, node, "One", "text/plain", "normal", str(owner), found.created, 1, b"x")
+    server.services.bus.publish((ItemHint(done.node, done.seq, done.prev, item),))
     await one.ask(publish(node, "Two"))
     assert (await event(laptop))["title"] == "Two"

@@ -8,9 +8,10 @@ import msgspec
 from tests.store.making import NOW, Box, new_id
 
 from immpd.model.change import Change
+from immpd.model.feed import Item
 from immpd.model.notification import MEDIA_TYPE, Level
 from immpd.store.contract import Store
-from immpd.store.feeds.items import Item, Published
+from immpd.store.feeds.items import Published
 from immpd.store.mail.changes import ChangesSince, changes_since
 from immpd.store.mail.deliver import retry_key
 from immpd.store.push.consent import Asking, FindToken, NewToken, Token, add_token, find_token

@@ -20,7 +20,7 @@ from typing import Any, Literal
 import msgspec
 
 import immpd.service.handlers  # noqa: F401 - this import registers them
-from immpd.bus import EndBus, ItemBus, LocalBus
+from immpd.bus import LocalBus
 from immpd.net.certificates import CertificateFiles, Certificates, ensure_self_signed
 from immpd.protocol.states import State
 from immpd.server.server import Address, Server
@@ -32,6 +32,7 @@ from immpd.service.accounts.sealing import Sealer, load_or_make_key
 from immpd.service.alarm import Alarm
 from immpd.service.bulk import BulkQueue
 from immpd.service.feeds.cursors import ItemCursors
+from immpd.service.feeds.events import HintEvents
 from immpd.service.feeds.fanout import Feeder
 from immpd.service.ids import IdMaker
 from immpd.service.mail.fetching import LARGE_AT_ONCE
@@ -78,7 +79,9 @@ async def opened(
         desk = AuthDesk(server_key, Sealer(keys, random), random, guesses)
         tell = partial(_tell, log)
         room, damage = Room(folder, configuration.storage, tell, free), Damage(folder, tell)
-        store = await open_sqlite(folder, room=room, damage=damage, tell=tell)
+        bus = LocalBus()
+        store = await open_sqlite(folder, room=room, damage=damage, tell=tell, audience=bus)
+        bus.on_foreign(store.renew)
         stack.push_async_callback(store.close)
         bodies = BodyFiles(folder / BODIES, room, damage, store)
         stack.callback(bodies.close)
@@ -88,16 +91,13 @@ async def opened(
             log.warning("files that no message names stay until the next start", reason=str(error))
         rendering = ThreadPoolExecutor(1, "rendering")
         stack.callback(rendering.shutdown)
-        ends = EndBus()
         yield Services(
             store=store,
             bodies=bodies,
             room=room,
             damage=damage,
-            bus=LocalBus(),
-            items=ItemBus(),
-            ends=ends,
-            sessions=OpenSessions(ends),
+            bus=bus,
+            sessions=OpenSessions(bus),
             clock=clock,
             random=random,
             ids=IdMaker(clock, random),
@@ -111,6 +111,7 @@ async def opened(
             writing=Counter(),
             alarm=Alarm(clock),
             cursors=ItemCursors(hmac.digest(server_key, b"immpd cursor 1", "sha256")),
+            hint_events=HintEvents(),
             log=log,
             rendering=rendering,
         )

@@ -1,7 +1,6 @@
 """The bus tells everyone who waits that something changed; it carries hints, the store is the truth."""
 
-from .endings import EndBus
-from .items import ItemBus
 from .local import LocalBus
+from .port import Bus
 
-__all__ = ["EndBus", "ItemBus", "LocalBus"]
+__all__ = ["Bus", "LocalBus"]

@@ -90,17 +90,41 @@ class Accounting(msgspec.Struct, frozen=True):
     over_quota: int = 0
 
 
+class Item(msgspec.Struct, frozen=True):
+    """An item as a subscriber sees it."""
+
+    seq: int
+    kind: ItemKind
+    uuid: bytes
+    node: str
+    title: str
+    type: str
+    level: Level
+    publisher: str
+    created: int
+    length: int
+    body: bytes | None
+    """None where it is larger than what an event brings along."""
+    edition: int = 1
+    dismissed: bool = False
+
+
 class ItemHint(msgspec.Struct, frozen=True):
     """What those who watch a node are told when it has something new.
 
     ``prev`` is the number of the node's row before it: who has looked at everything up to there misses nothing
-    by taking this one as it is. Otherwise, or where there are no octets, the store tells.
+    by taking this one as it is. Otherwise, or where the item is not there, the store tells.
     """
 
     node: int
     seq: int
     prev: int
-    octets: bytes
-    """The event as it stands on the wire behind its cursor."""
+    item: Item | None
     gone: bool = False
     """It tells that the node was removed."""
+
+    @property
+    def weight(self) -> int:
+        """Octets that its event takes, about."""
+        item = self.item
+        return 0 if item is None else 300 + len(item.title) + len(item.body or b"")

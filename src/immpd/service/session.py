@@ -14,7 +14,7 @@ from weakref import WeakValueDictionary
 
 import msgspec
 
-from immpd.bus import EndBus, ItemBus, LocalBus
+from immpd.bus import Bus
 from immpd.model.flags import MAX_KEYWORDS
 from immpd.protocol.capabilities import CAPABILITIES
 from immpd.protocol.codes import Code
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from immpd.service.accounts.auth import AuthDesk, Exchange
     from immpd.service.accounts.open_sessions import OpenSessions
     from immpd.service.feeds.cursors import ItemCursors
+    from immpd.service.feeds.events import HintEvents
     from immpd.service.mail.drafts import Drafts
     from immpd.store.accounts.directory import Account, Recipient
     from immpd.store.integrity.damage import Damage
@@ -61,8 +62,7 @@ class Services(msgspec.Struct, kw_only=True, gc=False):
     bodies: "BodyFiles"
     room: "Room"
     damage: "Damage"
-    bus: LocalBus
-    items: ItemBus
+    bus: Bus
     clock: Clock
     random: Randomness
     ids: IdMaker
@@ -78,6 +78,7 @@ class Services(msgspec.Struct, kw_only=True, gc=False):
     """By mailbox, how many files of parts are being written."""
     alarm: "Alarm"
     cursors: "ItemCursors"
+    hint_events: "HintEvents"
     log: Log
     rendering: Executor
     """One thread for what would hold up the loop."""
@@ -85,7 +86,6 @@ class Services(msgspec.Struct, kw_only=True, gc=False):
     """What was found of plain addresses lately; whoever disables an account takes it out."""
     folder_paths: WeakValueDictionary[int, FolderPaths] = msgspec.field(default_factory=WeakValueDictionary)
     """By mailbox, what its watches know of its folders: long names of many folders are there once."""
-    ends: EndBus
     sessions: "OpenSessions"
     fan_out: Callable[[], None] = lambda: None
     """Tells whoever delivers items as messages that there is something to do; app sets it."""

@@ -1,13 +1,15 @@
 """What every store promises, whatever it is built on.
 
 Three rules: an answer of a write comes after its commit is on disk; a submitted unit is never
-cancelled, a lost caller only drops its answer; a unit that fails changes nothing and harms no
-other unit.
+cancelled, a lost caller only drops its answer; a unit that fails changes nothing, tells nothing and
+harms no other unit. What units told goes to the Audience after the commit, in their order, once, also
+where nobody waits for the answer any more; then they are answered.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
+from immpd.model.news import News
 from immpd.store.errors import StoreError
 from immpd.store.units import Unit, Work
 
@@ -15,6 +17,26 @@ R = TypeVar("R")
 
 Done = Callable[[Any, BaseException | None], None]
 """Called once with (result, None) or (None, error)."""
+
+
+class Audience(Protocol):
+    """Whom a store tells what was committed: the bus."""
+
+    def publish(self, news: Sequence[News]) -> None:
+        """Tell this; whoever then reads in the store sees it there."""
+
+    def gap(self) -> None:
+        """Something may have been committed of which nobody was told."""
+
+
+class Nobody:
+    """The Audience of a store whose news nobody waits for."""
+
+    def publish(self, news: Sequence[News]) -> None:
+        """Tell nobody."""
+
+    def gap(self) -> None:
+        """Tell nobody."""
 
 
 class Store(Protocol):
@@ -45,6 +67,12 @@ class Store(Protocol):
 
     async def read(self, unit: Unit[R]) -> R:
         """Run a unit that only reads and return its result; on SQLite this does not suspend."""
+
+    def renew(self) -> None:
+        """What is read from now on includes all that any process has committed by now.
+
+        Without it, and without a commit of this process, what is read may be some tenths of a second old.
+        """
 
     async def check_file(self) -> list[str]:
         """What the database itself says is wrong with its file; empty if nothing. Others work meanwhile."""

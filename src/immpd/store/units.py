@@ -11,6 +11,8 @@ from typing import Any, Generic, Literal, Protocol, TypeVar
 
 import msgspec
 
+from immpd.model.news import News
+
 ROWS_PER_UNIT = 1000
 """Rows that one unit may touch."""
 
@@ -56,6 +58,9 @@ class Tx(Protocol):
 
     def lock(self, mailboxes: Iterable[int]) -> None:
         """Keep others from changing these mailboxes until commit; call it before reading what you change."""
+
+    def tell(self, *news: News) -> None:
+        """Have this told once the commit is on disk, and never if the unit fails; only units that write tell."""
 
 
 Many = TypeVar("Many", bound=Callable[[Tx, Any], Sequence[Any]])

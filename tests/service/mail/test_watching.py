@@ -305,7 +305,7 @@ async def test_a_watch_ends_at_the_next_command_of_the_default_pipeline(server, 
         assert answers[0].text == "The watch has ended"
         one.send("WATCH\nXYZZY\nWATCH\nWATCH\nNOOP\n")
         assert [answer.code for answer in await one.replies(5)] == [260, 701, 260, 260, 200]
-        assert [len(watchers) for watchers in server.services.bus._listeners.values()] == [1]
+        assert server.services.bus.listening[0] == 1
         await one.close()
 
 
@@ -323,7 +323,7 @@ async def test_a_watched_mailbox_of_a_lost_connection_is_let_go(server, account,
         one.send("AS w WATCH")
         await event(one, "w")
         one.reset()
-        await until(lambda: not server.services.bus._listeners)
+        await until(lambda: not server.services.bus.listening[0])
     assert (await (await talk(alice)).deliver(alice)).code == 273
 
 

@@ -3,8 +3,8 @@
 from base64 import b64encode
 from typing import Any
 
-from immpd.model.ending import SessionsEnd
 from immpd.model.imid import Imid, skeleton
+from immpd.model.news import SessionsEnd
 from immpd.protocol import replies
 from immpd.protocol.codes import Code
 from immpd.protocol.commands import (
@@ -130,7 +130,7 @@ def disable(session: Session, request: AccountDisable, _: Any) -> Outcome:
     def done(account: Account) -> replies.Ok:
         session.services.recipients.pop(account.address, None)
         if request.disabled:
-            session.services.ends.publish(SessionsEnd(account.address, "disabled"))
+            session.services.bus.publish((SessionsEnd(account.address, "disabled"),))
         return replies.Ok(text=f"{account.address} is {'disabled' if request.disabled else 'enabled'}")
 
     return Step(set_disabled(SetDisabled(address, request.disabled)), done)
@@ -144,7 +144,7 @@ def remove(session: Session, request: AccountRemove, _: Any) -> Outcome:
 
     def done(_: None) -> replies.Ok:
         services.recipients.pop(address, None)
-        services.ends.publish(SessionsEnd(address, "removed"))
+        services.bus.publish((SessionsEnd(address, "removed"),))
         services.log.info("account removed", account=address, peer=session.peer)
         return replies.Ok(text=f"{address} is removed; what it had goes soon")
 

@@ -12,9 +12,9 @@ from uuid import UUID
 import msgspec
 
 from immpd.model.characters import is_shown
-from immpd.model.ending import SessionsEnd
 from immpd.model.imid import Imid, ImidError
 from immpd.model.network import network_of
+from immpd.model.news import SessionsEnd
 from immpd.protocol import replies
 from immpd.protocol.codes import Code
 from immpd.protocol.commands import (
@@ -255,7 +255,7 @@ def password_changed(
     if not request.keep_sessions:
         end = SessionsEnd(address, "password", but=session.id)
         ended = len(services.sessions.meant(end))
-        services.ends.publish(end)
+        services.bus.publish((end,))
     services.log.info("password changed", account=address, peer=session.peer, ended=ended, tokens=len(changed.tokens))
     return replies.PasswordChanged(ended=ended, tokens=changed.tokens, text=text)
 

@@ -5,10 +5,10 @@ session is here from the moment in which it becomes somebody; one that ends hear
 (docs/protocol.md, "SESSION END").
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from immpd.bus import EndBus
-from immpd.model.ending import SessionsEnd, WhyEnded
+from immpd.bus import Bus
+from immpd.model.news import SessionsEnd, WhyEnded
 from immpd.protocol.codes import Code
 from immpd.protocol.errors import Refused
 from immpd.service.session import Session
@@ -24,9 +24,9 @@ _REASONS: dict[WhyEnded, tuple[Code, str, str]] = {
 class OpenSessions:
     """By account and id, the sessions of this process that have logged in over a connection."""
 
-    def __init__(self, bus: EndBus) -> None:
+    def __init__(self, bus: Bus) -> None:
         self._by_account: dict[str, dict[bytes, Session]] = {}
-        bus.listen(self._end)
+        bus.on_ends(self._end)
 
     def __len__(self) -> int:
         return sum(map(len, self._by_account.values()))
@@ -63,8 +63,9 @@ class OpenSessions:
             return [sessions[end.only]] if end.only in sessions else []
         return [session for id_, session in sessions.items() if id_ != end.but]
 
-    def _end(self, end: SessionsEnd) -> None:
-        for session in self.meant(end):
-            self.remove(session)  # it may be some time until its connection is gone
-            if session.connection is not None:
-                session.connection.end(Refused(*_REASONS[end.why]))
+    def _end(self, ends: Sequence[SessionsEnd]) -> None:
+        for end in ends:
+            for session in self.meant(end):
+                self.remove(session)  # it may be some time until its connection is gone
+                if session.connection is not None:
+                    session.connection.end(Refused(*_REASONS[end.why]))

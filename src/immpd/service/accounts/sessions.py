@@ -9,8 +9,8 @@ from heapq import nsmallest
 from typing import Any
 from uuid import UUID
 
-from immpd.model.ending import SessionsEnd
 from immpd.model.imid import Imid, ImidError, read_uuid
+from immpd.model.news import SessionsEnd
 from immpd.protocol import replies
 from immpd.protocol.codes import Code
 from immpd.protocol.commands import SessionEnd, SessionList
@@ -112,6 +112,6 @@ def _id(text: str) -> UUID:
 def _ended(session: Session, end: SessionsEnd) -> replies.SessionsEnded:
     services = session.services
     ended = len(services.sessions.meant(end))
-    services.ends.publish(end)
+    services.bus.publish((end,))
     services.log.info("sessions ended", account=end.account, peer=session.peer, ended=ended)
     return replies.SessionsEnded(ended=ended)

@@ -6,12 +6,12 @@ comes along where it is text and short, else its length is told; no character of
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 
-from immpd.model.feed import Level
+from immpd.model.feed import Item, ItemHint, Level
 from immpd.model.imid import Imid, ImidError
 from immpd.protocol.codes import Code
 from immpd.protocol.errors import Refused
@@ -21,7 +21,7 @@ from immpd.service.mail.content import media_type
 from immpd.service.outcome import Outcome
 from immpd.service.session import Session, refusal_of
 from immpd.store.errors import StoreError
-from immpd.store.feeds.items import INLINE, Item
+from immpd.store.feeds.items import INLINE
 from immpd.store.ids import uuid_text
 
 EVENT = b'260- {"cursor":"'
@@ -96,6 +96,21 @@ def item_type(given: str) -> str:
 def level_of(important: bool | None) -> Level:
     """+IMPORTANT, -IMPORTANT, or neither."""
     return "normal" if important is None else "high" if important else "low"
+
+
+class HintEvents:
+    """The events of what the bus tells, encoded once for all who are told it."""
+
+    def __init__(self) -> None:
+        self._hints: Sequence[ItemHint] = ()
+        self._events: list[bytes] = []
+
+    def of(self, hints: Sequence[ItemHint]) -> list[bytes]:
+        """The event of each hint behind its cursor; empty where the store has to be asked."""
+        if hints is not self._hints:
+            self._events = [b"" if hint.item is None else item_event(hint.item) for hint in hints]
+            self._hints = hints
+        return self._events
 
 
 def item_event(item: Item) -> bytes:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from immpd.mime.outgoing import render
+from immpd.model.feed import Item
 from immpd.model.message import Envelope, Part
 from immpd.protocol.codes import Code
 from immpd.protocol.errors import Refused
@@ -18,7 +19,7 @@ from immpd.protocol.replies import ItemOutcome
 from immpd.service.floods import item_refusal
 from immpd.service.outcome import Outcome, Step
 from immpd.service.session import Session, refusal_of
-from immpd.store.feeds.items import INLINE, Item, Published, PublishItem
+from immpd.store.feeds.items import INLINE, Published, PublishItem
 from immpd.store.feeds.list_delivery import ListRefused, ToLists, deliver_to_lists
 from immpd.store.ids import uuid_octets
 from immpd.store.mail.deliver import Delivered, Delivery, deliver

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from immpd.model.change import Change
-from immpd.model.feed import Access, ItemHint, Node, NodeForm, NodeOptions
+from immpd.model.feed import Access, Item, ItemHint, Node, NodeForm, NodeOptions
 from immpd.model.imid import Imid
 from immpd.protocol import replies
 from immpd.protocol.codes import Code
@@ -32,7 +32,6 @@ from immpd.service.outcome import Outcome, Page, Rows, Step, in_pages
 from immpd.service.session import Session, handles
 from immpd.store.accounts.directory import Account
 from immpd.store.feeds.item_pages import NodeItem, NodeItems, node_items
-from immpd.store.feeds.items import Item
 from immpd.store.feeds.nodes import (
     ListMembers,
     Member,
@@ -62,7 +61,7 @@ from immpd.store.feeds.subscriptions import (
 )
 from immpd.store.ids import uuid_text
 
-from .events import checked_title, item_event, node_name
+from .events import checked_title, node_name
 
 MOST_KEPT = 1000
 """Items that a node can keep."""
@@ -171,7 +170,7 @@ def remove(session: Session, request: PublishRemove, _: Any) -> Outcome:
 
     def removed(gone: RemovedNode) -> Outcome:
         row = Item(gone.seq, "removed", b"", imid, imid, "", "normal", "", now, 0, None)
-        session.services.items.publish(ItemHint(gone.node, gone.seq, gone.prev, item_event(row), gone=True))
+        session.services.bus.publish((ItemHint(gone.node, gone.seq, gone.prev, row, gone=True),))
         return replies.Ok(text=f"Removed {imid}")
 
     return Step(remove_node(RemoveNode(imid, account_of(session).id, now)), removed)

@@ -7,7 +7,7 @@ do the events of those who watch; the same ID publishes once, with other content
 
 from typing import Any
 
-from immpd.model.feed import Accounting, ItemHint
+from immpd.model.feed import Accounting, Item, ItemHint
 from immpd.protocol import replies
 from immpd.protocol.codes import Code
 from immpd.protocol.commands import Publish, PublishAccept, PublishRetract
@@ -20,7 +20,6 @@ from immpd.service.session import Services, Session, handles, on_arrival
 from immpd.store.feeds.items import (
     INLINE,
     CheckPublisher,
-    Item,
     NameItem,
     Published,
     PublishItem,
@@ -32,7 +31,7 @@ from immpd.store.feeds.items import (
 )
 from immpd.store.ids import uuid_text
 
-from .events import checked_title, item_event, item_name, item_type, level_of, node_name, noted
+from .events import checked_title, item_name, item_type, level_of, node_name, noted
 from .nodes import account_of
 
 _OPENED = replies.Opened()
@@ -128,7 +127,7 @@ def _published(session: Session, draft: Draft, body: bytes, address: str, accoun
 
 def announce(services: Services, result: Published, row: Item) -> None:
     """After the commit: those who watch, and who delivers messages."""
-    services.items.publish(ItemHint(result.node, result.seq, result.prev, item_event(row)))
+    services.bus.publish((ItemHint(result.node, result.seq, result.prev, row),))
     if result.every:
         services.alarm.sooner(row.created + result.every * 1000)
     if result.mailed:
@@ -178,7 +177,7 @@ def take_back(session: Session, request: PublishRetract, _: Any) -> Outcome:
     def taken(done: Retracted) -> Outcome:
         if done.seq:
             row = Item(done.seq, "retracted", name.uuid, name.imid, "", "", "normal", "", name.now, 0, None)
-            session.services.items.publish(ItemHint(done.node, done.seq, done.prev, item_event(row)))
+            session.services.bus.publish((ItemHint(done.node, done.seq, done.prev, row),))
             return replies.Ok(text="Retracted")
         return replies.Ok(text="What waited is gone; where an edition before it was published, that stands")
 

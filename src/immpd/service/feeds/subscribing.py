@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from immpd.model.change import Change
-from immpd.model.feed import Form
+from immpd.model.feed import Form, Item
 from immpd.model.imid import Imid
 from immpd.protocol import replies
 from immpd.protocol.codes import Code
@@ -33,7 +33,6 @@ from immpd.service.session import Session, handles
 from immpd.store.feeds import subscriptions as store
 from immpd.store.feeds.dismissals import DismissItem, dismiss_item
 from immpd.store.feeds.item_pages import Items, ItemsSince, OneItem, item_body, items_since
-from immpd.store.feeds.items import Item
 from immpd.store.feeds.subscriptions import ListSubscriptions, NameSubscription, SetSubscription, Subscription
 from immpd.store.ids import uuid_text
 from immpd.store.mail.mailboxes import ByMailbox, mailbox_row

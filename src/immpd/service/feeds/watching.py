@@ -5,7 +5,7 @@ going on waiting, only where nothing lies between it and the cursor; listen firs
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from immpd.model.feed import Heard, ItemHint
@@ -51,13 +51,13 @@ class FeedCursor:
         """Listen to the nodes that the mailbox is subscribed to now."""
 
         def found(nodes: dict[int, Heard]) -> Outcome:
-            bus = self.watcher.session.services.items
+            bus = self.watcher.session.services.bus
             listeners = {"all": self.told, "some": self.stirred, "end": self.ended}
             for node in [node for node, (_, heard) in self._nodes.items() if nodes.get(node) != heard]:
                 self._nodes.pop(node)[0]()
             for node, heard in nodes.items():
                 if node not in self._nodes:
-                    self._nodes[node] = bus.listen(node, listeners[heard]), heard
+                    self._nodes[node] = bus.on_items(node, listeners[heard]), heard
             self.behind = True
             return then()
 
@@ -79,23 +79,24 @@ class FeedCursor:
 
         return Step(unit, show)
 
-    def told(self, hints: tuple[ItemHint, ...]) -> None:
-        """A node published: say it at once, or wake whoever waits to ask the store."""
+    def told(self, hints: Sequence[ItemHint]) -> None:
+        """A node published: say it at once, or wake whoever waits to ask the store; so if anything may be lost."""
         watcher = self.watcher
         waker = watcher.waker
-        if waker is None:
-            self.behind = True
+        if waker is None or not hints:
+            self.stirred(hints)
             return
-        cursor, head, octets = self.cursor, self._event_head(), watcher.session.services.cursors.octets
+        services = watcher.session.services
+        cursor, head, octets = self.cursor, self._event_head(), services.cursors.octets
         pieces = []
         size = 0
-        for hint in hints:
+        for hint, event in zip(hints, services.hint_events.of(hints), strict=True):
             if hint.seq <= cursor:
                 continue
-            size += len(hint.octets)
-            if hint.prev > cursor or not hint.octets or size > MOST_AT_ONCE:
+            size += len(event)
+            if hint.prev > cursor or not event or size > MOST_AT_ONCE:
                 break
-            pieces.append(head + octets(hint.seq) + hint.octets)
+            pieces.append(head + octets(hint.seq) + event)
             cursor = hint.seq
         else:
             if not pieces or waker.say(pieces[0] if len(pieces) == 1 else b"".join(pieces)):
@@ -103,16 +104,16 @@ class FeedCursor:
                 return
         self.stirred(hints)
 
-    def stirred(self, _: tuple[ItemHint, ...]) -> None:
+    def stirred(self, _: Sequence[ItemHint]) -> None:
         """A node did something: whoever waits asks the store whether it is an event here."""
         self.behind = True
         waker, self.watcher.waker = self.watcher.waker, None
         if waker is not None:
             waker.wake()
 
-    def ended(self, hints: tuple[ItemHint, ...]) -> None:
+    def ended(self, hints: Sequence[ItemHint]) -> None:
         """A node that is muted did something: only its end is an event here."""
-        if any([hint.gone for hint in hints]):
+        if not hints or any([hint.gone for hint in hints]):
             self.stirred(hints)
 
     def _event_head(self) -> bytes:

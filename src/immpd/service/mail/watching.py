@@ -94,10 +94,10 @@ class Watcher:
         self.hint: Change | None = None
         self.feeds = FeedCursor(self)
         _checked_name(request.name)
-        self.stop = session.services.bus.listen(self.mailbox, self.told)
+        self.stop = session.services.bus.on_changes(self.mailbox, self.told)
 
     def told(self, changes: Sequence[Change]) -> None:
-        """Something changed; whoever waits is woken once."""
+        """Something changed, or may have; whoever waits is woken once."""
         waker, self.waker = self.waker, None
         if waker is None:
             self.behind = True

@@ -10,10 +10,10 @@ from itertools import islice
 
 import msgspec
 
-from immpd.model.feed import Accounting, Level
+from immpd.model.feed import Accounting, Item, Level
 from immpd.store.units import Row, Tx, read_unit
 
-from .items import IN_GAP, INLINE, Item, newest_item
+from .items import IN_GAP, INLINE, newest_item
 
 MOST_LOOKED_AT = 500
 """Rows that one page looks at, whether they are shown or not."""

@@ -9,7 +9,7 @@ import hashlib
 
 import msgspec
 
-from immpd.model.feed import Accounting, ItemKind, Level, Node
+from immpd.model.feed import Accounting, Item, Level, Node
 from immpd.store.errors import FeedsFull, IdReused, NoItem, NotPublisher
 from immpd.store.ids import uuid_text
 from immpd.store.mail.deliver import retry_key
@@ -100,25 +100,6 @@ class Retracted(msgspec.Struct, frozen=True):
     node: int
     seq: int
     prev: int
-
-
-class Item(msgspec.Struct, frozen=True):
-    """An item as a subscriber sees it."""
-
-    seq: int
-    kind: ItemKind
-    uuid: bytes
-    node: str
-    title: str
-    type: str
-    level: Level
-    publisher: str
-    created: int
-    length: int
-    body: bytes | None
-    """None where it is larger than INLINE."""
-    edition: int = 1
-    dismissed: bool = False
 
 
 _ACCOUNTING = "accepted, pending, left_before, blocked, over_quota"

@@ -5,8 +5,9 @@ durable and reaches every device (docs/protocol.md, "Rules of the recipient").
 """
 
 from immpd.model.change import Change
+from immpd.model.feed import Item
 from immpd.model.notification import Level
-from immpd.store.feeds.items import Item, Published, say_silent
+from immpd.store.feeds.items import Published, say_silent
 from immpd.store.feeds.nodes import node_by_id
 from immpd.store.mail.states import take_states
 from immpd.store.units import Row, Tx

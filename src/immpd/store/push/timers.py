@@ -8,7 +8,8 @@ where it no longer holds; promoting is the service's to do, so its timer stays u
 import msgspec
 
 from immpd.model.change import Change
-from immpd.store.feeds.items import Item, Published
+from immpd.model.feed import Item
+from immpd.store.feeds.items import Published
 from immpd.store.feeds.nodes import NODE_SILENCE
 from immpd.store.mail.states import take_states
 from immpd.store.units import Tx, read_unit, write_unit

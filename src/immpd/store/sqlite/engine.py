@@ -4,8 +4,9 @@ Rules: statements of writes run on the loop's thread in slices of at most 5 ms; 
 its fsync) and the reset of the WAL run on the commit thread, which alone touches the write
 connection meanwhile; nothing is answered before its commit is on disk; a unit that fails is
 undone alone; a COMMIT that cannot be told from success is never answered and the file is opened
-again. Reads run at once, on a connection of their own, in a snapshot that is renewed by each
-commit (so a read costs no lock). Where nothing can be written, reads go on and writes are tried again.
+again. Reads run at once, on a connection of their own, in a snapshot that is renewed by each commit, by
+``renew``, and when it is old (so a read costs no lock). What the units of a batch told is published after
+their commit and before they are answered. Where nothing can be written, reads go on and writes are tried again.
 """
 
 import asyncio
@@ -19,7 +20,8 @@ from typing import Any, TypeVar
 import apsw
 import msgspec
 
-from immpd.store.contract import Done
+from immpd.model.news import News
+from immpd.store.contract import Audience, Done, Nobody
 from immpd.store.errors import StoreDamaged, StoreError, StoreUnavailable, UnknownOutcome
 from immpd.store.integrity.damage import Damage
 from immpd.store.room import ADVICE, PLENTY, SCARCE, Room, Tell, tell_nobody
@@ -29,7 +31,7 @@ from immpd.store.sqlite.files import FILE_NAME, PAGE_SIZE, Migration, packaged_m
 from immpd.store.sqlite.opening import Connections, Opening
 from immpd.store.sqlite.shrinking import Shrink, free_pages, shrink
 from immpd.store.sqlite.thread import LoopThread
-from immpd.store.sqlite.tx import SqliteTx
+from immpd.store.sqlite.tx import ReadingTx, SqliteTx
 from immpd.store.units import Unit, Work
 
 R = TypeVar("R")
@@ -37,6 +39,8 @@ _Waiting = tuple[Unit[Any], Done]
 
 SLICE = 0.005
 """Seconds that statements may hold the loop."""
+TOLD_AT_ONCE = 256
+"""News that are handed on at once, between two looks at the clock."""
 _DEFINITE = (apsw.FullError, apsw.BusyError, apsw.ReadOnlyError, apsw.ConstraintError)
 """Errors of COMMIT that are surely no success: the commit record was not written."""
 
@@ -54,6 +58,8 @@ class Limits(msgspec.Struct, frozen=True):
     """New WAL after which the checkpoint thread copies it into the file."""
     busy_seconds: float = 5.0
     """How long another process may hold the write lock."""
+    snapshot_seconds: float = 0.1
+    """After which reads see what another process has committed without a word."""
 
 
 class SqliteStore:
@@ -69,8 +75,10 @@ class SqliteStore:
         room: Room,
         damage: Damage,
         tell: Tell,
+        audience: Audience,
     ) -> None:
         self.room = room
+        self._audience = audience
         self.damage = damage
         self._tell_operator = tell
         self._limits = limits
@@ -106,17 +114,19 @@ class SqliteStore:
         self._resetting = False
         self._usable = True
         self._cause: BaseException | None = None  # why it is opened again
+        self._unheard = False  # something may have been committed that nobody was told
         self._reset_past = limits.wal
         self._when_reset: list[asyncio.Future[None]] = []
         self._opened_at = float("-inf")
         self._busy_since: float | None = None
+        self._ageing = False
 
     def _use(self, made: Connections) -> None:
         """Take these connections into use."""
         self._connections = made
         self.against = made.against
         self._reader = made.reader
-        self._read_tx = SqliteTx(made.reader, self._met)
+        self._read_tx = ReadingTx(made.reader, self._met)
         self._snapshot = False
         self._wal_pages = 0
         if made.writer is not None:
@@ -262,6 +272,9 @@ class SqliteStore:
             # While the WAL is reset no snapshot is kept: the reset waits for readers.
             self._reader.execute("BEGIN")
             self._snapshot = True
+            if not self._ageing:
+                self._ageing = True
+                self._loop.call_later(self._limits.snapshot_seconds, self._aged)
         try:
             return unit.work.run(self._read_tx, unit.args)
         except apsw.Error as error:
@@ -273,6 +286,16 @@ class SqliteStore:
         finally:
             if self._resetting:
                 self._end_snapshot()
+
+    def renew(self) -> None:
+        """What is read from now on includes all that any process has committed by now."""
+        if self._usable:
+            self._end_snapshot()
+
+    def _aged(self) -> None:
+        """The snapshot, or one before it, is as old as one may be."""
+        self._ageing = False
+        self.renew()
 
     def _end_snapshot(self) -> None:
         if self._snapshot:
@@ -394,12 +417,13 @@ class SqliteStore:
             last += 1
         units = [unit for unit, _ in batch[first:last]]
         writer = self._writer
+        mark = len(self._write_tx.told)
         began = time.perf_counter()
         writer.execute("SAVEPOINT some")
         try:
             results = run_many(self._write_tx, [unit.args for unit in units])
         except Exception as error:
-            self._undo(error)
+            self._undo(error, mark)
             for unit in units:
                 self._run_one(unit)
             return
@@ -410,18 +434,23 @@ class SqliteStore:
 
     def _run_one(self, unit: Unit[Any]) -> None:
         writer = self._writer
+        mark = len(self._write_tx.told)
         writer.execute("SAVEPOINT some")
         try:
             result = unit.work.run(self._write_tx, unit.args)
         except Exception as error:
-            self._undo(error)
+            self._undo(error, mark)
             self._answers.append((None, self._seen(error)))
             return
         writer.execute("RELEASE some")
         self._answers.append((result, None))
 
-    def _undo(self, error: Exception) -> None:
-        """Undo what a unit did; raise if its error ended the whole transaction (a full disk does, and damage)."""
+    def _undo(self, error: Exception, mark: int) -> None:
+        """Undo what a unit did and told; raise if its error ended the whole transaction (a full disk does, and damage).
+
+        ``mark``: how much had been told before it.
+        """
+        del self._write_tx.told[mark:]
         if not self._writer.in_transaction or isinstance(error, (apsw.CorruptError, StoreDamaged)):
             raise _TransactionLost(error)
         try:
@@ -432,6 +461,7 @@ class SqliteStore:
 
     def _lost(self, error: BaseException) -> None:
         """The transaction is gone with all units of the batch: run each again alone."""
+        self._write_tx.told.clear()
         try:
             if self._writer.in_transaction:
                 self._writer.execute("ROLLBACK")
@@ -477,16 +507,29 @@ class SqliteStore:
             self._end_snapshot()  # what is read from now on includes this batch
             if self.room.level and any([unit.work.room == "frees" for unit, _ in self._batch]):
                 self.room.wanted()
-            self._answer(self._answers)
+            told, self._write_tx.told = self._write_tx.told, []
+            self._publish(told)
         elif isinstance(error, _DEFINITE):
             self._lost(error)
         else:
             # Perhaps the commit record is in the file: whatever we said could be a lie.
             self._open_after(error)
+            self._unheard = True
             self._seen(error)
             outcome = UnknownOutcome(str(error))
             outcome.__cause__ = error
             self._answer_all(outcome)
+
+    def _publish(self, told: list[News], at: int = 0) -> None:
+        """Hand on what the batch told, a slice at a time, then answer it."""
+        end = time.perf_counter() + SLICE if told else 0.0
+        while at < len(told):
+            self._tell(self._audience.publish, told[at : at + TOLD_AT_ONCE] if len(told) > TOLD_AT_ONCE else told)
+            at += TOLD_AT_ONCE
+            if at < len(told) and time.perf_counter() > end:
+                self._loop.call_soon(self._publish, told, at)
+                return
+        self._answer(self._answers)
 
     def _answer_all(self, error: BaseException) -> None:
         self._answer([(None, error)] * len(self._batch))
@@ -613,6 +656,9 @@ class SqliteStore:
             self._use(made)
             self._checkpointed = 0
             self._usable = True
+            if self._unheard:
+                self._unheard = False
+                self._tell(self._audience.gap)
             if made.against is None:
                 self._tell_operator("warning", "the store is open again", cause=str(self._cause))
         else:
@@ -692,12 +738,14 @@ async def open_sqlite(
     room: Room | None = None,
     damage: Damage | None = None,
     tell: Tell = tell_nobody,
+    audience: Audience | None = None,
 ) -> SqliteStore:
     """Open (or make) the store in ``folder`` and bring it to this program's schema.
 
     Where it cannot be written it is served to readers (``against`` says why); raises StoreDamaged, StoreReadOnly,
     StoreFull or StoreUnavailable where it cannot be read either. ``vfs`` names an apsw VFS; ``room`` is that of its
-    disk, by default without a bound; ``tell`` is told of what an operator should know.
+    disk, by default without a bound; ``tell`` is told of what an operator should know; ``audience`` of what units
+    tell, by default nobody.
     """
     return SqliteStore(
         folder / FILE_NAME,
@@ -708,4 +756,5 @@ async def open_sqlite(
         room or Room(folder, Storage(keep_free=0, reserve=0), tell),
         damage or Damage(folder, tell),
         tell,
+        audience or Nobody(),
     )

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import apsw
 
+from immpd.model.news import News
 from immpd.store.errors import StoreError
 from immpd.store.units import Params, Row
 
@@ -14,11 +15,13 @@ Damaged = Callable[[apsw.CorruptError], StoreError]
 class SqliteTx:
     """The Tx contract (store/units.py) on one connection. There is one writer, so ``lock`` does nothing."""
 
-    __slots__ = ("_connection", "_damaged")
+    __slots__ = ("_connection", "_damaged", "told")
 
     def __init__(self, connection: apsw.Connection, damaged: Damaged) -> None:
         self._connection = connection
         self._damaged = damaged
+        self.told: list[News] = []
+        """What the units of this transaction told, in their order."""
 
     def execute(self, sql: str, params: Params = ()) -> Iterator[Row]:
         """Run one statement and go through its rows."""
@@ -76,3 +79,17 @@ class SqliteTx:
 
     def lock(self, mailboxes: Iterable[int]) -> None:
         """Nothing: SQLite has one writer."""
+
+    def tell(self, *news: News) -> None:
+        """Have this told after the commit."""
+        self.told += news
+
+
+class ReadingTx(SqliteTx):
+    """The same for units that read."""
+
+    __slots__ = ()
+
+    def tell(self, *news: News) -> None:
+        """Not by a unit that changes nothing."""
+        raise TypeError(f"a unit that reads tells {news!r}")
