@@ -126,6 +126,7 @@ WORDS: dict[str, tuple[tuple[Code, ...], str]] = {
     "NO-SETTING": ((Code.NOT_FOUND,), "There is no such setting"),
     "TOKEN-OWNER": ((Code.DENIED,), "A push token notifies the one who made it, and nobody else"),
     "TOO-FAST": ((Code.TEMPORARY,), "More notifications or items in a minute than may be"),
+    "NOT-WANTED": ((Code.DENIED,), "A mailing list, or the recipient of a notification, does not take this"),
     "DECLINED": ((Code.DENIED,), "The recipient does not want notifications of this sender"),
     "REQUEST-PENDING": ((Code.TEMPORARY,), "The recipient has not answered yet whether this stranger may"),
     "TOO-MANY-REQUESTS": ((Code.TEMPORARY,), "Too many strangers wait for an answer of the recipient"),

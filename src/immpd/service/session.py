@@ -7,7 +7,7 @@ place (docs/protocol.md, "Sessions").
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from weakref import WeakValueDictionary
@@ -34,6 +34,7 @@ from .ports import Clock, Log, Randomness
 from .settings import Authentication, Limits
 
 if TYPE_CHECKING:
+    from immpd.service.acceptance import Stage
     from immpd.service.accounts.auth import AuthDesk, Exchange
     from immpd.service.accounts.open_sessions import OpenSessions
     from immpd.service.feeds.cursors import ItemCursors
@@ -87,6 +88,8 @@ class Services(msgspec.Struct, kw_only=True, gc=False):
     folder_paths: WeakValueDictionary[int, FolderPaths] = msgspec.field(default_factory=WeakValueDictionary)
     """By mailbox, what its watches know of its folders: long names of many folders are there once."""
     sessions: "OpenSessions"
+    stages: Mapping[str, "Stage"] = {}
+    """By name, what is asked of each message before it is stored, in this order (acceptance.py)."""
     fan_out: Callable[[], None] = lambda: None
     """Tells whoever delivers items as messages that there is something to do; app sets it."""
 

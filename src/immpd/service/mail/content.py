@@ -6,7 +6,6 @@ what never changes is encoded once, here (docs/protocol.md, "Envelope").
 
 import hashlib
 import re
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -50,10 +49,35 @@ class _RowStart(msgspec.Struct, omit_defaults=True):
     author: str = ""
 
 
-def content_of(
-    session: Session, draft: Draft, targets_of: Callable[[Envelope], tuple[Target, ...]]
-) -> tuple[Envelope, Delivery]:
-    """The envelope, and the delivery to its targets; raises Refused where the parts make no message."""
+class Content(msgspec.Struct, frozen=True, gc=False):
+    """A message that nobody has got yet."""
+
+    envelope: Envelope
+    parts: list[Part]
+    drafts: list[PartDraft]
+    """Where the octets of each part lie."""
+    size: int
+    inline: list[bytes]
+    files: list[BodyFile]
+    now: int
+
+    def delivery(self, targets: tuple[Target, ...]) -> Delivery:
+        """Its delivery to these."""
+        inline = self.inline
+        return delivery_of(
+            self.envelope,
+            self.parts,
+            self.size,
+            inline[0] if len(inline) == 1 else b"".join(inline),
+            [part.digest for part in self.drafts],
+            targets,
+            self.now,
+            tuple(self.files),
+        )
+
+
+def content_of(session: Session, draft: Draft) -> Content:
+    """The message that was sent; raises Refused where the parts make none."""
     request = draft.request
     headers, drafts = _header_parts(draft)
     parts: list[Part] = []
@@ -74,17 +98,7 @@ def content_of(
     if is_internet_mail(parts):
         imported = read_headers(drafts[0].octets if drafts[0].octets is not None else drafts[0].head)
     now = session.services.clock.now()
-    envelope = _envelope(session, request, headers, imported, now)
-    return envelope, delivery_of(
-        envelope,
-        parts,
-        size,
-        inline[0] if len(inline) == 1 else b"".join(inline),
-        [part.digest for part in drafts],
-        targets_of(envelope),
-        now,
-        tuple(files),
-    )
+    return Content(_envelope(session, request, headers, imported, now), parts, drafts, size, inline, files, now)
 
 
 def delivery_of(

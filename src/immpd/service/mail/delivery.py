@@ -1,8 +1,9 @@
 """Delivery: DELIVER opens, DONE stores for every recipient and only then says so.
 
 Rules: who wrote it comes from the log-in, never from the message; one content serves all recipients
-and the sender's SENT; a BCC recipient stands in nobody else's envelope; the same ID delivers once;
-watchers are told after the commit (docs/protocol.md, "Delivery").
+and the sender's SENT; a BCC recipient stands in nobody else's envelope; the same ID delivers once; what is made of
+its parts is judged for each recipient before it is stored (acceptance.py); watchers are told after the commit
+(docs/protocol.md, "Delivery").
 """
 
 from collections.abc import Iterable
@@ -16,6 +17,17 @@ from immpd.protocol import replies
 from immpd.protocol.codes import Code
 from immpd.protocol.commands import Deliver, MboxPut
 from immpd.protocol.errors import Refused
+from immpd.service.acceptance import (
+    NOTHING_SAID,
+    Addressee,
+    Incoming,
+    Request,
+    Verdicts,
+    accepted,
+    folder_of,
+    parts_of,
+    refusal,
+)
 from immpd.service.feeds.mailing_lists import Listed, publish_to_lists
 from immpd.service.outcome import Outcome, Step
 from immpd.service.session import Session, check_room, handles
@@ -30,11 +42,12 @@ from immpd.store.accounts.directory import (
 from immpd.store.ids import uuid_text
 from immpd.store.mail.deliver import Delivered, Target, deliver, retry_key
 
-from .content import check_references, check_subject, content_of
+from .content import Content, check_references, check_subject, content_of
 from .drafts import Draft, message_open
 from .sending import finishes, opened, raise_of
 
 MAX_RECIPIENT = 2000
+Recipients = list[tuple[str, Recipient | MailingList | Refused]]
 Found = Recipient | MailingList | Refused | None
 """What is known of a recipient; None: there is none."""
 KNOWN_RECIPIENTS = 16_384
@@ -166,42 +179,61 @@ def _plus_key(imid: Imid) -> str:
 
 @finishes(Deliver)
 def deliver_message(session: Session, draft: Draft) -> Outcome:
-    """Store it for every recipient, and for the sender."""
+    """Have it judged, and store it for every recipient who takes it, and for the sender."""
+    content = content_of(session, draft)
+    if not session.services.stages:
+        return _store(session, draft, content, NOTHING_SAID)
+    incoming = _incoming(session, draft, content)
+    return accepted(draft, incoming, lambda verdicts: _store(session, draft, content, verdicts))
+
+
+def _incoming(session: Session, draft: Draft, content: Content) -> Incoming:
+    to = []
+    for imid, found in draft.recipients:
+        if not isinstance(found, Refused):
+            to.append(Addressee(imid, found.mailbox if isinstance(found, Recipient) else None))
+    parts = parts_of(session.services, content.parts, content.drafts)
+    return Incoming("message", session, session.mailbox, content.envelope, parts, tuple(to))
+
+
+def _store(session: Session, draft: Draft, content: Content, verdicts: Verdicts) -> Outcome:
     request: Deliver = draft.request
     account = session.account
     assert account is not None
     octets = session.services.ids.octets
-    rows: list[Refused | MailingList | int] = []
+    envelope = content.envelope
+    important = _important(envelope)
     own = f"@{account.domain}"  # whose people may notify the sender at any time
-
-    def targets_of(envelope: Envelope) -> tuple[Target, ...]:
-        important = _important(envelope)
-        targets: list[Target] = []
-        by_mailbox: dict[int, int] = {}
-        for imid, outcome in draft.recipients:
-            if not isinstance(outcome, Recipient):
-                rows.append(outcome)
-                continue
-            mailbox = outcome.mailbox
-            if mailbox in by_mailbox:
-                rows.append(by_mailbox[mailbox])
-                continue
-            by_mailbox[mailbox] = len(targets)
-            rows.append(len(targets))
-            key = None
-            if request.id is not None:
-                key = retry_key(account.domain, account.address, imid, envelope.id)
-            folder = outcome.folder or outcome.inbox
-            opens = None if imid.endswith(own) else _opened_by(account, imid)
-            targets.append(Target(mailbox, folder, outcome.inbox, octets(), important, key, opens=opens))
-        if draft.sent is not None:
-            flags = important | _READ
-            targets.append(
-                Target(account.mailbox, draft.sent, draft.sent, octets(), flags, None, _private(request), is_copy=True)
-            )
-        return tuple(targets)
-
-    envelope, content = content_of(session, draft, targets_of)
+    recipients = _judged(draft.recipients, verdicts) if verdicts else draft.recipients
+    rows: list[Refused | MailingList | int] = []
+    """Of each recipient, why it gets nothing, its list, or the number of its target."""
+    targets: list[Target] = []
+    by_mailbox: dict[int, int] = {}
+    for imid, found in recipients:
+        if not isinstance(found, Recipient):
+            rows.append(found)
+            continue
+        mailbox = found.mailbox
+        if mailbox in by_mailbox:
+            rows.append(by_mailbox[mailbox])
+            continue
+        by_mailbox[mailbox] = len(targets)
+        rows.append(len(targets))
+        key = None
+        if request.id is not None:
+            key = retry_key(account.domain, account.address, imid, envelope.id)
+        folder = found.folder or found.inbox
+        opens = None if imid.endswith(own) else _opened_by(account, imid)
+        targets.append(Target(mailbox, folder, found.inbox, octets(), important, key, opens=opens))
+    lists = [one.imid for one in rows if isinstance(one, MailingList)]
+    people = bool(targets)
+    if not people and not lists:
+        raise _again(next(row for row in rows if isinstance(row, Refused)))
+    if draft.sent is not None:
+        flags = important | _READ
+        targets.append(
+            Target(account.mailbox, draft.sent, draft.sent, octets(), flags, None, _private(request), is_copy=True)
+        )
 
     def delivered(results: tuple[Delivered, ...], listed: Listed = _NO_LISTS) -> replies.Delivered:
         _settle(session, draft, results)
@@ -218,21 +250,51 @@ def deliver_message(session: Session, draft: Draft) -> Outcome:
                 text = "Delivered" if results[row].outcome == "delivered" else "Delivered before"
                 lines.append(replies.RecipientOutcome(imid=imid, outcome="delivered", code=_DELIVERED, text=text))
             else:
-                refusal = _refusal(imid, results[row]) if isinstance(row, int) else row
-                why = why or refusal
-                text = refusal.line_text()
-                lines.append(replies.RecipientOutcome(imid=imid, outcome="refused", code=int(refusal.code), text=text))
+                why_not = _refusal(imid, results[row]) if isinstance(row, int) else row
+                why = why or why_not
+                text = why_not.line_text()
+                lines.append(replies.RecipientOutcome(imid=imid, outcome="refused", code=int(why_not.code), text=text))
         if why is not None and not arrived:
-            raise Refused(why.code, why.word, why.text, why.retry)  # raising a constant would keep every traceback
+            raise _again(why)
         session.services.log.debug("message accepted", id=envelope.id, recipients=len(lines), peer=session.peer)
-        return replies.Delivered(id=envelope.id, rows=tuple(lines))
+        return replies.Delivered(id=envelope.id, rows=tuple(_told(lines, verdicts) if verdicts else lines))
 
-    lists = [one.imid for one in rows if isinstance(one, MailingList)]
+    delivery = content.delivery(tuple(targets))
     if not lists:
-        return Step(deliver(content), delivered)
-    people = any(isinstance(row, int) for row in rows)
+        return Step(deliver(delivery), delivered)
     keyed = request.id is not None
-    return publish_to_lists(session, lists, envelope, content, keyed=keyed, people=people, then=delivered)
+    return publish_to_lists(session, lists, envelope, delivery, keyed=keyed, people=people, then=delivered)
+
+
+def _again(why: Refused) -> Refused:
+    """The same anew: raising one that is kept would keep every traceback."""
+    return Refused(why.code, why.word, why.text, why.retry)
+
+
+def _judged(recipients: Recipients, verdicts: Verdicts) -> Recipients:
+    """What is known of the recipients once they are judged: the folder that each takes it into, or why it does not."""
+    judged: Recipients = []
+    for imid, found in recipients:
+        verdict = verdicts.get(imid)
+        if verdict is None or isinstance(found, Refused):
+            judged.append((imid, found))
+            continue
+        now = refusal(verdict, imid, has_folders=isinstance(found, Recipient))
+        if now is None and isinstance(found, Recipient):
+            judged.append((imid, msgspec.structs.replace(found, folder=folder_of(verdict) or found.folder)))
+        else:
+            judged.append((imid, now or found))
+    return judged
+
+
+def _told(lines: list[replies.RecipientOutcome], verdicts: Verdicts) -> list[replies.RecipientOutcome]:
+    """The sender is told who has not decided yet whether it may come."""
+    return [
+        msgspec.structs.replace(line, outcome="queued", text="Waits until the recipient has decided")
+        if line.outcome == "delivered" and isinstance(verdicts.get(line.imid), Request)
+        else line
+        for line in lines
+    ]
 
 
 def _opened_by(account: Account, recipient: str) -> tuple[int, str] | None:
@@ -265,19 +327,17 @@ def no_recipient(address: str) -> Refused:
 
 @finishes(MboxPut)
 def put_message(session: Session, draft: Draft) -> Outcome:
-    """Store it in its folder."""
+    """Store it in its folder. Nothing is asked of it: it is put into the own mailbox, where nobody is kept out."""
     request: MboxPut = draft.request
     place = draft.place
     assert place is not None
     bits, keywords = split_flags(tuple(name for name, on in request.flags if on))
     new = session.services.ids.octets()
 
-    def targets_of(envelope: Envelope) -> tuple[Target, ...]:
-        flags = bits | _important(envelope)
-        folder = place.folder
-        return (Target(place.mailbox, folder, folder, new, flags, private=_private(request), keywords=keywords),)
-
-    _, content = content_of(session, draft, targets_of)
+    content = content_of(session, draft)
+    flags = bits | _important(content.envelope)
+    folder = place.folder
+    target = Target(place.mailbox, folder, folder, new, flags, private=_private(request), keywords=keywords)
 
     def stored(results: tuple[Delivered, ...]) -> replies.Stored:
         _settle(session, draft, results)
@@ -285,7 +345,7 @@ def put_message(session: Session, draft: Draft) -> Outcome:
             raise no_recipient(str(request.path))
         return replies.Stored(place=f"{request.path}#{uuid_text(new)}")
 
-    return Step(deliver(content), stored)
+    return Step(deliver(content.delivery((target,))), stored)
 
 
 def _important(envelope: Envelope) -> int:

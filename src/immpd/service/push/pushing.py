@@ -11,11 +11,13 @@ from binascii import Error as Base64Error
 from collections.abc import Callable
 from datetime import datetime
 from hmac import compare_digest
+from uuid import UUID
 
 import msgspec
 
 from immpd.model.characters import is_shown
 from immpd.model.imid import Imid
+from immpd.model.message import Envelope, Part
 from immpd.model.network import network_of
 from immpd.model.notification import MEDIA_TYPE, Level, NotificationError, check_title, read_card, read_level
 from immpd.protocol import replies
@@ -23,10 +25,12 @@ from immpd.protocol.codes import Code
 from immpd.protocol.commands import Push
 from immpd.protocol.errors import Refused
 from immpd.protocol.states import State
+from immpd.service.acceptance import NOTHING_SAID, Addressee, Incoming, Verdicts, accepted, parts_of, refusal
 from immpd.service.accounts.auth import counted_failure
 from immpd.service.feeds.events import node_name, noted
 from immpd.service.feeds.nodes import account_of
 from immpd.service.floods import pace_refusal, tell_operator
+from immpd.service.ids import time_text
 from immpd.service.mail.delivery import check_lengths
 from immpd.service.mail.drafts import Draft, WholeDraft, drafts_of, message_open
 from immpd.service.mail.sending import finish, finishes
@@ -267,17 +271,55 @@ def _reason_against(session: Session, imid: Imid) -> Refused | None:
 
 @finishes(Push)
 def send_push(session: Session, draft: Draft) -> Outcome:
-    """Put it to its recipients."""
+    """Have it judged, and put it to its recipients."""
+    content = _content(draft.request, draft)
+    identity = draft.request.id or session.services.ids.uuid()
+    if not session.services.stages:
+        return _put(session, draft, identity, content, NOTHING_SAID)
+    incoming = _incoming(session, draft, identity, content)
+    return accepted(draft, incoming, lambda verdicts: _put(session, draft, identity, content, verdicts))
+
+
+def _incoming(session: Session, draft: Draft, identity: UUID, content: tuple[str, str, bytes]) -> Incoming:
+    """What a stage sees of it. Whose token it is, or who sends, is not asked about the own notifications."""
+    plan: _Plan = draft.found
+    asking = plan.asking
+    title, kind, body = content
+    now = time_text(session.services.clock.now())
+    envelope = Envelope(
+        id=str(identity),
+        from_=asking.sender,
+        date=now,
+        to=tuple([imid.text for imid in plan.to]),
+        subject=title,
+        importance="high" if plan.level >= Level.HIGH else "normal" if plan.level == Level.NORMAL else "low",
+        origin=asking.origin,
+        received_date=now,
+        verified=True,
+    )
+    own = asking.token_of if asking.token_of is not None else asking.author
+    address = "" if session.account is None else session.account.address
+    to = [
+        Addressee(imid.text, own if asking.token_of is not None or imid.address == address else None)
+        for imid in plan.to
+        if _reason_against(session, imid) is None
+    ]
+    parts = parts_of(session.services, [Part(1, "body", kind, len(body))], draft.parts)
+    return Incoming("notification", session, own, envelope, parts, tuple(to))
+
+
+def _put(
+    session: Session, draft: Draft, identity: UUID, content: tuple[str, str, bytes], verdicts: Verdicts
+) -> Outcome:
     request: Push = draft.request
     plan: _Plan = draft.found
     services = session.services
-    title, kind, body = _content(request, draft)
-    identity = request.id or services.ids.uuid()
+    title, kind, body = content
     asking = plan.asking
     rows: list[Refused | None] = []
     to = []
     for imid in plan.to:
-        reason = _reason_against(session, imid)
+        reason = _reason_against(session, imid) or refusal(verdicts.get(imid.text), imid.text, has_folders=False)
         rows.append(reason)
         if reason is None:
             key = retry_key(asking.origin, asking.sender, imid.address, str(identity))

@@ -11,7 +11,7 @@ import msgspec
 from immpd.model.change import Change, ChangeKind
 from immpd.model.flags import Flag
 from immpd.store.errors import NoFolder, NoMessage, StateConflict, TooMuch
-from immpd.store.units import Tx
+from immpd.store.units import Tx, read_unit
 
 IDS_PER_UNIT = 200
 """Messages that one unit may change: each takes up to six rows."""
@@ -67,6 +67,23 @@ def folder_of_role(tx: Tx, mailbox: int, role: str) -> int:
     if row is None:
         raise NoFolder(role)
     return int(row[0])
+
+
+class OfRole(msgspec.Struct, frozen=True):
+    """Arguments of ``folders_of_role``."""
+
+    mailboxes: tuple[int, ...]
+    role: str
+
+
+@read_unit
+def folders_of_role(tx: Tx, args: OfRole) -> dict[int, int]:
+    """By mailbox, the folder with this role; a mailbox that is gone is not there."""
+    found = tx.rows_of_many(
+        "SELECT mailbox, id FROM folder WHERE mailbox = ? AND key = ?",
+        [(mailbox, f"/{args.role}") for mailbox in args.mailboxes],
+    )
+    return dict(found)
 
 
 class Filing:
