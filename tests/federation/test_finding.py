@@ -79,6 +79,17 @@ async def test_an_address_in_place_of_a_target_is_no_way_in(names: NameServer) -
         await finder(names).find("b.test")
 
 
+async def test_dns_leads_nobody_to_the_port_of_another_service(names: NameServer) -> None:
+    names.add("mail.b.test", "A", "8.8.8.1")
+    names.add("_immp._tcp.b.test", "SRV", "10 0 25 mail.b.test.")
+    names.add("_immp._tcp.c.test", "SRV", "10 0 25 mail.b.test.", "20 0 443 mail.b.test.")
+    with pytest.raises(NotFound, match="port 25") as refused:
+        await finder(names).find("b.test")
+    assert not refused.value.final
+    assert where(await finder(names).find("c.test")) == ["8.8.8.1 443 mail.b.test"]
+    assert where(await finder(names, hosts={"b.test": "10.0.0.1:25"}).find("b.test")) == ["10.0.0.1 25 10.0.0.1"]
+
+
 async def test_the_operators_word_goes_before_dns_and_may_be_private(names: NameServer) -> None:
     names.add("b.test", "A", "8.8.8.1")
     names.add("box.lan", "A", "10.0.0.5")

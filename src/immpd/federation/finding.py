@@ -16,6 +16,9 @@ from .resolving import Answer, Association, CannotTell, Kind, Resolver, Service
 from .settings import PORT, host_and_port
 
 SERVICE = "_immp._tcp"
+LOWEST_PORT = 1024
+"""Below it are other services, which DNS must not make a server talk to; but 443, which passes where little does."""
+HTTPS = 443
 MAX_TARGETS = 16
 MAX_ADDRESSES = 8
 """Of one target."""
@@ -77,10 +80,13 @@ class Finder:
             return await self._addresses(Service(0, 0, port, host), allow_private=True, prove=False)
 
     async def _by_services(self, domain: str, services: Answer) -> tuple[Endpoint, ...]:
-        wanted = [one for one in services.records if isinstance(one, Service)]
-        if not any(one.target for one in wanted):
+        wanted = [one for one in services.records if isinstance(one, Service) and one.target]
+        if not wanted:
             raise NotFound(f"{domain} says that it takes no messages", final=True)
-        ordered = in_order([one for one in wanted if one.target], self._random)[:MAX_TARGETS]
+        usable = [one for one in wanted if one.port >= LOWEST_PORT or one.port == HTTPS]
+        if not usable:
+            raise NotFound(f"{domain} names port {wanted[0].port}, where other services are", final=False)
+        ordered = in_order(usable, self._random)[:MAX_TARGETS]
         found = await asyncio.gather(
             *[self._addresses(one, allow_private=self._allow_private, prove=services.validated) for one in ordered],
             return_exceptions=True,
