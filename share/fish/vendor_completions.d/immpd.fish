@@ -175,6 +175,7 @@ complete -c immpd -n '__fish_immpd_using_command route' -l help -d 'Display this
 complete -c immpd -n '__fish_immpd_using_command route' -s h -d 'Display this message and exit.'
 complete -c immpd -n '__fish_immpd_using_command route' -l version -d 'Display application version.'
 complete -c immpd -n '__fish_immpd_using_command route' -l data -r -F -d 'The data folder.'
+complete -c immpd -n '__fish_immpd_using_command route' -l call -d 'Connect; show the key that answers and what vouches for it.'
 complete -c immpd -n '__fish_immpd_using_command route' -l json -d 'One JSON object a line.'
 
 # Options for: serve

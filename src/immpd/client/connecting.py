@@ -108,9 +108,9 @@ async def open_client(
     known = known if known is not None else KnownPeers(default_home())
     link = Link(context=client_context(), hostname=account.domain, direct=direct)
     try:
-        certificate = await _secure(link, where)
+        certificate = await secure(link, where)
         seen = await _check_key(account.domain, certificate, fingerprint, known, on_first_sight)
-        about = await _greeting(link)
+        about = await greeting(link)
         client = Client(link, about)
         if password is not None or h is not None:
             async with asyncio.timeout(LOGIN_SECONDS):
@@ -123,10 +123,10 @@ async def open_client(
                 known.remember, account.domain, seen, "administrator", datetime.now(UTC), alone=True
             )
     except TimeoutError:
-        _hang_up(link)
+        hang_up(link)
         raise CannotConnect(f"The server {where} did not answer in time") from None
     except BaseException:
-        _hang_up(link)
+        hang_up(link)
         raise
 
     async def again() -> None:
@@ -142,7 +142,7 @@ async def open_client(
             direct=direct,
         )
         client.link, client.about = fresh.link, fresh.about
-        _hang_up(lost)
+        hang_up(lost)
         if client.left:
             await client.abort()
 
@@ -191,13 +191,17 @@ def _keep_alive(raw: socket.socket) -> None:
             raw.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
-def _hang_up(link: Link) -> None:
+def hang_up(link: Link) -> None:
+    """End a connection at once, if there is one yet."""
     if hasattr(link.stream, "transport"):
         link.stream.abort()
 
 
-async def _secure(link: Link, where: Server) -> bytes:
-    """Connect and encrypt; the certificate that the server shows."""
+async def secure(link: Link, where: Server) -> bytes:
+    """Connect and encrypt; the certificate that the server shows, which nobody has judged yet.
+
+    Raises CannotConnect, NotSecure, and TimeoutError after CONNECT_SECONDS.
+    """
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
@@ -252,7 +256,7 @@ def _keep(known: KnownPeers, domain: str, fingerprint: str) -> None:
         known.remember(domain, fingerprint, "first-sight", datetime.now(UTC))
 
 
-async def _greeting(link: Link) -> Capabilities:
+async def greeting(link: Link) -> Capabilities:
     """What the greeting inside TLS says; what was said in clear is forgotten."""
     async with asyncio.timeout(CONNECT_SECONDS):
         lines = await link.greeting.result()

@@ -44,6 +44,11 @@ class Endpoint(msgspec.Struct, frozen=True):
     associations: tuple[Association, ...] = ()
     """TLSA records of this port, proved likewise (RFC 7673)."""
 
+    @property
+    def where(self) -> str:
+        """Address and port as people write them."""
+        return f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
+
 
 class Finder:
     """Finds domains."""

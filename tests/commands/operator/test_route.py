@@ -1,11 +1,13 @@
 import asyncio
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.federation.name_server import NameServer, name_server
+from tests.serving import Serving
 
 from immpd.commands.operator.main import main
 
@@ -74,6 +76,29 @@ def test_where_a_domain_is_not_found(
     assert shown.out == ""
     assert said in shown.err
     assert shown.err.count("\n") == 1
+
+
+async def test_who_answers_there(
+    server: Serving, data: str, names: NameServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    host, port = server.listen
+    file = Path(data) / "immpd.toml"
+    file.write_text(file.read_text().replace("127.0.0.1:4025", f"{host}:{port}"))
+    assert await asyncio.to_thread(main, ["route", "box.lan", "--call", "--data", data]) == 0
+    expected = f"{host}:{port}  {host}\nSHA-256 {server.fingerprint}  vouched for by nobody\n"
+    assert capsys.readouterr().out == expected
+    assert await asyncio.to_thread(main, ["route", "box.lan", "--call", "--json", "--data", data]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["fingerprint"], shown["dane"], shown["authority"]) == (server.fingerprint, False, False)
+
+
+def test_nobody_answers_there(data: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as there:
+        port = there.getsockname()[1]
+    file = Path(data) / "immpd.toml"
+    file.write_text(file.read_text().replace("127.0.0.1:4025", f"127.0.0.1:{port}"))
+    assert main(["route", "box.lan", "--call", "--data", data]) == 75
+    assert "Connection refused" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
