@@ -9,7 +9,7 @@ from tests.server.quiet import conversation_of, until
 from tests.serving import Serving
 
 from immpd.protocol.commands import StoreCheck
-from immpd.service.damage import SUBJECT
+from immpd.service.mail.system_messages import DAMAGED
 from immpd.store.mail.bodies import unlink_doomed
 from immpd.store.sqlite.files import FILE_NAME, PAGE_SIZE
 
@@ -86,7 +86,7 @@ async def test_a_check_finds_it_and_writing_ends(filled, serve, talk, table):
         assert (answer.code, answer.word, answer.fields["retry"]) == (450, "STORE-DAMAGED", "3600")
     if postmaster is not None:
         (row,) = (await (await talk(postmaster, on=server)).ask("MBOX INDEX /inbox")).rows
-        assert SUBJECT in row
+        assert DAMAGED in row
     server.log.take_errors()
     await server.running.stop()
     # It is remembered, and nobody is told a second time.

@@ -259,6 +259,20 @@ async def test_what_nobody_answers_comes_again_and_then_as_mail(two):
     assert (await watch.ask("MBOX CHECK /inbox")).fields["t"] == "1"
 
 
+async def test_a_card_whose_text_is_too_long_for_a_row_becomes_mail_with_its_text(two):
+    server, watch, _ = two
+    await watch.ask("SET GLOBAL push.promote=60")
+    text, label, url = "\U0001f514" * 2000, "\U0001f514" * 60, f"https://a.test/{'x' * 980}"
+    actions = [{"id": f"a{n}", "label": label, "url": url} for n in range(4)]
+    card = json.dumps({"title": label * 3, "icon": url, "body": text, "actions": actions}).encode()
+    assert (await watch.ask(pushed(f"TO alice@a.test {NOTIFICATION}", card))).code == 273
+    assert "body" not in await event(watch)
+    server.clock.advance(60)
+    mail = await event(watch)
+    answer = await watch.ask(f"MBOX FETCH /inbox#{mail['id']} +RAW")
+    assert answer.octets("1").decode().startswith(f"{text}\n\n{label}: {url}")
+
+
 async def test_what_is_replaced_begins_its_time_anew(two):
     server, watch, _ = two
     await watch.ask("SET GLOBAL push.repeat=600")

@@ -4,23 +4,14 @@ Rules: a message from and to postmaster of each domain served, where there is su
 before writing ends, and a failure of that is only logged, for it is the store that is damaged.
 """
 
-import hashlib
-
-from immpd.model.flags import Flag
-from immpd.model.message import Envelope, Part
-from immpd.protocol.text import clean
-from immpd.service.mail.content import delivery_of
-from immpd.store.accounts.directory import FindRecipient, recipient
+from immpd.service.mail.system_messages import damage_message, deliver_to_inbox
 from immpd.store.errors import StoreError
 from immpd.store.integrity.damage import ADVICE
 from immpd.store.integrity.verify import Finding
-from immpd.store.mail.deliver import Target, deliver
 
-from .ids import time_text
 from .session import Services
 
 POSTMASTER = "postmaster"
-SUBJECT = "The store of this server is damaged"
 
 
 async def tell_of_damage(services: Services) -> None:
@@ -29,37 +20,14 @@ async def tell_of_damage(services: Services) -> None:
     if damage.known.found and not damage.known.told:
         try:
             for domain in sorted(services.domains):
-                await _tell(services, f"{POSTMASTER}@{domain}", damage.known.found, domain)
+                now, identity = services.clock.now(), str(services.ids.uuid())
+                message = damage_message(damage.known.found, ADVICE, f"{POSTMASTER}@{domain}", now, identity)
+                await deliver_to_inbox(services, message)
         except StoreError as error:
             services.log.error("postmaster could not be told of the damage", reason=str(error))
         else:
             damage.told()
     damage.end_writing()
-
-
-async def _tell(services: Services, address: str, found: tuple[str, ...], domain: str) -> None:
-    there = await services.store.read(recipient(FindRecipient(address)))
-    if there is None:
-        return
-    now = services.clock.now()
-    lines = [*[clean(one) for one in found], "", f"What to do: {ADVICE}."]
-    octets = "\n".join(lines).encode() + b"\n"
-    envelope = Envelope(
-        id=str(services.ids.uuid()),
-        from_=address,
-        date=time_text(now),
-        to=(address,),
-        subject=SUBJECT,
-        importance="high",
-        origin=domain,
-        received_date=time_text(now),
-        verified=True,
-    )
-    target = Target(there.mailbox, there.inbox, there.inbox, services.ids.octets(), int(Flag.IMPORTANT))
-    parts = [Part(1, "damage", "text/plain", len(octets))]
-    delivery = delivery_of(envelope, parts, len(octets), octets, [hashlib.sha256(octets).digest()], (target,), now)
-    results = await services.store.write(deliver(delivery))
-    services.bus.publish([result.change for result in results if result.change is not None])
 
 
 def note_findings(services: Services, found: list[Finding]) -> None:

@@ -5,7 +5,7 @@ import pytest
 from tests.store.feeds.test_nodes import NODE, an_item, join, make_node, named, put_item, titles
 from tests.store.making import NOW, a_delivery, make_box, new_id
 
-from immpd.service.feeds.digests import digest_message
+from immpd.service.mail.system_messages import delivery_of_system, digest_message
 from immpd.store.contract import Store
 from immpd.store.errors import NoItem
 from immpd.store.feeds.digests import DueDigests, SendDigest, due_digests, send_digest
@@ -56,7 +56,7 @@ async def test_the_last_digest_of_a_node_that_is_gone_still_says_which_it_was(st
     await put_item(store, owner, title="One")
     await store.write(remove_node(RemoveNode(NODE, owner.account.id, NOW)))
     (due,) = await store.read(due_digests(DueDigests(NOW + DAY)))
-    envelope = msgspec.json.decode(digest_message(due, NOW + DAY, "x").envelope)
+    envelope = msgspec.json.decode(delivery_of_system(digest_message(due, NOW + DAY, "x"), NOW + DAY).envelope)
     assert envelope["headers"]["list-id"] == NODE
 
 

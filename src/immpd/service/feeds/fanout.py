@@ -9,7 +9,7 @@ feed holds up another's; a step that fails is tried again later, and less and le
 import asyncio
 
 from immpd.model.flags import Flag
-from immpd.service.mail.system_messages import SystemMessage, delivery_of_system
+from immpd.service.mail.system_messages import delivery_of_system, item_message
 from immpd.service.session import Services
 from immpd.store.errors import StoreUnavailable
 from immpd.store.feeds.fanout import (
@@ -24,7 +24,6 @@ from immpd.store.feeds.fanout import (
     put_off,
 )
 from immpd.store.ids import uuid_text
-from immpd.store.mail.deliver import Delivery
 
 AGAIN = 10.0
 """Seconds after which a step that failed is tried again, the next time after twice as long."""
@@ -87,26 +86,8 @@ class Feeder:
 
     async def _step(self, item: Outstanding) -> None:
         services = self._services
-        message = message_of(item, services.clock.now())
+        message = delivery_of_system(item_message(item), services.clock.now())
         flags = int(Flag.IMPORTANT) if item.level == "high" else 0
         ids = tuple([services.ids.octets() for _ in range(PER_STEP)])
         done = await services.store.write(fan_out_step(FanOutStep(item.item, message, flags, ids)))
         services.bus.publish(done.changes)
-
-
-def message_of(item: Outstanding, now: int) -> Delivery:
-    """The item as a message from its publisher to the node, without its targets."""
-    message = SystemMessage(
-        id=uuid_text(item.uuid),
-        sender=item.publisher,
-        to=item.node,
-        subject=item.title,
-        date=item.created,
-        importance=item.level,
-        origin=item.node.partition("@")[2],
-        list_id=item.node,
-        name="item",
-        type=item.type,
-        body=item.body,
-    )
-    return delivery_of_system(message, now)

@@ -4,20 +4,14 @@ Rules: timers are rows of the store, so they outlive the process; a promotion is
 and only then noted, so that it happens once (docs/protocol.md, "Rules of the recipient").
 """
 
-import msgspec
-
 from immpd.model.imid import parse_imid
-from immpd.model.notification import Level
 from immpd.service.feeds.publishing import announce
-from immpd.service.mail.system_messages import SystemMessage, delivery_of_system
+from immpd.service.mail.system_messages import deliver_to_inbox, promoted_message
 from immpd.service.session import Services
-from immpd.store.accounts.directory import FindRecipient, recipient
 from immpd.store.ids import uuid_text
-from immpd.store.mail.deliver import Target, deliver, retry_key
+from immpd.store.mail.deliver import retry_key
 from immpd.store.push.notifications import Notification
 from immpd.store.push.timers import Fire, Fired, NextDue, Promoted, fire, next_due, promoted
-
-from .notifications import row_of
 
 BATCH = 100
 
@@ -52,31 +46,8 @@ async def run_timers(services: Services) -> None:
 
 
 async def _promote(services: Services, one: Notification) -> None:
-    """It becomes a message in INBOX; what its buttons were is said in words."""
+    """It becomes a message in INBOX, though the mailbox were closed: it has it already."""
     address = parse_imid(one.recipient).address
-    found = await services.store.read(recipient(FindRecipient(address)))
-    if found is not None:
-        now = services.clock.now()
-        row = row_of(one)
-        lines = [row.body or (one.body.decode(errors="replace") if not row.actions else "")]
-        lines += [f"{action.label}: {action.url or 'PUSH ANSWER'}" for action in row.actions]
-        octets = "\n\n".join(line for line in lines if line).encode()
-        identity = uuid_text(one.uuid)
-        message = SystemMessage(
-            id=identity,
-            sender=one.sender,
-            to=address,
-            subject=one.title or "Notification",
-            date=one.created,
-            importance="high" if one.level >= Level.HIGH else "normal",
-            origin=one.origin,
-            name="notification",
-            type="text/plain",
-            body=octets,
-        )
-        key = retry_key(one.origin, one.sender, f"{address}/{one.replaced}", identity)
-        target = Target(found.mailbox, found.inbox, found.inbox, services.ids.octets(), key=key)
-        delivery = msgspec.structs.replace(delivery_of_system(message, now, (target,)), is_inside=True)
-        results = await services.store.write(deliver(delivery))
-        services.bus.publish([result.change for result in results if result.change is not None])
+    key = retry_key(one.origin, one.sender, f"{address}/{one.replaced}", uuid_text(one.uuid))
+    await deliver_to_inbox(services, promoted_message(one, address), key=key, is_inside=True)
     services.bus.publish(await services.store.write(promoted(Promoted(one.id, one.replaced, services.clock.now()))))
