@@ -161,7 +161,7 @@ def add_account(tx: Tx, args: NewAccount) -> Account:
     below = {"from": f"{args.local}/", "to": f"{args.local}0", "at": f"@{args.domain}", "length": len(args.local)}
     under = tx.one(
         "SELECT 1 FROM node n JOIN account a ON a.id = n.owner WHERE n.imid > :from AND n.imid < :to"
-        " AND substr(n.imid, -length(:at)) = :at AND length(a.local) < :length LIMIT 1",
+        " AND substr(n.imid, length(n.imid) - length(:at) + 1) = :at AND length(a.local) < :length LIMIT 1",
         below,
     )
     if under is not None:

@@ -39,7 +39,10 @@ def dismiss_item(tx: Tx, args: DismissItem) -> Change | None:
     )
     if item is None:
         raise NoItem
-    if not tx.executemany("INSERT INTO dismissal VALUES (?, ?) ON CONFLICT DO NOTHING", [(item[0], args.mailbox)]):
+    if not tx.executemany(
+        "INSERT INTO dismissal (item, mailbox) VALUES (?, ?) ON CONFLICT (item, mailbox) DO NOTHING",
+        [(item[0], args.mailbox)],
+    ):
         return None
     tx.execute("UPDATE item SET seen = seen + :tells WHERE seq = :seq", {"tells": tells, "seq": item[0]})
     return node_change(tx, "dismissed", args.mailbox, args.uuid, args.imid)

@@ -100,17 +100,19 @@ _STATES = ("published", "retracted")
 _NODES_BEHIND = (
     "SELECT s.node, s.id, s.push_from, s.push_end, n.was,"
     # Of what is muted only the last row, which says that it is gone.
-    " CASE WHEN s.muted AND NOT :pull THEN n.last_item ELSE (SELECT i.seq FROM item i WHERE i.node = s.node"
-    " AND i.seq > max(:since, CASE WHEN :pull THEN s.first ELSE s.push_from END - 1) ORDER BY i.seq LIMIT 1) END"
+    " CASE WHEN s.muted = 1 AND :pull = 0 THEN n.last_item ELSE (SELECT i.seq FROM item i WHERE i.node = s.node"
+    " AND i.seq > CASE WHEN :pull = 1 AND s.first > :since THEN s.first - 1"
+    " WHEN :pull = 0 AND s.push_from > :since THEN s.push_from - 1 ELSE :since END ORDER BY i.seq LIMIT 1) END"
     " FROM subscription s JOIN node n ON n.id = s.node WHERE s.mailbox = :mailbox AND s.state = 'active'"
-    " AND n.last_item > :since AND (:pull OR s.muted = 0 OR n.imid IS NULL) AND (:node = '' OR n.was = :node)"
+    " AND n.last_item > :since AND (:pull = 1 OR s.muted = 0 OR n.imid IS NULL) AND (:node = '' OR n.was = :node)"
 )
 _NUMBERS_BEHIND = "SELECT seq FROM item WHERE node = ? AND seq > ? ORDER BY seq LIMIT ?"
 _DISMISSED = "SELECT 1 FROM dismissal d WHERE d.item = item.seq AND d.mailbox = :mailbox"
 _ONE_ITEM = (
     "SELECT seq, kind, uuid, title, type, level, publisher, created, length,"  # noqa: S608
     f" CASE WHEN length <= {INLINE} THEN body END, edition, EXISTS ({_DISMISSED}) FROM item WHERE seq = :seq"
-    f" AND retracted = 0 AND (kind <> 'item' OR :pull OR (:pushed AND NOT EXISTS ({_DISMISSED}) AND NOT {IN_GAP}))"
+    " AND retracted = 0 AND (kind <> 'item' OR :pull = 1"
+    f" OR (:pushed = 1 AND NOT EXISTS ({_DISMISSED}) AND NOT {IN_GAP}))"
 )
 
 
@@ -140,7 +142,7 @@ class _Source(msgspec.Struct, frozen=True):
 @read_unit
 def items_since(tx: Tx, args: ItemsSince) -> Items:
     """A page of what the nodes of a mailbox published after ``since``; an empty one may have more behind it."""
-    key = {"mailbox": args.mailbox, "since": args.since, "pull": args.pull, "node": args.node}
+    key = {"mailbox": args.mailbox, "since": args.since, "pull": int(args.pull), "node": args.node}
     sources = {row[0]: _Source(*row) for row in tx.rows(_NODES_BEHIND, key) if row[5] is not None}
     numbers = heapq.merge(*[source.numbers(tx) for source in sources.values()])
     items: list[Item] = []
@@ -152,7 +154,7 @@ def items_since(tx: Tx, args: ItemsSince) -> Items:
         looked += len(some)
         cursor = max(some)
         wanted = [
-            {**key, "seq": seq, "subscription": sources[node].subscription, "pushed": sources[node].pushes(seq)}
+            {**key, "seq": seq, "subscription": sources[node].subscription, "pushed": int(sources[node].pushes(seq))}
             for seq, node in some.items()
         ]
         items += [_item(row, sources[some[row[0]]].name) for row in tx.rows_of_many(_ONE_ITEM, wanted)]

@@ -175,7 +175,7 @@ def _remember(tx: Tx, node: Node, args: PublishItem) -> bool:
         raise IdReused
     # A node that has the name of one that was removed is another one: to it the ID is new.
     key = retry_key(args.origin, args.address, f"{args.imid} {node.id} {node.created}", uuid_text(args.uuid))
-    insert = "INSERT INTO retry (key, digest, day) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+    insert = "INSERT INTO retry (key, digest, day) VALUES (?, ?, ?) ON CONFLICT (key) DO NOTHING"
     if tx.executemany(insert, [(key, digest, args.now // DAY)]):
         if last is None or last[1]:
             return True
@@ -210,7 +210,7 @@ def _waits(tx: Tx, node: Node, uuid: bytes) -> bool:
 
 def _wait(tx: Tx, node: Node, args: PublishItem) -> None:
     row = tx.one(
-        "SELECT count(*), coalesce(sum(publisher = :publisher), 0) FROM waiting_item"
+        "SELECT count(*), coalesce(sum(CASE WHEN publisher = :publisher THEN 1 ELSE 0 END), 0) FROM waiting_item"
         " WHERE node = :node AND uuid <> :uuid",
         {"node": node.id, "publisher": args.address, "uuid": args.uuid},
     )
@@ -219,7 +219,7 @@ def _wait(tx: Tx, node: Node, args: PublishItem) -> None:
         raise FeedsFull
     tx.execute(
         "INSERT INTO waiting_item (node, uuid, publisher, created, level, title, type, body)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET created = excluded.created,"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (node, uuid) DO UPDATE SET created = excluded.created,"
         " level = excluded.level, title = excluded.title, type = excluded.type, body = excluded.body",
         (node.id, args.uuid, args.address, args.now, args.level, args.title, args.type, args.body),
     )

@@ -145,7 +145,7 @@ def deliver_many(tx: Tx, many: Sequence[Delivery]) -> list[tuple[Delivered, ...]
     return [tuple([Delivered("delivered", next(changes)) for _ in args.targets]) for args in many]
 
 
-_INSERT_KEY = "INSERT INTO retry (key, digest, day) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+_INSERT_KEY = "INSERT INTO retry (key, digest, day) VALUES (?, ?, ?) ON CONFLICT (key) DO NOTHING"
 _CLOSED = "SELECT mailbox FROM mailbox_state WHERE mailbox = ? AND closed = 1"
 _FOLDER_THERE = "SELECT folder FROM folder_count WHERE folder = ? AND mailbox = ?"
 _INSERT_CONTENT = (

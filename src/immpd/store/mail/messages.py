@@ -394,7 +394,7 @@ def count_page(tx: Tx, args: CountPage) -> Count:
     range_ = _range(tx, args.folder, args.cursor, False, args.filter)
     content = " JOIN content c ON c.id = p.content" if args.filter.senders or args.filter.without_senders else ""
     row = tx.one(
-        "SELECT count(*), coalesce(sum((flags & :read) = 0), 0)"
+        "SELECT count(*), coalesce(sum(CASE WHEN (flags & :read) = 0 THEN 1 ELSE 0 END), 0)"
         f" FROM (SELECT p.flags AS flags FROM placement p{content}{range_.where})",
         {**range_.params, "limit": SCAN_FLAGS, "read": int(Flag.READ)},
     )

@@ -202,7 +202,7 @@ def release(tx: Tx, less: dict[int, int]) -> None:
         tx.executemany("DELETE FROM content WHERE id = ?", dead)
         if files:
             names = tx.rows_of_many("DELETE FROM body_file WHERE content = ? RETURNING name", files)
-            tx.executemany("INSERT INTO doomed_file (name) VALUES (?) ON CONFLICT DO NOTHING", names)
+            tx.executemany("INSERT INTO doomed_file (name) VALUES (?) ON CONFLICT (name) DO NOTHING", names)
 
 
 def already_in(tx: Tx, mailbox: int, folder: int, messages: Sequence[Placed]) -> set[bytes]:

@@ -282,7 +282,8 @@ def take_back(tx: Tx, found: Sequence[Notification], numbers: dict[int, int], no
         else:
             close(tx, one, "retracted", 0, now)
     tx.executemany(
-        "UPDATE notification SET title = '', type = 'text/plain', body = x'' WHERE id = ?", [(one.id,) for one in found]
+        "UPDATE notification SET title = '', type = 'text/plain', body = ? WHERE id = ?",
+        [(b"", one.id) for one in found],
     )
     return changes
 
