@@ -11,6 +11,7 @@ from typing import Any
 from hypothesis import seed as seeded
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
+from tests.store.hearing import Heard
 from tests.store.histories import Histories, run_histories
 from tests.store.notification_histories import NotificationHistories
 from tests.store.unsynced_vfs import Disk, UnsyncedVFS, develop
@@ -102,7 +103,8 @@ def _run(run: Run) -> str:
         number += 1
         with asyncio.Runner() as runner, tempfile.TemporaryDirectory() as folder, UnsyncedVFS() as vfs:
             (Path(folder) / "disk").mkdir()
-            made = runner.run(open_sqlite(Path(folder) / "disk", vfs=vfs.name, limits=SMALL))
+            heard = Heard()
+            made = runner.run(open_sqlite(Path(folder) / "disk", vfs=vfs.name, limits=SMALL, audience=heard))
             bodies = BodyFiles(Path(folder) / "bodies")
 
             kind: type[Any] = FailingNotifications if number % 2 == 0 else Failing
@@ -113,7 +115,7 @@ def _run(run: Run) -> str:
             OnThisDisk.disk, OnThisDisk.folder = vfs.disk, Path(folder)
             try:
                 seeded(run.chosen.getrandbits(32))(OnThisDisk)
-                run_histories(OnThisDisk, made, runner, examples=EXAMPLES, steps=STEPS)
+                run_histories(OnThisDisk, made, heard, runner, examples=EXAMPLES, steps=STEPS)
                 assert runner.run(verify(made, bodies)) == []
             except Exception as error:
                 steps = getattr(error, "__notes__", [])  # hypothesis writes the shortest history there

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from tests.store.hearing import Heard
 
 from immpd.store.contract import Store
 from immpd.store.integrity.verify import verify
@@ -16,11 +17,12 @@ class Kept:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.heard = Heard()
         self.store: Store
 
     async def open(self) -> Store:
         """Open it; there is nothing in it the first time."""
-        self.store = await open_sqlite(self.folder)
+        self.store = await open_sqlite(self.folder, audience=self.heard)
         return self.store
 
     async def reopen(self) -> Store:
@@ -45,3 +47,9 @@ async def kept(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
 def store(kept: Kept) -> Store:
     """An empty store of each backend."""
     return kept.store
+
+
+@pytest.fixture
+def heard(kept: Kept) -> Heard:
+    """What the units of the store told."""
+    return kept.heard

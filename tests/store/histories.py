@@ -21,6 +21,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from tests.store.hearing import Heard
 from tests.store.making import NOW, Box, a_delivery, make_box, new_id, target
 
 from immpd.model.change import Change
@@ -70,6 +71,7 @@ class Histories(RuleBasedStateMachine):
     """One mailbox a run, all in one store."""
 
     store: Store
+    heard: Heard
     run: Callable[[Coroutine[Any, Any, Any]], Any]
 
     @initialize()
@@ -102,12 +104,14 @@ class Histories(RuleBasedStateMachine):
         first = pick % len(there)
         return tuple(there[first : first + count])
 
-    def told(self, changes: tuple[Change, ...]) -> None:
-        """What a step reported is what catching up tells."""
+    def told(self) -> list[Change]:
+        """What a step told is what catching up tells."""
         page = self.run(self.store.read(changes_since(ChangesSince(self.box.id, self.state))))
         assert not page.more
-        assert page.changes == list(changes)
+        assert page.changes == self.heard.changes(self.box.id)
         self.state = page.cursor
+        changes: list[Change] = page.changes
+        return changes
 
     def drop_if_gone(self, ids: tuple[bytes, ...]) -> None:
         for one in ids:
@@ -123,11 +127,11 @@ class Histories(RuleBasedStateMachine):
         path = self.real(path)
         made = [target(self.box, self.numbers[path], flags=flags, keywords=("k",)) for _ in range(count)]
 
-        async def all_at_once() -> tuple[Change, ...]:
-            results = await asyncio.gather(*[self.store.write(deliver(a_delivery(one))) for one in made])
-            return tuple(result[0].change for result in results if result[0].change is not None)
+        async def all_at_once() -> None:
+            await asyncio.gather(*[self.store.write(deliver(a_delivery(one))) for one in made])
 
-        self.told(self.run(all_at_once()))
+        self.run(all_at_once())
+        self.told()
         for one in made:
             self.folders[path].append(one.id)
             self.flags[one.id] = flags
@@ -139,7 +143,8 @@ class Histories(RuleBasedStateMachine):
         ids = self.some(path, pick, count)
         add, drop = ((word,), ()) if word == "w" else ((), (word,) if word else ())
         args = FlagMessages(self.box.id, self.numbers[path], ids, on, off, add, drop)
-        self.told(self.run(self.store.write(flag(args))))
+        self.run(self.store.write(flag(args)))
+        self.told()
         for one in ids:
             self.flags[one] = self.flags[one] & ~off | on
             words = [name for name in self.words[one] if name.lower() not in {name.lower() for name in drop}]
@@ -150,7 +155,8 @@ class Histories(RuleBasedStateMachine):
         path, into = self.real(path), self.real(into)
         ids = self.some(path, pick, count)
         args = MoveMessages(self.box.id, self.numbers[path], self.numbers[into], ids, NOW)
-        self.told(self.run(self.store.write(move(args))))
+        self.run(self.store.write(move(args)))
+        self.told()
         self.model_move(path, into, ids)
 
     def model_move(self, path: str, target: str, ids: tuple[bytes, ...]) -> None:
@@ -172,7 +178,7 @@ class Histories(RuleBasedStateMachine):
         args = CopyMessages(self.box.id, self.numbers[path], self.box.id, self.numbers[into], ids, now=NOW)
         copied = self.run(self.store.write(copy(args)))
         assert copied.ids == ids
-        self.told(copied.changes)
+        self.told()
         self.folders[into] += [one for one in ids if one not in self.folders[into]]
 
     @rule(path=places, pick=picks, count=st.integers(1, 4))
@@ -183,19 +189,21 @@ class Histories(RuleBasedStateMachine):
         args = CopyMessages(self.box.id, self.numbers[path], self.other.id, self.other.inbox, ids, new, now=NOW)
         assert self.run(self.store.write(copy(args))).ids == new
         self.elsewhere += len(ids)
-        self.told(())
+        self.told()
 
     @rule(path=places, pick=picks, count=st.integers(1, 4))
     def messages_are_deleted(self, path: str, pick: int, count: int) -> None:
         path = self.real(path)
         ids = self.some(path, pick, count)
-        self.told(self.run(self.store.write(delete(DeleteMessages(self.box.id, self.numbers[path], ids, NOW)))))
+        self.run(self.store.write(delete(DeleteMessages(self.box.id, self.numbers[path], ids, NOW))))
+        self.told()
         self.model_move(path, "/TRASH", ids)
 
     @rule(pick=picks, count=st.integers(1, 4))
     def messages_are_taken_back(self, pick: int, count: int) -> None:
         ids = self.some("/TRASH", pick, count)
-        self.told(self.run(self.store.write(undelete(UndeleteMessages(self.box.id, ids, NOW)))))
+        self.run(self.store.write(undelete(UndeleteMessages(self.box.id, ids, NOW))))
+        self.told()
         for one in ids:
             self.folders["/TRASH"].remove(one)
             back = {path for path in self.origins.pop(one, []) if path in self.folders}
@@ -207,7 +215,8 @@ class Histories(RuleBasedStateMachine):
     def messages_are_purged(self, path: str, pick: int, count: int) -> None:
         path = self.real(path)
         ids = self.some(path, pick, count)
-        self.told(self.run(self.store.write(purge(PurgeMessages(self.box.id, self.numbers[path], ids)))))
+        self.run(self.store.write(purge(PurgeMessages(self.box.id, self.numbers[path], ids))))
+        self.told()
         for one in ids:
             self.folders[path].remove(one)
             if path == "/TRASH":
@@ -221,9 +230,8 @@ class Histories(RuleBasedStateMachine):
             with pytest.raises(FolderExists):
                 self.run(self.store.write(create_folder(args)))
             return
-        made = self.run(self.store.write(create_folder(args)))
-        self.told(made.changes)
-        for change in made.changes:
+        self.run(self.store.write(create_folder(args)))
+        for change in self.told():
             self.folders[change.path] = []
             self.numbers[change.path] = change.folder
         assert {path[:end] for end in range(2, len(path) + 1) if path[end : end + 1] in ("", "/")} <= set(self.folders)
@@ -238,8 +246,8 @@ class Histories(RuleBasedStateMachine):
             with pytest.raises(FolderExists):
                 self.run(self.store.write(rename_folder(args)))
             return
-        changes = self.run(self.store.write(rename_folder(args)))
-        self.told(changes)
+        self.run(self.store.write(rename_folder(args)))
+        changes = self.told()
         moved = {path: new + path[len(old) :] for path in own if path == old or path.startswith(f"{old}/")}
         for change in changes:
             if change.kind == "created":
@@ -265,13 +273,9 @@ class Histories(RuleBasedStateMachine):
             with pytest.raises(refused):
                 self.run(self.store.write(remove_folder(args)))
             return
-        changes: list[Change] = []
-        done = False
-        while not done:
-            step = self.run(self.store.write(remove_folder(args)))
-            changes += step.changes
-            done = step.done
-        self.told(tuple(changes))
+        while not self.run(self.store.write(remove_folder(args))):
+            pass
+        self.told()
         for one in (*below[::-1], path):
             self.model_move(one, "/TRASH", tuple(self.folders[one]))
         for one in (*below, path):
@@ -337,14 +341,15 @@ class Histories(RuleBasedStateMachine):
 
 
 def run_histories(
-    kind: type[RuleBasedStateMachine], store: Store, runner: asyncio.Runner, *, examples: int, steps: int
+    kind: type[RuleBasedStateMachine], store: Store, heard: Heard, runner: asyncio.Runner, *, examples: int, steps: int
 ) -> None:
-    """So many histories of so many steps in one store; raises what does not agree."""
+    """So many histories of so many steps in one store that tells ``heard``; raises what does not agree."""
 
     class InThisStore(kind):  # type: ignore[misc, valid-type]
         pass
 
     InThisStore.store = store
+    InThisStore.heard = heard
     InThisStore.run = staticmethod(runner.run)
     run_state_machine_as_test(
         InThisStore,

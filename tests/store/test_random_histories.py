@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis.stateful import RuleBasedStateMachine
+from tests.store.hearing import Heard
 from tests.store.histories import Histories, run_histories
 from tests.store.notification_histories import NotificationHistories
 
@@ -20,10 +21,11 @@ from immpd.store.sqlite.engine import open_sqlite
 def test_random_histories(backend: str, kind: type[RuleBasedStateMachine]) -> None:
     assert backend == "sqlite"
     with asyncio.Runner() as runner, tempfile.TemporaryDirectory() as folder:
-        store = runner.run(open_sqlite(Path(folder)))
+        heard = Heard()
+        store = runner.run(open_sqlite(Path(folder), audience=heard))
         files = BodyFiles(Path(folder) / "bodies")
         try:
-            run_histories(kind, store, runner, examples=40, steps=30)
+            run_histories(kind, store, heard, runner, examples=40, steps=30)
             assert runner.run(verify(store, files)) == []
         finally:
             files.close()

@@ -54,13 +54,10 @@ async def unlink_files(services: Services) -> None:
 
 
 async def empty_trash(services: Services) -> None:
-    """Purge what has been in TRASH for 30 days, and tell those who watch."""
+    """Purge what has been in TRASH for 30 days."""
     before = services.clock.now() - TRASH_DAYS * DAY * 1000
-    more = True
-    while more:
-        expired = await services.store.write(expire_trash(ExpireTrash(before)))
-        services.bus.publish(expired.changes)
-        more = expired.more
+    while await services.store.write(expire_trash(ExpireTrash(before))):
+        pass
 
 
 async def drop_retry_keys(services: Services) -> None:

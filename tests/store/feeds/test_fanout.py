@@ -27,9 +27,9 @@ async def test_an_acknowledged_item_comes_as_a_message_also_if_its_node_is_remov
     found = await store.read(next_outstanding(Turn(NOW)))
     assert found is not None
     assert (found.node, found.title) == (NODE, "One")
-    assert (await fan_out(store, 1)).more
+    assert await fan_out(store, 1)
     assert not await store.write(sweep_nodes(SweepNodes(NOW + DAY)))
-    while (await fan_out(store, 1)).more:
+    while await fan_out(store, 1):
         pass
     assert [await mails(store, box) for box in (alice, bob, eve)] == [0, 1, 1]
     (row,) = await store.read(node_items(NodeItems(done.node)))

@@ -108,5 +108,5 @@ async def test_retry_keys_are_forgotten_after_their_days_by_steps(store: Store) 
         after = await store.write(forget_retry_keys(ForgetRetryKeys(today - 2, after, limit=2)))
         steps += 1
     assert steps == 3
-    outcomes = [(await store.write(deliver(a_delivery(target(box, key=bytes([n]) * 20)))))[0].outcome for n in range(5)]
+    outcomes = [(await store.write(deliver(a_delivery(target(box, key=bytes([n]) * 20)))))[0] for n in range(5)]
     assert outcomes == ["duplicate"] * 3 + ["delivered"] * 2

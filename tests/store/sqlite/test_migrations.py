@@ -98,7 +98,7 @@ async def test_numbers_and_counters_are_moved(tmp_path: Path) -> None:
     assert await store.read(folders(ListFolders(5))) == [Folder(12, b"two", "/INBOX", "inbox", 0, 1, 4)]
     targets = (Target(3, 11, 11, new_id(), key=b"3"), Target(5, 12, 12, new_id(), key=b"5"))
     done = await store.write(deliver(Delivery("x@x.example", 0, 1, b"{", b"[]", b"{}", b"x", b"d", targets, NOW)))
-    assert [(one.outcome, one.change and one.change.state) for one in done] == [("delivered", 301), ("closed", None)]
+    assert done == ("delivered", "closed")
     assert await store.read(folders(ListFolders(3))) == [Folder(11, b"one", "/INBOX", "inbox", 3, 10, 301)]
     await store.close()
 

@@ -17,4 +17,4 @@ async def send_digests(services: Services) -> None:
             if digest.items:
                 message = delivery_of_system(digest_message(digest, now, str(services.ids.uuid())), now)
             send = SendDigest(digest, message, services.ids.octets(), now)
-            services.bus.publish(await services.store.write(send_digest(send)))
+            await services.store.write(send_digest(send))

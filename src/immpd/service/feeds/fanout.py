@@ -89,5 +89,4 @@ class Feeder:
         message = delivery_of_system(item_message(item), services.clock.now())
         flags = int(Flag.IMPORTANT) if item.level == "high" else 0
         ids = tuple([services.ids.octets() for _ in range(PER_STEP)])
-        done = await services.store.write(fan_out_step(FanOutStep(item.item, message, flags, ids)))
-        services.bus.publish(done.changes)
+        await services.store.write(fan_out_step(FanOutStep(item.item, message, flags, ids)))

@@ -236,7 +236,7 @@ def _store(session: Session, draft: Draft, content: Content, verdicts: Verdicts)
         )
 
     def delivered(results: tuple[Delivered, ...], listed: Listed = _NO_LISTS) -> replies.Delivered:
-        _settle(session, draft, results)
+        _settle(draft, results)
         lines: list[replies.RecipientOutcome] = []
         why: Refused | None = None
         arrived = False
@@ -245,9 +245,9 @@ def _store(session: Session, draft: Draft, content: Content, verdicts: Verdicts)
             if isinstance(row, replies.RecipientOutcome):
                 arrived = True
                 lines.append(row)
-            elif isinstance(row, int) and results[row].outcome not in ("reused", "closed"):
+            elif isinstance(row, int) and results[row] not in ("reused", "closed"):
                 arrived = True
-                text = "Delivered" if results[row].outcome == "delivered" else "Delivered before"
+                text = "Delivered" if results[row] == "delivered" else "Delivered before"
                 lines.append(replies.RecipientOutcome(imid=imid, outcome="delivered", code=_DELIVERED, text=text))
             else:
                 why_not = _refusal(imid, results[row]) if isinstance(row, int) else row
@@ -303,19 +303,18 @@ def _opened_by(account: Account, recipient: str) -> tuple[int, str] | None:
     return None if imid.domain == account.domain else (account.mailbox, imid.address)
 
 
-def _settle(session: Session, draft: Draft, results: tuple[Delivered, ...]) -> None:
-    """After the commit: tell watchers, and let go of what was in memory or lies in a file for nothing."""
-    changes = [result.change for result in results if result.change is not None]
-    session.services.bus.publish(changes)
+def _settle(draft: Draft, results: tuple[Delivered, ...]) -> None:
+    """After the commit: let go of what was in memory or lies in a file for nothing."""
+    kept = "delivered" in results
     for part in draft.parts:
-        if changes:
+        if kept:
             part.spool = None  # the file belongs to the store now
         part.discard()
 
 
 def _refusal(imid: str, result: Delivered) -> Refused:
     """Why the store did not deliver it."""
-    if result.outcome == "closed":
+    if result == "closed":
         return no_recipient(imid)
     return Refused(Code.CONFLICT, "ID-REUSED", "This ID was used for another message to this recipient")
 
@@ -340,8 +339,8 @@ def put_message(session: Session, draft: Draft) -> Outcome:
     target = Target(place.mailbox, folder, folder, new, flags, private=_private(request), keywords=keywords)
 
     def stored(results: tuple[Delivered, ...]) -> replies.Stored:
-        _settle(session, draft, results)
-        if results[0].outcome == "closed":
+        _settle(draft, results)
+        if results[0] == "closed":
             raise no_recipient(str(request.path))
         return replies.Stored(place=f"{request.path}#{uuid_text(new)}")
 

@@ -149,9 +149,7 @@ class _Fetch:
             return Page(pieces, then) if pieces else then()
         ids, self.unread = self.unread, []
         unit = mark_read(self.place, ids)
-        return Page(
-            pieces, lambda: Step(unit, lambda changes: self.marked(changes, then), lambda error: _unmarked(error, then))
-        )
+        return Page(pieces, lambda: Step(unit, lambda _: then(), lambda error: _unmarked(error, then)))
 
     def write_large(
         self, pieces: list[bytes], stored: Stored, rest: list[Stored], then: Callable[[], Outcome]
@@ -208,10 +206,6 @@ class _Fetch:
         self.sent -= 1
         self.skipped += 1
         self.unread = [one for one in self.unread if one != stored.id]
-
-    def marked(self, changes: Any, then: Callable[[], Outcome]) -> Outcome:
-        self.session.services.bus.publish(changes)
-        return then()
 
     def pieces(self, stored: Stored) -> list[bytes]:
         """The answer for one message whose octets are all here (or, of +JSON, left out)."""

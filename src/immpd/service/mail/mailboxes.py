@@ -1,9 +1,7 @@
 """Folders: MBOX LIST, CREATE, RENAME, REMOVE, PUT (docs/protocol.md, "Mailboxes")."""
 
-from collections.abc import Callable
 from typing import Any
 
-from immpd.model.change import Change
 from immpd.model.flags import MAX_KEYWORDS, split_flags
 from immpd.model.imid import Imid
 from immpd.protocol import replies
@@ -19,11 +17,9 @@ from immpd.store.ids import uuid_text
 from immpd.store.mail.deliver import deliver
 from immpd.store.mail.mailboxes import (
     CountFolders,
-    Created,
     CreateFolder,
     Folder,
     FolderPage,
-    Removal,
     RemoveFolder,
     RenameFolder,
     count_folders,
@@ -80,9 +76,8 @@ def create(session: Session, request: MboxCreate, _: Any) -> Outcome:
             raise Refused(Code.LIMIT, "TOO-MANY-FOLDERS", f"A mailbox has at most {limit} folders here")
         return Step(create_folder(CreateFolder(mailbox, path, _uuids(session, request.path))), created)
 
-    def created(made: Created) -> replies.Ok:
-        session.services.bus.publish(made.changes)
-        return replies.Ok(text=f"Created {made.folder.path}")
+    def created(made: Folder) -> replies.Ok:
+        return replies.Ok(text=f"Created {made.path}")
 
     return Step(count_folders(CountFolders(mailbox)), counted)
 
@@ -96,7 +91,7 @@ def rename(session: Session, request: MboxRename, _: Any) -> Outcome:
     unit = rename_folder(
         RenameFolder(mailbox, folder_of(request.path), folder_of(request.to), _uuids(session, request.to))
     )
-    return Step(unit, _published(session, f"Renamed to {folder_of(request.to)}"))
+    return Step(unit, lambda _: replies.Ok(text=f"Renamed to {folder_of(request.to)}"))
 
 
 @on_arrival(MboxRemove)
@@ -118,10 +113,9 @@ def remove(session: Session, request: MboxRemove, turn: BulkTurn) -> Outcome:
     def step() -> Step:
         return Step(remove_folder(arguments), removed, failed)
 
-    def removed(done: Removal) -> Outcome:
-        session.services.bus.publish(done.changes)
+    def removed(is_gone: bool) -> Outcome:
         turn.stored()
-        if not done.done:
+        if not is_gone:
             return step()
         turn.leave()
         return replies.Ok(text=f"Removed {arguments.path}")
@@ -168,11 +162,3 @@ def put(session: Session, request: MboxPut, draft: Draft | None) -> Outcome:
 
 def _uuids(session: Session, path: Imid) -> tuple[bytes, ...]:
     return tuple(session.services.ids.octets() for _ in path.path)
-
-
-def _published(session: Session, text: str) -> Callable[[tuple[Change, ...]], replies.Ok]:
-    def done(changes: tuple[Change, ...]) -> replies.Ok:
-        session.services.bus.publish(changes)
-        return replies.Ok(text=text)
-
-    return done

@@ -274,8 +274,7 @@ class _Bulk:
         return self.turn.wait(self.place.mailbox, lambda: collect(None))
 
     def took(self, changes: tuple[Change, ...]) -> None:
-        """A step is committed: tell it."""
-        self.session.services.bus.publish(changes)
+        """A step is committed."""
         self.changed += len(changes)
         if changes:
             self.state = max(self.state, changes[-1].state)

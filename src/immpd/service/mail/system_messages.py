@@ -86,8 +86,7 @@ async def deliver_to_inbox(
     delivery = delivery_of_system(message, services.clock.now(), (target,))
     if is_inside:
         delivery = msgspec.structs.replace(delivery, is_inside=True)
-    results = await services.store.write(deliver(delivery))
-    services.bus.publish([result.change for result in results if result.change is not None])
+    await services.store.write(deliver(delivery))
 
 
 # --- what each says

@@ -6,7 +6,6 @@ send it later is told if somebody else was faster (docs/protocol.md, "Feeds").
 
 import msgspec
 
-from immpd.model.change import Change
 from immpd.model.feed import DIGESTS, Form
 from immpd.store.mail.deliver import Delivery, Target, deliver
 from immpd.store.units import Tx, growing_unit, read_unit
@@ -84,7 +83,7 @@ def due_digests(tx: Tx, args: DueDigests) -> list[Digest]:
 
 
 @growing_unit
-def send_digest(tx: Tx, args: SendDigest) -> tuple[Change, ...]:
+def send_digest(tx: Tx, args: SendDigest) -> None:
     """Deliver a digest and note how far it goes; nothing where that was done meanwhile."""
     digest = args.digest
     row = tx.one(
@@ -95,7 +94,7 @@ def send_digest(tx: Tx, args: SendDigest) -> tuple[Change, ...]:
         {"id": digest.subscription, "since": digest.since, "form": digest.form, "now": args.now},
     )
     if row is None:
-        return ()
+        return
     mailbox, folder, inbox, state, disabled, gone = row
     period = None if gone else DIGESTS.get(digest.form)
     tx.execute(
@@ -103,7 +102,6 @@ def send_digest(tx: Tx, args: SendDigest) -> tuple[Change, ...]:
         {"upto": digest.upto, "due": None if period is None else args.now + period, "id": digest.subscription},
     )
     if args.message is None or disabled or state != "active":
-        return ()
+        return
     target = Target(mailbox, folder or inbox, inbox, args.id)
-    results = deliver.run(tx, msgspec.structs.replace(args.message, targets=(target,)))
-    return tuple([result.change for result in results if result.change is not None])
+    deliver.run(tx, msgspec.structs.replace(args.message, targets=(target,)))

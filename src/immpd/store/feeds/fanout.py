@@ -8,7 +8,6 @@ take turns, and so do the nodes of each; what fails waits while others go on (do
 
 import msgspec
 
-from immpd.model.change import Change
 from immpd.model.message import Importance
 from immpd.store.mail.deliver import Delivery, Target, deliver
 from immpd.store.units import Row, Tx, growing_unit, read_unit, write_unit
@@ -65,13 +64,6 @@ class FanOutStep(msgspec.Struct, frozen=True):
         return self.message.weight + 256 * len(self.ids)
 
 
-class FannedOut(msgspec.Struct, frozen=True):
-    """What a step did; ``more`` while somebody is left."""
-
-    changes: tuple[Change, ...]
-    more: bool
-
-
 @read_unit
 def next_outstanding(tx: Tx, args: Turn) -> Outstanding | None:
     """The item whose turn it is: the oldest of the next node of the next owner; None where none is due."""
@@ -113,14 +105,14 @@ def put_off(tx: Tx, args: PutOff) -> None:
 
 
 @growing_unit
-def fan_out_step(tx: Tx, args: FanOutStep) -> FannedOut:
-    """Deliver to the next subscribers; those whose account is disabled are counted as blocked."""
+def fan_out_step(tx: Tx, args: FanOutStep) -> bool:
+    """Deliver to the next subscribers; who is disabled is counted as blocked. True while somebody is left."""
     row = tx.one(
         "SELECT f.node, f.cursor, i.retracted FROM fan_out f JOIN item i ON i.seq = f.item WHERE f.item = :item",
         {"item": args.item},
     )
     if row is None:
-        return FannedOut((), False)
+        return False
     node, cursor, retracted = row
     found = []
     if not retracted:
@@ -136,11 +128,8 @@ def fan_out_step(tx: Tx, args: FanOutStep) -> FannedOut:
         for at, (_, mailbox, folder, inbox, disabled) in enumerate(found)
         if not disabled
     ]
-    changes: tuple[Change, ...] = ()
     if targets:
-        message = msgspec.structs.replace(args.message, targets=tuple(targets))
-        results = deliver.run(tx, message)
-        changes = tuple([result.change for result in results if result.change is not None])
+        deliver.run(tx, msgspec.structs.replace(args.message, targets=tuple(targets)))
     key = {"item": args.item, "accepted": len(targets), "blocked": len(found) - len(targets)}
     tx.execute(
         "UPDATE item SET accepted = accepted + :accepted, blocked = blocked + :blocked,"
@@ -152,8 +141,8 @@ def fan_out_step(tx: Tx, args: FanOutStep) -> FannedOut:
             "UPDATE fan_out SET cursor = :cursor, failed = 0 WHERE item = :item",
             {"cursor": found[-1][0], "item": args.item},
         )
-        return FannedOut(changes, True)
+        return True
     # Who left meanwhile is not there any more to be counted one by one.
     tx.execute("UPDATE item SET left_before = left_before + pending, pending = 0 WHERE seq = :item", key)
     tx.execute("DELETE FROM fan_out WHERE item = :item", {"item": args.item})
-    return FannedOut(changes, False)
+    return False

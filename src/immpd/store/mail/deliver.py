@@ -25,7 +25,9 @@ DAY = 86_400_000
 """Milliseconds of a day."""
 _READ = int(Flag.READ)
 
-Outcome = Literal["delivered", "duplicate", "reused", "closed", "skipped"]
+Delivered = Literal["delivered", "duplicate", "reused", "closed", "skipped"]
+"""What became of one target. ``reused``: its ID was used with other content; ``closed``: the account is disabled;
+``skipped``: a copy, and nobody else got it."""
 
 
 class BodyFile(msgspec.Struct, frozen=True):
@@ -91,16 +93,6 @@ class Delivery(msgspec.Struct, frozen=True):
         return 1024 + len(self.octets or b"") + len(self.envelope) + 256 * len(self.targets)
 
 
-class Delivered(msgspec.Struct, frozen=True):
-    """What became of one target."""
-
-    outcome: Outcome
-    """``reused``: its ID was used with other content; ``closed``: the account is disabled; ``skipped``: a copy, and
-    nobody else got it."""
-    change: Change | None
-    """What to tell watchers, where something was delivered."""
-
-
 class _AnotherWay(StoreError):
     """This batch has duplicates or folders that are gone: each delivery has to run alone."""
 
@@ -122,14 +114,14 @@ def deliver(tx: Tx, args: Delivery) -> tuple[Delivered, ...]:
     outcomes = _remember(tx, args)
     targets = [target for target, outcome in zip(args.targets, outcomes, strict=True) if outcome == "delivered"]
     if not targets:
-        return tuple(Delivered(outcome, None) for outcome in outcomes)
+        return tuple(outcomes)
     there = {row[0] for target in targets for row in tx.rows(_FOLDER_THERE, (target.folder, target.mailbox))}
     placed = [
         target if target.folder in there else msgspec.structs.replace(target, folder=target.fallback)
         for target in targets
     ]
-    changes = iter(_store(tx, [args], [placed]))
-    return tuple(Delivered(outcome, next(changes) if outcome == "delivered" else None) for outcome in outcomes)
+    _store(tx, [args], [placed])
+    return tuple(outcomes)
 
 
 @deliver.batched
@@ -141,8 +133,8 @@ def deliver_many(tx: Tx, many: Sequence[Delivery]) -> list[tuple[Delivered, ...]
     ]
     if keys and tx.executemany(_INSERT_KEY, keys) != len(keys):
         raise _AnotherWay
-    changes = iter(_store(tx, many, [args.targets for args in many]))
-    return [tuple([Delivered("delivered", next(changes)) for _ in args.targets]) for args in many]
+    _store(tx, many, [args.targets for args in many])
+    return [_DELIVERED * len(args.targets) for args in many]
 
 
 _INSERT_KEY = "INSERT INTO retry (key, digest, day) VALUES (?, ?, ?) ON CONFLICT (key) DO NOTHING"
@@ -160,10 +152,10 @@ _INSERT_PLACE = "INSERT INTO message_place (mailbox, id, folder, seq) VALUES (?,
 _COUNT = "UPDATE folder_count SET total = total + ?, unread = unread + ?, state = ? WHERE folder = ? AND mailbox = ?"
 
 
-def _remember(tx: Tx, args: Delivery) -> list[Outcome]:
+def _remember(tx: Tx, args: Delivery) -> list[Delivered]:
     """Keep the retry keys and say for each target whether it is to be delivered."""
     closed = set() if args.is_inside else {row[0] for row in tx.rows_of_many(_CLOSED, _mailboxes(args))}
-    outcomes: list[Outcome] = []
+    outcomes: list[Delivered] = []
     for target in args.targets:
         if target.mailbox in closed:
             outcomes.append("closed")  # its key is not kept: sent again, it comes once the account is enabled
@@ -191,8 +183,8 @@ def _mailboxes(args: Delivery) -> list[tuple[int]]:
     return [(target.mailbox,) for target in args.targets]
 
 
-def _store(tx: Tx, many: Sequence[Delivery], targets: Sequence[Sequence[Target]]) -> list[Change]:
-    """Store each delivery for its targets; the changes in the same order, flat."""
+def _store(tx: Tx, many: Sequence[Delivery], targets: Sequence[Sequence[Target]]) -> None:
+    """Store each delivery for its targets, and tell their watchers."""
     wanted: dict[int, int] = {}
     for some in targets:
         for target in some:
@@ -249,7 +241,8 @@ def _store(tx: Tx, many: Sequence[Delivery], targets: Sequence[Sequence[Target]]
         open_answers(tx, opened, max(args.now for args in many))
     if files:
         tx.executemany("INSERT INTO body_file (name, content, part, length) VALUES (?, ?, ?, ?)", files)
-    return changes
+    tx.tell(*changes)
 
 
+_DELIVERED: tuple[Delivered, ...] = ("delivered",)
 _NOTHING = (0, 0, 0, 0)

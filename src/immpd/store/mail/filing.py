@@ -111,13 +111,6 @@ class ExpireTrash(msgspec.Struct, frozen=True):
     limit: int = IDS_PER_UNIT
 
 
-class Expired(msgspec.Struct, frozen=True):
-    """What was purged; ``more``: there is more to do."""
-
-    changes: tuple[Change, ...]
-    more: bool
-
-
 @write_unit
 def flag(tx: Tx, args: FlagMessages) -> tuple[Change, ...]:
     """Change flags and keywords; only messages that really change are reported and numbered."""
@@ -340,8 +333,8 @@ def _purge(tx: Tx, mailbox: int, messages: Sequence[Placed]) -> tuple[Change, ..
 
 
 @freeing_unit
-def expire_trash(tx: Tx, args: ExpireTrash) -> Expired:
-    """Purge what has been in TRASH since before ``args.before``, a bounded step of it."""
+def expire_trash(tx: Tx, args: ExpireTrash) -> bool:
+    """Purge what has been in TRASH since before ``args.before``, a bounded step of it. True while there is more."""
     rows = tx.rows(
         "SELECT mailbox, id FROM trashed WHERE deleted < :before ORDER BY deleted LIMIT :limit",
         {"before": args.before, "limit": args.limit},
@@ -350,12 +343,11 @@ def expire_trash(tx: Tx, args: ExpireTrash) -> Expired:
     for mailbox, message in rows:
         by_mailbox.setdefault(mailbox, {})[message] = None
     tx.lock(by_mailbox)
-    changes: list[Change] = []
     for mailbox, ids in sorted(by_mailbox.items()):
         trash = folder_of_role(tx, mailbox, "trash")
         there = [
             Placed(*row) for row in tx.rows_of_many(PLACED + " AND m.folder = ?", [(i, mailbox, trash) for i in ids])
         ]
-        changes += _purge(tx, mailbox, there)
+        _purge(tx, mailbox, there)
         tx.executemany("DELETE FROM trashed WHERE id = ? AND mailbox = ?", [(one, mailbox) for one in ids])
-    return Expired(tuple(changes), len(rows) == args.limit)
+    return len(rows) == args.limit

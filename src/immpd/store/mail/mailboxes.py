@@ -106,13 +106,6 @@ class CreateFolder(msgspec.Struct, frozen=True):
     uuids: tuple[bytes, ...]
 
 
-class Created(msgspec.Struct, frozen=True):
-    """The folder made, and the changes (its missing parents too)."""
-
-    folder: Folder
-    changes: tuple[Change, ...]
-
-
 class RenameFolder(msgspec.Struct, frozen=True):
     """Arguments of ``rename_folder``: ``uuids`` has a new UUID for each level of the new path."""
 
@@ -131,13 +124,6 @@ class RemoveFolder(msgspec.Struct, frozen=True):
     now: int
     force: bool = False
     if_state: int | None = None
-
-
-class Removal(msgspec.Struct, frozen=True):
-    """A step of a removal; ``done``: the folder is gone."""
-
-    changes: tuple[Change, ...]
-    done: bool
 
 
 _FOLDER = (
@@ -237,16 +223,15 @@ class _Tree:
         self._tx = tx
         self._mailbox = mailbox
         self._number = take_states(tx, {mailbox: count})[mailbox]
-        self.changes: list[Change] = []
 
     def next_number(self) -> int:
         self._number += 1
         return self._number
 
     def tell(self, kind: ChangeKind, folder: int, path: str, old_path: str = "") -> None:
-        """Report a change under the number taken last and keep it for watchers who come later."""
+        """Tell a change under the number taken last and keep it for watchers who come later."""
         number, mailbox = self._number, self._mailbox
-        self.changes.append(Change(kind, mailbox, number, folder, path=path, old_path=old_path))
+        self._tx.tell(Change(kind, mailbox, number, folder, path=path, old_path=old_path))
         data = msgspec.json.encode({"path": path, "old_path": old_path})
         self._tx.execute(
             "INSERT INTO change (mailbox, state, kind, folder, data) VALUES (?, ?, ?, ?, ?)",
@@ -289,7 +274,7 @@ def _spelled(tx: Tx, mailbox: int, path: str) -> str:
 
 
 @write_unit
-def create_folder(tx: Tx, args: CreateFolder) -> Created:
+def create_folder(tx: Tx, args: CreateFolder) -> Folder:
     """Make a folder and the parents that are missing. Raises FolderExists or NoMailbox."""
     mailbox = args.mailbox
     tx.lock((mailbox,))
@@ -300,12 +285,11 @@ def create_folder(tx: Tx, args: CreateFolder) -> Created:
     tree = _Tree(tx, mailbox, len(missing) + 1)
     for level, parent in missing:
         tree.make(parent, args.uuids[level])
-    folder = tree.make(path, args.uuids[path.count("/") - 1])
-    return Created(folder, tuple(tree.changes))
+    return tree.make(path, args.uuids[path.count("/") - 1])
 
 
 @write_unit
-def rename_folder(tx: Tx, args: RenameFolder) -> tuple[Change, ...]:
+def rename_folder(tx: Tx, args: RenameFolder) -> None:
     """Give a folder, and with it those below, another path.
 
     Raises NoFolder, FolderSpecial, FolderExists (also for a path below itself), StateConflict, TooMuch.
@@ -332,7 +316,6 @@ def rename_folder(tx: Tx, args: RenameFolder) -> tuple[Change, ...]:
         tx.execute("UPDATE folder SET path = ?, key = ? WHERE id = ?", (path, folder_key(path), one.id))
         tx.execute("UPDATE folder_count SET state = ? WHERE folder = ?", (tree.next_number(), one.id))
         tree.tell("renamed", one.id, path, one.path)
-    return tuple(tree.changes)
 
 
 def _may_change(folder: Folder, if_state: int | None) -> None:
@@ -343,10 +326,10 @@ def _may_change(folder: Folder, if_state: int | None) -> None:
 
 
 @freeing_unit
-def remove_folder(tx: Tx, args: RemoveFolder) -> Removal:
-    """One step of removing a folder: messages to TRASH, then the folder and those below it.
+def remove_folder(tx: Tx, args: RemoveFolder) -> bool:
+    """One step of removing a folder: messages to TRASH, then the folder and those below it. True once it is gone.
 
-    Call it again (without ``if_state``) until ``done``. Raises NoFolder, FolderSpecial, FolderNotEmpty
+    Call it again (without ``if_state``) until then. Raises NoFolder, FolderSpecial, FolderNotEmpty
     (unless ``force``), StateConflict, TooMuch.
     """
     mailbox = args.mailbox
@@ -365,21 +348,22 @@ def remove_folder(tx: Tx, args: RemoveFolder) -> Removal:
         raise TooMuch(str(len(below)))
     for one in (*reversed(below), folder):
         if one.total:
-            return Removal(_empty(tx, mailbox, one, args.now), False)
+            _empty(tx, mailbox, one, args.now)
+            return False
     tree = _Tree(tx, mailbox, 1 + len(below))
     for one in (*reversed(below), folder):
         tree.next_number()
         drop_folder(tx, one.id)
         tx.execute("UPDATE subscription SET folder = 0 WHERE mailbox = ? AND folder = ?", (mailbox, one.id))
         tree.tell("removed", one.id, one.path)
-    return Removal(tuple(tree.changes), True)
+    return True
 
 
-def _empty(tx: Tx, mailbox: int, folder: Folder, now: int) -> tuple[Change, ...]:
+def _empty(tx: Tx, mailbox: int, folder: Folder, now: int) -> None:
     """Move the first messages of a folder to TRASH."""
     rows = tx.rows(
         "SELECT id, folder, seq, content, flags, keywords, state, placed, private FROM placement"
         " WHERE folder = :folder ORDER BY seq LIMIT :limit",
         {"folder": folder.id, "limit": IDS_PER_UNIT},
     )
-    return to_trash(tx, mailbox, folder_of_role(tx, mailbox, "trash"), [Placed(*row) for row in rows], now)
+    to_trash(tx, mailbox, folder_of_role(tx, mailbox, "trash"), [Placed(*row) for row in rows], now)

@@ -139,7 +139,7 @@ class Filing:
         self._counts[folder] = (old[0] + total, old[1] + unread, max(old[2], number))
 
     def write(self, tx: Tx) -> tuple[Change, ...]:
-        """Write all of it and return the changes in order."""
+        """Write all of it, tell it, and return the changes in order."""
         mailbox, left, came = self.mailbox, self._left, self._came
         if left:
             tx.executemany("DELETE FROM placement WHERE folder = ? AND seq = ?", [(m.folder, m.seq) for m in left])
@@ -170,6 +170,7 @@ class Filing:
                 self._noted,
             )
         self._write_refs(tx)
+        tx.tell(*self.changes)
         return tuple(self.changes)
 
     def _write_refs(self, tx: Tx) -> None:
