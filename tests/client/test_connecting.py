@@ -275,6 +275,36 @@ async def test_a_server_that_hangs_up_at_once(pretend, known: KnownPeers) -> Non
         await _open(await pretend(script), known)
 
 
+# --- the other port
+
+
+async def test_a_port_that_waits_for_tls_says_nothing_in_clear(server: Serving, known: KnownPeers) -> None:
+    host, port = server.listen_tls
+    opening = asyncio.create_task(_open(f"{host}:{port}", known))
+    while not server.server.conversations:
+        await asyncio.sleep(0)
+    server.pass_time(60)
+    with pytest.raises(ConnectionLost) as caught:
+        await opening
+    assert caught.value.direct is True
+
+
+async def test_a_port_in_clear_answers_the_handshake_with_its_greeting(server: Serving, known: KnownPeers) -> None:
+    host, port = server.listen
+    with pytest.raises(NotSecure, match="does not begin with TLS") as caught:
+        await open_client("alice@a.test", server=f"{host}:{port}", h=H, known=known, direct=True)
+    assert caught.value.direct is False
+
+
+async def test_a_connection_that_was_spoken_on_was_at_the_right_port(pretend, known: KnownPeers) -> None:
+    async def script(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(GREETING)
+
+    with pytest.raises(ConnectionLost) as caught:
+        await _open(await pretend(script), known)
+    assert caught.value.direct is None
+
+
 @pytest.mark.parametrize("address", ["alice", "alice@a.test/inbox", "/inbox", "alice+x@a.test"])
 async def test_an_account_is_name_at_domain(address: str, known: KnownPeers) -> None:
     with pytest.raises(ImidError):

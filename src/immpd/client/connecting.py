@@ -123,8 +123,10 @@ async def open_client(
                 known.remember, account.domain, seen, "administrator", datetime.now(UTC), alone=True
             )
     except TimeoutError:
+        late = CannotConnect(f"The server {where} did not answer in time")
+        late.direct = True if link.silent else None
         hang_up(link)
-        raise CannotConnect(f"The server {where} did not answer in time") from None
+        raise late from None
     except BaseException:
         hang_up(link)
         raise

@@ -51,6 +51,10 @@ __all__ = [
 class ClientError(ImmpError):
     """Something went wrong on this side or between the two."""
 
+    direct: bool | None = None
+    """Whether the port looks like one that speaks TLS from the first octet (True) or begins in clear (False), where
+    the other was tried."""
+
 
 class CannotConnect(ClientError):
     """Nobody answered at the server's address, or not in time."""

@@ -36,6 +36,8 @@ class Link:
         self._hostname = hostname
         self._direct = direct
         self._clear: ClearGreeting | None = None if direct else ClearGreeting()
+        self.silent = False
+        """Connected to who has said nothing in clear."""
         self._connection = ClientConnection()
         self._raw: Callable[[bytes], None] | None = None
         self._out: list[bytes] = []
@@ -66,11 +68,13 @@ class Link:
 
     def connected(self) -> None:
         """Wait for the server to speak, or begin TLS at once."""
+        self.silent = not self._direct
         if self._direct:
             self.stream.start_tls(self._context, server=False, hostname=self._hostname)
 
     def received(self, octets: bytes) -> None:
         """Octets came."""
+        self.silent = False
         if self._raw is not None:
             self._raw(octets)
             return
@@ -109,10 +113,14 @@ class Link:
         if failure is not None and not self.encrypted.done():
             no_tls = getattr(failure, "reason", "") == "WRONG_VERSION_NUMBER"
             told = "what answers there does not begin with TLS" if no_tls else str(failure)
-            self._end(NotSecure(f"The TLS handshake failed: {told}"))
+            insecure = NotSecure(f"The TLS handshake failed: {told}")
+            insecure.direct = False if no_tls and self._direct else None
+            self._end(insecure)
         else:
             why = failure or error
-            self._end(ConnectionLost(f"The connection broke: {why}" if why else "The server closed the connection"))
+            lost = ConnectionLost(f"The connection broke: {why}" if why else "The server closed the connection")
+            lost.direct = True if self.silent else None
+            self._end(lost)
         if not self.gone.done():
             self.gone.set_result(None)
 

@@ -3,7 +3,7 @@
 import pytest
 
 from immpd.cli.person.common import describe_error, exit_code
-from immpd.client import ConnectionLost, FingerprintMismatch, NotSecure, PasswordNeeded, Refused
+from immpd.client import CannotConnect, ConnectionLost, FingerprintMismatch, NotSecure, PasswordNeeded, Refused
 from immpd.protocol.codes import Code
 
 
@@ -33,3 +33,10 @@ def test_descriptions() -> None:
     assert describe_error(Refused(Code.TEMPORARY, "FULL", "No room", 60)) == "No room [FULL] (try again in 60 s)"
     assert describe_error(FileNotFoundError(2, "No such file", "/x")) == "/x: No such file"
     assert describe_error(RuntimeError()) == "RuntimeError"
+
+
+def test_at_the_other_port_it_says_what_to_do() -> None:
+    silent, loud = CannotConnect("No answer"), NotSecure("No TLS")
+    silent.direct, loud.direct = True, False
+    assert describe_error(silent) == "No answer; a port that speaks TLS from the first octet (1026) wants --direct"
+    assert describe_error(loud) == "No TLS; a port that begins in clear (1025) wants no --direct"

@@ -45,6 +45,10 @@ class NotThere(Exception):
     """What was named does not exist, or is not the only one."""
 
 
+_DIRECT = "a port that speaks TLS from the first octet (1026) wants --direct"
+_IN_CLEAR = "a port that begins in clear (1025) wants no --direct"
+
+
 @Parameter(name="*")
 @dataclass(frozen=True)
 class Common:
@@ -152,10 +156,12 @@ def exit_code(error: BaseException) -> int | None:
 
 def describe_error(error: BaseException) -> str:
     """An error in one line for people."""
-    from immpd.client import FingerprintMismatch, Refused
+    from immpd.client import ClientError, FingerprintMismatch, Refused
 
     if isinstance(error, FingerprintMismatch) and not error.given:
         return f"{error} Then: immp login ADDRESS --fingerprint {error.shown}"
+    if isinstance(error, ClientError) and error.direct is not None:
+        return f"{error}; {_DIRECT if error.direct else _IN_CLEAR}"
     if isinstance(error, Refused):
         from .words import in_own_words
 
