@@ -218,6 +218,34 @@ async def test_what_time_cannot_mend_ends_it(
         await me.noop()
 
 
+async def _ended_by_another(_: House, other: Client) -> None:
+    await other.end_other_sessions()
+
+
+async def _new_password(_: House, other: Client) -> None:
+    await other.change_password("something else")
+
+
+@pytest.mark.parametrize(
+    ("change", "word"), [(_ended_by_another, "SESSION-ENDED"), (_new_password, "PASSWORD-CHANGED")]
+)
+async def test_who_was_sent_away_does_not_come_back(
+    change: Callable[[House, Client], Awaitable[None]], word: str, house: House
+) -> None:
+    alice = await house.server.unique_account()
+    me, other = await house.client(alice), await house.client(alice)
+    told: list[Exception] = []
+    watch = me.watch(reconnect=Reconnecting(first=0.0, on_lost=told.append))
+    await anext(watch)
+    waiting = asyncio.create_task(anext(watch))
+    await asyncio.sleep(0)
+    before = house.way.taken
+    await change(house, other)
+    with pytest.raises(Refused) as caught:
+        await waiting
+    assert (caught.value.word, told, house.way.taken) == (word, [], before)
+
+
 async def test_a_session_that_its_program_closes_stays_closed(house: House) -> None:
     me = await house.client(await house.server.unique_account())
     watch = me.watch(reconnect=AT_ONCE)

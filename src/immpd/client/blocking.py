@@ -691,7 +691,8 @@ class Client:
         The first is ``watching``. ``acknowledge`` confirms each event when the next is asked for. A watch does not
         end by itself: when the connection is lost it connects again, for this whole session, and goes on behind the
         last event, with another ``watching`` first; ``reconnect`` is False where it shall raise ConnectionLost
-        instead, or says how and how often. It raises what trying again cannot mend.
+        instead, or says how and how often. It raises what trying again cannot mend, such as the Refused with which the
+        server ended this session for good (another password, SESSION END).
         """
         yield from self._thread.iterate(
             self._client.watch(*paths, since=since, name=name, acknowledge=acknowledge, reconnect=reconnect)

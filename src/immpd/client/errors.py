@@ -75,6 +75,9 @@ class PasswordNeeded(ClientError):
 class ConnectionLost(ClientError):
     """The connection ended before the reply came."""
 
+    refusal: Refused | None = None
+    """The server's last word, where it said why it closed."""
+
 
 class ProtocolFault(ClientError):
     """The server sent what no reply can be."""

@@ -164,7 +164,10 @@ class Link:
     def _note_end(self, line: Line) -> None:
         code = describe(line.code)
         if code is not None and code.closes and line.code >= 400 and self.lost_by is None:
-            self.lost_by = ConnectionLost(f"The server closed the connection: {read_refusal(line).text}")
+            refusal = read_refusal(line)
+            lost = ConnectionLost(f"The server closed the connection: {refusal.text}")
+            lost.refusal = refusal
+            self.lost_by = lost
 
     # --- pipelines
 

@@ -81,7 +81,13 @@ def is_passing(error: Exception) -> bool:
     """Whether the same may succeed later without anybody doing anything."""
     if isinstance(error, Refused):
         return error.retry is not None or error.code in (Code.TEMPORARY, Code.BOUND)
-    return isinstance(error, ConnectionLost | CannotConnect)
+    return isinstance(error, ConnectionLost | CannotConnect) and sent_away(error) is None
+
+
+def sent_away(error: Exception) -> Refused | None:
+    """With which word the server ended this session for good: a 751 without ``retry=``."""
+    said = error.refusal if isinstance(error, ConnectionLost) else None
+    return said if said is not None and said.code is Code.SHUTDOWN and said.retry is None else None
 
 
 class Watching(Caller):
@@ -122,7 +128,8 @@ class Watching(Caller):
         The first is ``watching``. ``acknowledge`` confirms each event when the next is asked for. A watch does not
         end by itself: when the connection is lost it connects again, for this whole session, and goes on behind the
         last event, with another ``watching`` first; ``reconnect`` is False where it shall raise ConnectionLost
-        instead, or says how and how often. It raises what trying again cannot mend.
+        instead, or says how and how often. It raises what trying again cannot mend, such as the Refused with which the
+        server ended this session for good (another password, SESSION END).
         """
         how = reconnect if isinstance(reconnect, Reconnecting) else Reconnecting()
         request = c.Watch(paths=tuple(_imid(path) for path in paths), since=since, name=name)
@@ -138,7 +145,12 @@ class Watching(Caller):
                     event = await self._next_event(items)
                 except Exception as error:
                     await items.aclose()
-                    if not reconnect or self.left or not is_passing(error):
+                    if not reconnect or self.left:
+                        raise
+                    said = sent_away(error)
+                    if said is not None:
+                        raise said from None
+                    if not is_passing(error):
                         raise
                     await self._come_back(how, outage, error)
                     items = self.stream(msgspec.structs.replace(request, since=shown or since))

@@ -16,6 +16,8 @@ from immpd.protocol.codes import Code
         (Refused(Code.ATTEMPTS, "TOO-MANY-ATTEMPTS", "x"), 3),
         (Refused(Code.TEMPORARY, "STORE-FULL", "x", 60), 75),
         (Refused(Code.SHUTDOWN, "SHUTTING-DOWN", "x"), 4),
+        (Refused(Code.SHUTDOWN, "SESSION-ENDED", "x"), 4),
+        (Refused(Code.SHUTDOWN, "PASSWORD-CHANGED", "x"), 3),
         (Refused(Code.BOUND, "TOO-MANY-CONNECTIONS", "x"), 4),
         (PasswordNeeded("x"), 3),
         (ConnectionLost("x"), 4),

@@ -20,6 +20,8 @@ from immpd.client.composing import sendable_name
         ("TTL is 1 to 60 seconds", "--ttl is 1 to 60 seconds"),
         ("[Not all of part 1 is shown; FETCH with PART 1 brings its 3.2 MiB]",
          "[Not all of part 1 is shown; immp read ID --part 1 brings its 3.2 MiB]"),
+        ("The account has another password; log in again",
+         "The password was changed elsewhere; immp login ADDRESS logs you in again"),
         ("There is no such node", "There is no such feed"),
         ("There is no mailbox node@a.test here", "There is no mailbox node@a.test here"),
         ("Nothing of the protocol", "Nothing of the protocol"),

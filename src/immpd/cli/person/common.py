@@ -138,6 +138,8 @@ def exit_code(error: BaseException) -> int | None:
     if isinstance(error, Refused):
         if error.retry is not None or error.code is Code.TEMPORARY:
             return TEMPORARY
+        if error.code is Code.SHUTDOWN and error.word in ("PASSWORD-CHANGED", "DISABLED", "REMOVED"):
+            return NOT_LOGGED_IN
         if error.code in (Code.BOUND, Code.SHUTDOWN):
             return NOT_REACHED
         return NOT_LOGGED_IN if error.code in (Code.AUTH_FAILED, Code.ATTEMPTS) else REFUSED

@@ -36,6 +36,10 @@ WORDS = (
         "immp ls takes a folder; immp read takes ids",
     ),
     (r"\blog in with a device label after the mechanism's data", "log in with --device"),
+    (
+        r"^The account has another password; log in again\b",
+        "The password was changed elsewhere; immp login ADDRESS logs you in again",
+    ),
     (r"; QUIT ends it\b", "; it ends by itself"),
     (r"\bSESSION is an id of SESSION LIST, or \*: ", ""),
     (r"(?<![\w/.-])(node)(s?)(?![\w@/.-])", r"feed\2"),
