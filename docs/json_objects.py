@@ -16,8 +16,7 @@ import msgspec
 from immpd.model.message import FetchedMessage, IndexRow
 from immpd.model.notification import LEVELS, Card, NotificationRow
 from immpd.protocol.events import EVENTS
-from immpd.store.push.consent import Why
-from immpd.store.push.notifications import Status
+from immpd.store.push.notifications import Status, Why
 
 OBJECTS: dict[type[msgspec.Struct], tuple[str, str]] = {
     IndexRow: ("a row of MBOX INDEX +JSON", "250"),

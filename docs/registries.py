@@ -13,8 +13,7 @@ from immpd.protocol.events import EVENTS
 from immpd.protocol.registry import BY_REQUEST, COMMANDS
 from immpd.protocol.replies import ScramChallenge, SecretChallenge
 from immpd.service.push.consent import SETTINGS
-from immpd.store.push.consent import Why
-from immpd.store.push.notifications import Status
+from immpd.store.push.notifications import Status, Why
 
 assert Noop in BY_REQUEST
 

@@ -12,7 +12,7 @@ from tests.server.quiet import conversation_of, nothing_left, until
 from tests.serving import Account, ManualClock, Serving, Talk
 from tests.store.unsynced_vfs import UnsyncedVFS
 
-from immpd.store.push.answers import ForgetAnswers, forget_answers
+from immpd.store.push.correspondents import ForgetAnswers, forget_answers
 from immpd.store.sqlite.files import FILE_NAME
 
 pytestmark = pytest.mark.usefixtures("server")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from tests.server.quiet import until
 from tests.service.driving import account, answers, data, deliver, services_in
 
 from immpd.model.imid import parse_imid
@@ -120,7 +121,7 @@ async def test_where_all_refuse_the_first_reason_is_the_answer_and_nothing_is_ke
     assert await subjects(alice, "/inbox") == await subjects(bob, "/sent") == []
     assert bob.drafts is not None
     assert bob.drafts.memory == 0
-    assert [one for one in services.bodies.folder.rglob("*") if one.is_file()] == []
+    await until(lambda: not any(one.is_file() for one in services.bodies.folder.rglob("*")))
 
 
 async def test_what_was_refused_comes_under_the_same_id_once_nothing_is_said_against_it(services):

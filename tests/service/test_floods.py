@@ -12,7 +12,7 @@ from immpd.protocol.errors import Refused
 from immpd.protocol.states import State
 from immpd.service.session import Session
 from immpd.service.settings import Limits
-from immpd.store.push.pushes import MAX_OPEN_OF_ONE
+from immpd.store.push.admission import MAX_OPEN_OF_ONE
 
 MINUTE = 60
 FLOOD = 100

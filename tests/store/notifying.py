@@ -14,9 +14,10 @@ from immpd.store.contract import Store
 from immpd.store.feeds.items import Published
 from immpd.store.mail.changes import ChangesSince, changes_since
 from immpd.store.mail.deliver import retry_key
-from immpd.store.push.consent import Asking, FindToken, NewToken, Token, add_token, find_token
+from immpd.store.push.admission import Asking, NewPush, PushTo
+from immpd.store.push.consent import FindToken, NewToken, Token, add_token, find_token
 from immpd.store.push.notifications import ListNotifications, Notification, notifications
-from immpd.store.push.pushes import NewPush, Pushed, PushTo, push
+from immpd.store.push.pushes import Pushed, push
 from immpd.store.push.timers import Fire, Fired, fire
 
 CARD = (

@@ -21,7 +21,7 @@ from immpd.store.feeds.nodes import SweepNodes, sweep_nodes
 from immpd.store.mail.bodies import unlink_doomed
 from immpd.store.mail.changes import ForgetChanges, ForgetRetryKeys, forget_changes, forget_retry_keys
 from immpd.store.mail.filing import ExpireTrash, expire_trash
-from immpd.store.push.answers import ForgetAnswers, forget_answers
+from immpd.store.push.correspondents import ForgetAnswers, forget_answers
 from immpd.store.push.notifications import ForgetNotifications, forget_notifications
 
 DAY = 24 * 3600

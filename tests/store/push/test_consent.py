@@ -9,10 +9,10 @@ from tests.store.notifying import DAY, a_token, by, pushed, shown, stranger, wit
 
 from immpd.model.notification import Level
 from immpd.store.contract import Store
+from immpd.store.push.admission import MAX_REQUESTS
 from immpd.store.push.consent import (
     MAX_GRANTS,
     MAX_ORIGINS,
-    MAX_REQUESTS,
     MAX_TOKENS,
     Allow,
     AnswerRequest,

@@ -11,6 +11,7 @@ from tests.store.notifying import CARD, DAY, a_push, at, by, pushed, said, shown
 
 from immpd.model.notification import Level
 from immpd.store.contract import Store
+from immpd.store.push.admission import MAX_OPEN
 from immpd.store.push.notifications import (
     Answer,
     ByIds,
@@ -30,7 +31,7 @@ from immpd.store.push.notifications import (
     retract,
     sent,
 )
-from immpd.store.push.pushes import MAX_OPEN, push
+from immpd.store.push.pushes import push
 
 ID = UUID("0197a2b4-7c3e-7d4a-8f00-1b2c3d4e5f60")
 OTHER = UUID("0197a2b4-7c3e-7d4a-8f00-1b2c3d4e5f61")

@@ -93,7 +93,7 @@ def item_type(given: str) -> str:
     return media_type(given)
 
 
-def level_of(important: bool | None) -> Level:
+def importance_of(important: bool | None) -> Level:
     """+IMPORTANT, -IMPORTANT, or neither."""
     return "normal" if important is None else "high" if important else "low"
 

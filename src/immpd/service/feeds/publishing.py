@@ -14,7 +14,7 @@ from immpd.protocol.commands import Publish, PublishAccept, PublishRetract
 from immpd.protocol.errors import Refused
 from immpd.service.floods import item_refusal
 from immpd.service.mail.drafts import Draft, WholeDraft, drafts_of, message_open
-from immpd.service.mail.sending import finish, finishes
+from immpd.service.mail.sending import dropping, finish, finishes
 from immpd.service.outcome import Outcome, Step
 from immpd.service.session import Services, Session, handles, on_arrival
 from immpd.store.feeds.items import (
@@ -31,7 +31,7 @@ from immpd.store.feeds.items import (
 )
 from immpd.store.ids import uuid_text
 
-from .events import checked_title, item_name, item_type, level_of, node_name, noted
+from .events import checked_title, importance_of, item_name, item_type, node_name, noted
 from .nodes import account_of
 
 _OPENED = replies.Opened()
@@ -66,17 +66,8 @@ def publish_item(session: Session, request: Publish, draft: Draft | None) -> Out
         return finish(session, draft)
     account = account_of(session)
 
-    refused = noted(session, "publish refused", node.address)
-
-    def failed(error: BaseException) -> Outcome:
-        try:
-            return refused(error)
-        except Refused as refusal:
-            draft.refuse(refusal)
-            raise
-
     unit = check_publisher(CheckPublisher(node.address, account.id, account.address))
-    return Step(unit, lambda _: _OPENED, failed)
+    return Step(unit, lambda _: _OPENED, dropping(draft, noted(session, "publish refused", node.address)))
 
 
 @finishes(Publish)
@@ -108,7 +99,7 @@ def _published(session: Session, draft: Draft, body: bytes, address: str, accoun
     imid = node_name(session, request.node).address
     item = PublishItem(
         imid, account, address, origin, uuid, request.id is not None, checked_title(request.title), kind,
-        level_of(request.important), body, services.clock.now(),
+        importance_of(request.important), body, services.clock.now(),
     )  # fmt: skip
 
     def done(result: Published) -> Outcome:

@@ -38,6 +38,7 @@ def opened(session: Session, draft: Draft) -> Outcome:
 
 
 _OPENED = replies.Opened()
+T = TypeVar("T")
 
 
 @on_arrival(Data)
@@ -97,6 +98,19 @@ def _stored(part: PartDraft) -> replies.PartStored:
     if part.error is not None:
         raise part.error
     return replies.PartStored(n=part.number, length=part.length)
+
+
+def dropping(draft: Draft, then: Callable[[T], Outcome]) -> Callable[[T], Outcome]:
+    """The same; and where it raises Refused the draft comes to nothing."""
+
+    def go_on(found: T) -> Outcome:
+        try:
+            return then(found)
+        except Refused as error:
+            draft.refuse(error)
+            raise
+
+    return go_on
 
 
 Finisher = Callable[[Session, Draft], Outcome]

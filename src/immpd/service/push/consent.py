@@ -38,7 +38,7 @@ from immpd.service.session import Session, handles
 from immpd.store.ids import uuid_text
 from immpd.store.push import consent as store
 
-from .pushing import TOKEN_PUBLIC, level_of, moment
+from .asking import TOKEN_PUBLIC, moment, named_level
 
 MAX_USES = 1000
 MAX_EVERY = 90 * 86_400
@@ -63,7 +63,7 @@ def _origin(text: str) -> str:
 @handles(PushAllow)
 def allow(session: Session, request: PushAllow, _: Any) -> Outcome:
     """Approve a sender."""
-    cap = Level.HIGH if request.level is None else level_of(request.level)
+    cap = Level.HIGH if request.level is None else named_level(request.level)
     origin = _origin(request.origin)
     unit = store.allow(store.Allow(session.mailbox, origin, True, cap, session.services.clock.now()))
     return Step(unit, _ok(f"{origin} may notify you"))
@@ -148,7 +148,7 @@ def add_token(session: Session, request: PushTokenAdd, _: Any) -> Outcome:
     first, *rest = services.random(TOKEN_PUBLIC)
     # Six bits make the first character: 62 would be a hyphen, and the token look like an option of a command.
     public, secret = bytes([first ^ 0x80 if first >> 2 == 62 else first, *rest]), services.random(32)
-    cap = Level.CRITICAL if request.level is None else level_of(request.level)
+    cap = Level.CRITICAL if request.level is None else named_level(request.level)
     new = store.NewToken(
         session.mailbox, request.name, public, hashlib.sha256(secret).digest(), cap, every, services.clock.now()
     )

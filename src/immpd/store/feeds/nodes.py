@@ -22,7 +22,7 @@ from immpd.store.errors import (
     StoreError,
 )
 from immpd.store.mail.states import take_states
-from immpd.store.push.due import set_timer
+from immpd.store.push.schedule import set_timer
 from immpd.store.units import Row, Tx, freeing_unit, read_unit, write_unit
 
 NODE_COLUMNS = (

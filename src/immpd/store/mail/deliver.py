@@ -15,7 +15,7 @@ import msgspec
 from immpd.model.change import Change
 from immpd.model.flags import Flag
 from immpd.store.errors import NoFolder, StoreError
-from immpd.store.push.answers import Opened, open_answers
+from immpd.store.push.correspondents import Opened, open_answers
 from immpd.store.units import Tx, growing_unit
 
 from .messages import keyword_text

@@ -1,11 +1,8 @@
-"""Who may send a person notifications: approvals, requests, tokens, grants, and what the person set.
+"""What a person decided of senders, handed out and set: approvals, answers to requests, tokens, grants, settings.
 
-Rules: what allows is looked at in one order, in the transaction that delivers, so that a grant is used
-once and a stranger gets one notification through; nothing here raises a level (docs/protocol.md,
-"Who may push").
+Rules: all of it is of one mailbox and bounded; a token's secret is kept as a hash; what comes of it is decided where a
+notification is put (admission.py; docs/protocol.md, "Who may push").
 """
-
-from typing import Literal
 
 import msgspec
 
@@ -13,16 +10,11 @@ from immpd.model.notification import Level
 from immpd.store.errors import Conflict, NotFound
 from immpd.store.units import Tx, freeing_unit, read_unit, write_unit
 
-from .due import set_timer
+from .schedule import set_timer
 
-MAX_REQUESTS = 100
-"""Strangers that may wait at one mailbox."""
 MAX_TOKENS = 100
 MAX_GRANTS = 1000
 MAX_ORIGINS = 1000
-
-Why = Literal["own", "subscribed", "approved", "token", "grant", "domain", "answer", "request"]
-Refusal = Literal["declined", "no-subscription", "pending", "bad-grant", "too-many-requests"]
 
 
 class TooMany(Conflict):
@@ -35,100 +27,6 @@ class NameTaken(Conflict):
 
 class NothingNamed(NotFound):
     """There is no token, grant, request or approval of that name."""
-
-
-class Permit(msgspec.Struct, frozen=True):
-    """It may come; ``cap``: no level above it."""
-
-    why: Why
-    cap: int
-
-
-class Asking(msgspec.Struct, frozen=True):
-    """Who asks to notify a mailbox."""
-
-    origin: str
-    sender: str
-    author: int | None
-    """The sender's own mailbox, where it is of this server."""
-    token_of: int | None
-    """The mailbox whose token it showed."""
-    cap: int
-    """Of its token."""
-    publisher: tuple[int, str] | None = None
-    """The sender is a node, in whose name this account (its number and address) notifies subscribers."""
-
-
-class Asked(msgspec.Struct, frozen=True):
-    """What a request is made of: its id, the title of what got through, and when; milliseconds UTC."""
-
-    id: bytes
-    title: str
-    now: int
-
-
-def standing_permit(tx: Tx, mailbox: int, domain: str, asking: Asking) -> Permit | Refusal | None:
-    """What allows or refuses this sender at any time, in the protocol's order; None: nothing does."""
-    said = {
-        origin: (allowed, cap)
-        for origin, allowed, cap in tx.rows(
-            "SELECT origin, allowed, cap FROM push_allow WHERE mailbox = ? AND origin IN (?, ?)",
-            (mailbox, asking.sender, asking.origin),
-        )
-    }
-    decided = said.get(asking.sender) or said.get(asking.origin)
-    if asking.token_of is not None:
-        return Permit("token", asking.cap) if asking.token_of == mailbox else "declined"
-    if asking.publisher is not None:
-        if decided is not None and not decided[0]:
-            return "declined"
-        return _subscribed(tx, mailbox, asking.sender, said.get(asking.sender))
-    if asking.author == mailbox:
-        return Permit("own", Level.CRITICAL)
-    if decided is not None:
-        return Permit("approved", decided[1]) if decided[0] else "declined"
-    return Permit("domain", Level.HIGH) if asking.origin == domain else None
-
-
-def _subscribed(tx: Tx, mailbox: int, node: str, decided: tuple[int, int] | None) -> Permit | Refusal:
-    """A node reaches who subscribes to it and nobody else; who wants no notifications of it is not disturbed."""
-    row = tx.one(
-        "SELECT s.muted OR s.form <> 'notification' FROM node n JOIN subscription s ON s.node = n.id"
-        " WHERE n.imid = ? AND s.mailbox = ? AND s.state = 'active'",
-        (node, mailbox),
-    )
-    if row is None:
-        return "no-subscription"
-    return Permit("subscribed", Level.SILENT if row[0] else Level.HIGH if decided is None else decided[1])
-
-
-def use_grant(tx: Tx, mailbox: int, origin: str, code: str, now: int) -> Permit | Refusal:
-    """Use a grant once, and bind it to the first domain that does."""
-    row = tx.one(
-        "UPDATE push_grant SET uses = uses - 1, domain = ? WHERE mailbox = ? AND code = ? AND uses > 0"
-        " AND domain IN ('', ?) AND (until IS NULL OR until > ?) RETURNING uses",
-        (origin, mailbox, code, origin, now),
-    )
-    return "bad-grant" if row is None else Permit("grant", Level.HIGH)
-
-
-def ask(tx: Tx, mailbox: int, asking: Asking, asked: Asked) -> Permit | Refusal:
-    """A stranger: one gets through and is the request, until it is answered."""
-    waiting = tx.rows("SELECT origin FROM push_request WHERE mailbox = ?", (mailbox,))
-    if (asking.origin,) in waiting:
-        return "pending"
-    if len(waiting) >= MAX_REQUESTS:
-        return "too-many-requests"
-    tx.execute(
-        "INSERT INTO push_request (mailbox, origin, id, sender, title, since) VALUES (?, ?, ?, ?, ?, ?)",
-        (mailbox, asking.origin, asked.id, asking.sender, asked.title, asked.now),
-    )
-    return Permit("request", Level.NORMAL)
-
-
-def settings_of(tx: Tx, mailbox: int) -> dict[str, str]:
-    """What the person set about notifications."""
-    return dict(tx.rows("SELECT name, value FROM setting WHERE mailbox = ? AND name LIKE 'push.%'", (mailbox,)))
 
 
 # --- approvals

@@ -17,13 +17,15 @@ from immpd.store.ids import uuid_text
 from immpd.store.mail.states import take_states
 from immpd.store.units import Tx, freeing_unit, read_unit, write_unit
 
-from .consent import Why, settings_of
+from .schedule import push_settings
 
 MAX_STEP = 200
 """Recipients from whom one unit takes a notification back."""
 MAX_STATUS = 1000
 """Recipients of one ID whose status is told."""
 
+Why = Literal["own", "subscribed", "approved", "token", "grant", "domain", "answer", "request"]
+"""What let it in (docs/protocol.md, "Who may push")."""
 Status = Literal["waiting", "shown", "answered", "dismissed", "expired", "retracted", "promoted"]
 Notice = Literal["notified", "cleared", "answered"]
 
@@ -247,7 +249,7 @@ def dismiss(tx: Tx, args: Dismiss) -> tuple[Change, ...]:
     tx.lock((args.mailbox,))
     found = _of(tx, args.mailbox, args.id, args.now)
     number = take_states(tx, {args.mailbox: 1})[args.mailbox] + 1
-    seen = settings_of(tx, args.mailbox).get("push.seen") == "yes"
+    seen = push_settings(tx, args.mailbox).get("push.seen") == "yes"
     tx.execute("UPDATE notification SET seen = ? WHERE id = ?", (seen, found.id))
     return (end(tx, found, "dismissed", number, args.now),)
 

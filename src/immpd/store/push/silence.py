@@ -12,9 +12,9 @@ from immpd.store.feeds.nodes import node_by_id
 from immpd.store.mail.states import take_states
 from immpd.store.units import Row, Tx
 
-from .consent import settings_of
-from .due import set_timer, set_timers_of_shown, shown_at
 from .notifications import note
+from .pushes import NewNotification, keep_new
+from .schedule import push_settings, shown_at
 
 KEPT = 7 * 86_400_000
 """Milliseconds that such a notification stands."""
@@ -45,29 +45,18 @@ def token_silent(tx: Tx, token: int, now: int, ids: tuple[bytes, bytes]) -> list
     if silent or not every or used + every * 1000 > now:
         return []
     tx.execute("UPDATE push_token SET silent = 1 WHERE id = ?", (token,))
-    settings = settings_of(tx, mailbox)
+    settings = push_settings(tx, mailbox)
     uuid, key = ids
     due = shown_at(settings, Level.HIGH, now)
-    number = tx.take_ids("notification", 1)
     state = take_states(tx, {mailbox: 1})[mailbox] + 1 if due <= now else 0
-    sender = f"{local}/{name}@{domain}"
     title = f"{name} has said nothing for {_span(now - used)}"
-    tx.execute(
-        "INSERT INTO notification (id, mailbox, uuid, push, origin, sender, recipient, key, digest, level, why, title,"
-        " type, body, created, due, expires, status, state)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'token', ?, 'text/plain', ?, ?, ?, ?, ?, ?)",
-        (
-            *(number, mailbox, uuid, uuid, domain, sender, f"{local}@{domain}", key, b"", Level.HIGH, title),
-            *(f"It promised a sign of life every {_span(every * 1000)}.".encode(), now, due, now + KEPT),
-            *("shown" if state else "waiting", state),
-        ),
-    )
-    set_timer(tx, now + KEPT, "expire", number)
-    if not state:
-        set_timer(tx, due, "show", number)
-        return []
-    set_timers_of_shown(tx, number, Level.HIGH, settings, now)
-    return [note(tx, mailbox, state, "notified", uuid)]
+    body = f"It promised a sign of life every {_span(every * 1000)}.".encode()
+    new = NewNotification(
+        mailbox, uuid, uuid, None, domain, f"{local}/{name}@{domain}", f"{local}@{domain}", key, None, b"",
+        Level.HIGH, "token", title, "text/plain", body, now, due, now + KEPT,
+    )  # fmt: skip
+    keep_new(tx, new, settings, state)
+    return [note(tx, mailbox, state, "notified", uuid)] if state else []
 
 
 def _span(milliseconds: int) -> str:

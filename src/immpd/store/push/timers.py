@@ -14,9 +14,8 @@ from immpd.store.feeds.nodes import NODE_SILENCE
 from immpd.store.mail.states import take_states
 from immpd.store.units import Tx, read_unit, write_unit
 
-from .consent import settings_of
-from .due import promote_after, repeat_after, set_timer, set_timers_of_shown, shown_at
 from .notifications import COLUMNS, Notification, close, end, note
+from .schedule import promote_after, push_settings, repeat_after, set_timer, set_timers_of_shown, shown_at
 from .silence import node_silent, token_silent
 
 MAX_REPEATS = 20
@@ -83,7 +82,7 @@ def fire(tx: Tx, args: Fire) -> Fired:
             continue
         found = Notification(*row)
         if kind == "promote":
-            if found.status == "shown" and promote_after(settings_of(tx, found.mailbox), found.level):
+            if found.status == "shown" and promote_after(push_settings(tx, found.mailbox), found.level):
                 set_timer(tx, args.now + _TRY_AGAIN, "promote", subject)
                 promote.append(found)
         else:
@@ -94,7 +93,7 @@ def fire(tx: Tx, args: Fire) -> Fired:
 def _show(tx: Tx, found: Notification, now: int) -> list[Change]:
     if found.status != "waiting" or found.due > now or found.expires <= now:
         return []
-    settings = settings_of(tx, found.mailbox)
+    settings = push_settings(tx, found.mailbox)
     again = shown_at(settings, found.level, now)
     if again > now:
         set_timer(tx, again, "show", found.id)
@@ -105,7 +104,7 @@ def _show(tx: Tx, found: Notification, now: int) -> list[Change]:
 
 
 def _repeat(tx: Tx, found: Notification, now: int) -> list[Change]:
-    settings = settings_of(tx, found.mailbox)
+    settings = push_settings(tx, found.mailbox)
     every = repeat_after(settings, found.level)
     if found.status != "shown" or not every:
         return []

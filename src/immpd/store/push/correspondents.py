@@ -11,7 +11,7 @@ import msgspec
 from immpd.store.units import Tx, freeing_unit
 
 MAX_ANSWERS = 10
-"""Notifications that one address has in hand."""
+"""Answers that one address has in hand."""
 ANSWER_TIME = 30 * 86_400_000
 """Milliseconds after the last that was written."""
 

@@ -24,6 +24,11 @@ def drop_timers(tx: Tx, subject: int) -> None:
     tx.executemany("DELETE FROM timer WHERE kind = ? AND subject = ?", [(kind, subject) for kind in kinds])
 
 
+def push_settings(tx: Tx, mailbox: int) -> dict[str, str]:
+    """What the person set about notifications."""
+    return dict(tx.rows("SELECT name, value FROM setting WHERE mailbox = ? AND name LIKE 'push.%'", (mailbox,)))
+
+
 def repeat_after(settings: dict[str, str], level: int) -> int:
     """Milliseconds after which one of this level is shown again; 0: it is not."""
     return int(settings.get("push.repeat", 0)) * 1000 if level >= Level.HIGH else 0

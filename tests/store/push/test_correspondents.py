@@ -9,8 +9,8 @@ from tests.store.notifying import by, pushed, stranger
 
 from immpd.store.contract import Store
 from immpd.store.mail.deliver import deliver
-from immpd.store.push.answers import ANSWER_TIME, MAX_ANSWERS, ForgetAnswers, forget_answers
 from immpd.store.push.consent import Named, NewGrant, OfMailbox, add_grant, grants, remove_grant
+from immpd.store.push.correspondents import ANSWER_TIME, MAX_ANSWERS, ForgetAnswers, forget_answers
 
 SHOP = "shop@b.example"
 
