@@ -1,5 +1,6 @@
 """What a stage of acceptance may say, and what comes of it for each recipient."""
 
+import asyncio
 import inspect
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -252,3 +253,37 @@ async def test_a_notification_is_judged_too_and_goes_into_no_folder(services):
     )  # fmt: skip
     with pytest.raises(Refused, match="does not want mail"):
         await push(bob, "alice@demo.test")
+
+
+class Waiting:
+    """A stage that says nothing until it is let go."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self.let_go = asyncio.Event()
+
+    async def __call__(self, _: Incoming, to: Sequence[Addressee]) -> Sequence[Said]:
+        self.asked.set()
+        await self.let_go.wait()
+        return [None] * len(to)
+
+
+async def test_a_message_is_cancelled_while_it_is_judged_and_others_go_on(serve, talk):
+    server = await serve()
+    alice, bob = [await server.add_account(name) for name in ("alice", "bob")]
+    stage = Waiting()
+    server.services.stages = {"filter": stage}
+    one, other = await talk(bob, on=server), await talk(alice, on=server)
+    one.send(f'AS m DELIVER TO {alice} SUBJECT "Hi" LENGTH 5')
+    one.send(b"hello")
+    async with asyncio.timeout(10):
+        await stage.asked.wait()
+    assert (await other.ask("NOOP")).code == (await one.ask("NOOP")).code == 200
+    one.send("CANCEL m")
+    assert {(await one.reply(pid)).word for pid in ("m", "*")} == {"CANCELLED", ""}
+    stage.let_go.set()
+    assert (await other.ask("MBOX CHECK /inbox")).fields["t"] == "0"
+    one.send(f'AS m DELIVER TO {alice} SUBJECT "Again" LENGTH 5')
+    one.send(b"hello")
+    assert (await one.reply("m")).code == 273
+    assert (await other.ask("MBOX CHECK /inbox")).fields["t"] == "1"
