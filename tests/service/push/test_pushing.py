@@ -2,9 +2,17 @@
 
 import json
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, get_args
 
 import pytest
+from tests.service.driving import account as an_account
+from tests.service.driving import answers, services_in
+
+from immpd.model.imid import parse_imid
+from immpd.protocol.commands import Push, PushList
+from immpd.service.mail.drafts import SESSION_MEMORY, drafts_of
+from immpd.service.push.pushing import ARRIVED, REFUSED
+from immpd.store.push.admission import NotKept
 
 pytestmark = pytest.mark.usefixtures("server")
 
@@ -231,3 +239,23 @@ async def test_time_decides(serve, talk):
     assert (await next_event(watch))["body"] == "later"
     server.clock.advance(60)
     assert (await next_event(watch))["why"] == "expired"
+
+
+async def test_a_body_comes_whole_where_a_session_has_much_in_memory(tmp_path):
+    async with services_in(tmp_path) as services:
+        alice = await an_account(services, "alice@demo.test")
+        drafts_of(alice).memory = SESSION_MEMORY
+        request = Push(to=(parse_imid("alice@demo.test"),), title="Hi", length=5)
+        draft = alice.arrive(None, request)
+        draft.whole(b"hello")
+        reply, _ = await answers(alice, request, draft)
+        assert reply.rows[0].outcome == "delivered"
+        reply, _ = await answers(alice, PushList())
+        (row,) = reply.rows
+        assert row.body == "hello"
+        assert drafts_of(alice).memory == SESSION_MEMORY
+
+
+def test_whatever_becomes_of_a_push_there_are_words_for_it():
+    may_become = {one for literal in get_args(NotKept) for one in get_args(literal)}
+    assert may_become | {"delivered", "updated"} == set(ARRIVED) | set(REFUSED)
