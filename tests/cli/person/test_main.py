@@ -146,7 +146,8 @@ async def test_a_port_that_does_not_begin_with_tls_is_named_so(server: Serving, 
     host, port = server.listen
     where = ("--server", f"{host}:{port}", "--direct", "--password-stdin")
     done = await immp("login", alice, *where, stdin=b"x\n")
-    assert done.err == "immp: The TLS handshake failed: what answers there does not begin with TLS\n"
+    said = "The TLS handshake failed: what answers there does not begin with TLS"
+    assert done.err == f"immp: {said}; a port that begins in clear (1025) wants no --direct\n"
 
 
 @pytest.mark.parametrize(
@@ -361,6 +362,10 @@ async def test_flags_and_folders(alice: Account, immp: Immp) -> None:
     assert {row["path"] for row in (await immp("folder", "ls", "--json")).rows} >= {"/INBOX", "/TRASH"}
     assert (await immp("ls", "/")).out == (await immp("folders")).out
     assert (await immp("ls", "nowhere")).code == 1
+
+
+async def test_no_unread_messages_are_a_number_too(alice: Account, immp: Immp) -> None:
+    assert (await immp("folders")).cells[0] == ["/INBOX", "0", "0"]
 
 
 async def test_ids_may_be_short_but_not_ambiguous(alice: Account, immp: Immp) -> None:

@@ -92,7 +92,7 @@ def folders(*, common: Common | None = None) -> int:
             for row in found:
                 print_json(row)
             return
-        cells = [[clean(row.path), str(row.u) if row.u else "", str(row.t)] for row in found]
+        cells = [[clean(row.path), str(row.u), str(row.t)] for row in found]
         print_table(
             cells,
             heads=("FOLDER", "UNREAD", "TOTAL"),
