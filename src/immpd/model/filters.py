@@ -25,6 +25,8 @@ State = Literal["unread", "read", "flagged", "answered", "important", "draft", "
 """What a term without a value asks for."""
 
 _STATES: frozenset[str] = frozenset(get_args(State))
+_VALUES = {"assigned": "who", "keyword": "name", "from": "text", "since": "date"}
+"""The other words that begin a term, and what follows each."""
 _OPPOSITE: dict[str, State] = {"read": "unread", "unread": "read"}
 _KEYWORD = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _SINCE = re.compile(
@@ -106,6 +108,16 @@ class SinceTerm(FilterTerm, frozen=True, gc=False):
         return "since:" + (text.removesuffix("T00:00:00") if text.endswith("T00:00:00") else text + "Z")
 
 
+class NoSuchFilter(ImidError):
+    """A term begins with a word that begins none; ``known`` are those that do."""
+
+    known = (*get_args(State), *_VALUES)
+
+    def __init__(self, place: str) -> None:
+        valued = (f"{name}:{value}" for name, value in _VALUES.items())
+        super().__init__(f"There is no such filter; there are {', '.join((*get_args(State), *valued))}", place)
+
+
 def parse_filter(text: str) -> tuple[FilterTerm, ...]:
     """Read what stands after `::`. `*` is the empty filter, which every message meets; errors: `ImidError`."""
     if text == "*":
@@ -129,11 +141,7 @@ def parse_term(written: str) -> FilterTerm:
         raise ImidError("A term of the filter is empty", written)
     reader = _READERS.get(name)
     if reader is None:
-        raise ImidError(
-            "There is no such filter; there are unread, read, flagged, answered, important, draft, mine, "
-            "unassigned, assigned:who, keyword:name, from:text, since:date",
-            written,
-        )
+        raise NoSuchFilter(written)
     text = percent_decode(value)
     refuse_controls(text)
     if not text.strip():

@@ -31,6 +31,52 @@ def test_words_of_the_protocol_become_those_of_the_command_line(said: str, shown
     assert in_own_words(said) == shown
 
 
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (("ls", "INBOX::unraed"), "unread"),
+        (("ls", "::!flaged"), "flagged"),
+        (("ls", "INBOX::form:bob"), "from"),
+        (("do", "MBOX", "INDX"), "MBOX INDEX"),
+        (("do", "NOPP"), "NOOP"),
+    ],
+)
+async def test_a_slip_is_met_with_what_may_have_been_meant(words: tuple[str, ...], meant: str, immp: Immp) -> None:
+    done = await immp(*words)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.endswith(f"; did you mean {meant}?\n"), done.err
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        ("folder create x", "add"),
+        ("folder mk x", "add"),
+        ("folder remove x", "rm"),
+        ("folder list", "ls"),
+        ("feed add x", "create"),
+        ("feed rm x", "remove"),
+        ("token create x", "add"),
+        ("token ls", "list"),
+        ("delete x", "rm"),
+        ("tokn", "token"),
+    ],
+)
+async def test_another_word_for_a_command_leads_to_it(words: str, meant: str, immp: Immp) -> None:
+    done = await immp(*words.split())
+    assert (done.code, done.out) == (2, "")
+    assert f'Did you mean "{meant}"?' in done.err, done.err
+
+
+async def test_a_watch_tells_of_a_folder_that_is_not_there(alice: Account, immp: Immp) -> None:
+    before = (await immp("do", "MBOX", "CHECK", "/inbox")).out.split("s=")[1].strip()
+    assert (await immp("send", alice, "-s", "one", "-m", "x")).code == 0
+    done = await immp("watch", "/inbxo", "INBOX", "--since", before, "--count", 1)
+    assert (done.code, done.out.split()[0]) == (0, "mail")
+    said = "There is no folder /inbxo yet, which is watched all the same; immp folders shows those there are"
+    assert done.err.endswith(f"immp: {said}\n")
+
+
 def test_only_what_is_near_is_suggested() -> None:
     assert like("Flaged", ("READ", "FLAGGED")) == "; did you mean FLAGGED?"
     assert like("todo", ("READ", "FLAGGED")) == ""

@@ -159,17 +159,20 @@ def exit_code(error: BaseException) -> int | None:
 def describe_error(error: BaseException) -> str:
     """An error in one line for people."""
     from immpd.client import ClientError, FingerprintMismatch, Refused
+    from immpd.model.filters import NoSuchFilter
+
+    from .words import in_own_words, like
 
     if isinstance(error, FingerprintMismatch) and not error.given:
         return f"{error} Then: immp login ADDRESS --fingerprint {error.shown}"
     if isinstance(error, ClientError) and error.direct is not None:
         return f"{error}; {_DIRECT if error.direct else _IN_CLEAR}"
     if isinstance(error, Refused):
-        from .words import in_own_words
-
         later = f" (try again in {error.retry} s)" if error.retry is not None else ""
         text = in_own_words(error.text)
         return f"{text} [{error.word}]{later}" if error.word else f"{text}{later}"
+    if isinstance(error, NoSuchFilter):
+        return f"{error}{like(error.place.removeprefix('!').partition(':')[0], error.known)}"
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
     return str(error) or type(error).__name__

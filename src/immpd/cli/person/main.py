@@ -94,6 +94,25 @@ KINDS = {int: "whole number", UUID: "UUID"}
 """What a value is not, in words."""
 
 
+SYNONYMS = {
+    "add": ("create", "make", "mk", "new", "mkdir"),
+    "create": ("add", "make", "mk", "new"),
+    "folder": ("mkdir",),
+    "remove": ("rm", "delete", "del"),
+    "rm": ("remove", "delete", "del"),
+    "list": ("ls", "show"),
+    "ls": ("list", "show", "dir"),
+    "mv": ("move",),
+    "cp": ("copy",),
+    "rename": ("mv", "move"),
+    "read": ("show", "cat", "fetch"),
+    "folders": ("mailboxes",),
+    "passwd": ("password",),
+    "show": ("read", "cat"),
+}
+"""What somebody may write for a command who knows another program, or another of our groups: it is suggested."""
+
+
 def make_app() -> App:
     """The application with all sub-commands, none of which is imported yet."""
     from immpd import __version__
@@ -108,21 +127,26 @@ def make_app() -> App:
     folder = App(name="folder", help="Make, rename, remove and list folders.", result_action="return_value")
     feed = App(name="feed", help="Make, change and look after feeds of your own.", result_action="return_value")
     for name, (place, words) in COMMANDS.items():
-        app.command(f"immpd.cli.person.{place}", name=name, help=words, help_epilogue=EPILOGUES.get(name))
+        _add(app, name, place, words)
         if name == "folders":
             app.command(folder)
         if name == "publish":
             app.command(feed)
     for name, (place, words) in FOLDER_COMMANDS.items():
-        folder.command(f"immpd.cli.person.{place}", name=name, help=words)
+        _add(folder, name, place, words)
     for name, (place, words) in FEED_COMMANDS.items():
-        feed.command(f"immpd.cli.person.{place}", name=name, help=words)
+        _add(feed, name, place, words)
     for group, (about, commands) in GROUPS.items():
         inner = App(name=group, help=about, result_action="return_value")
         app.command(inner)
         for name, (place, words) in commands.items():
-            inner.command(f"immpd.cli.person.{place}", name=name, help=words)
+            _add(inner, name, place, words)
     return app
+
+
+def _add(app: App, name: str, place: str, words: str) -> None:
+    place = f"immpd.cli.person.{place}"
+    app.command(place, name=name, help=words, help_epilogue=EPILOGUES.get(name), synonym=SYNONYMS.get(name))
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -7,7 +7,8 @@ from cyclopts import Parameter
 from .common import OK, Common, at_least_one, run, session
 
 if TYPE_CHECKING:
-    from immpd.client import Event
+    from immpd.client import Client, Event
+    from immpd.model.imid import Imid
 
 _SWITCH = Parameter(negative=())
 _QUIET = ("watching", "alive")
@@ -53,6 +54,8 @@ def watch(
         again = not once and Reconnecting(on_lost=_tell_lost)
         where = [folder_path(path) for path in paths]
         async with session(common) as me:
+            for path in where:
+                await _tell_missing(me, path)
             async for event in me.watch(*where, since=since, name=name, acknowledge=ack, reconnect=again):
                 if as_json:
                     print_json(event)
@@ -72,6 +75,19 @@ def watch(
         return run(work())
     except KeyboardInterrupt:
         return OK
+
+
+async def _tell_missing(me: "Client", path: "Imid") -> None:
+    """A folder may be made later, and its name may be a slip: it is watched, and said."""
+    from immpd.client import Refused
+
+    from .common import tell
+
+    try:
+        await me.check(path)
+    except Refused as error:
+        if error.word == "NO-FOLDER":
+            tell(f"There is no folder {path} yet, which is watched all the same; immp folders shows those there are")
 
 
 def _tell_lost(error: Exception) -> None:

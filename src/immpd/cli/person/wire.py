@@ -17,7 +17,7 @@ from cyclopts import Parameter
 from .common import OK, Common, UsageError, exit_code, run, session, show_first_sight
 
 if TYPE_CHECKING:
-    from immpd.client import Client
+    from immpd.client import Client, Refused
     from immpd.client.pending import Pending
     from immpd.protocol.connection import Block
     from immpd.protocol.lines import Line
@@ -60,12 +60,24 @@ def parse_words(words: tuple[str, ...]) -> "list[Request[Any]]":
     requests = []
     for one in parsed:
         if one.error is not None:
-            raise UsageError(one.error.text)
+            raise UsageError(one.error.text + _meant(one.error))
         if one.pid is not None:
             raise UsageError("AS is not for here: the commands of one line share a pipeline")
         assert one.request is not None
         requests.append(one.request)
     return requests
+
+
+def _meant(error: "Refused") -> str:
+    """The command that may have been meant by one that there is not."""
+    from immpd.protocol.registry import KEYWORDS
+
+    from .words import like
+
+    if error.word != "UNKNOWN-COMMAND":
+        return ""
+    written = error.text.removeprefix("There is no command ").partition(";")[0]
+    return like(written, KEYWORDS) or like(written.partition(" ")[0], (one for one in KEYWORDS if " " not in one))
 
 
 def _quoted(word: str) -> str:
