@@ -10,7 +10,7 @@ from tests.service.test_who_may_push import pushed
 from tests.serving import serving
 
 from immpd.app.housekeeping import sweep_removed_nodes
-from immpd.model.feed import Item, ItemHint
+from immpd.model.feed import ItemHint
 from immpd.server.settings import Bounds
 from immpd.store.feeds.items import PublishItem
 from immpd.store.feeds.items import publish as publish_unit
@@ -133,10 +133,13 @@ async def test_what_was_cleared_before_its_hint_came_is_not_shown_afterwards(ser
     unit = PublishItem(
         node, found.owner, str(owner), "a.test", b"i" * 16, False, "One", "text/plain", "normal", b"x", found.created
     )
-    done = await server.services.store.write(publish_unit(unit))
+    hints: list[ItemHint] = []
+    stop = server.services.bus.on_items(found.id, hints.extend)
+    await server.services.store.write(publish_unit(unit))
+    await event(laptop)
     assert (await commands.ask(f"SUBSCRIBE DISMISS {node}#{UUID(bytes=b'i' * 16)}")).code == 200
     assert (await event(laptop))["event"] == "item-cleared"
-    item = Item(done.seq, "item", b"i" * 16, node, "One", "text/plain", "normal", str(owner), found.created, 1, b"x")
-    server.services.bus.publish((ItemHint(done.node, done.seq, done.prev, item),))
+    stop()
+    server.services.bus.publish(hints)  # once more, and late
     await one.ask(publish(node, "Two"))
     assert (await event(laptop))["title"] == "Two"

@@ -8,10 +8,8 @@ import msgspec
 from tests.store.making import NOW, Box, new_id
 
 from immpd.model.change import Change
-from immpd.model.feed import Item
 from immpd.model.notification import MEDIA_TYPE, Level
 from immpd.store.contract import Store
-from immpd.store.feeds.items import Published
 from immpd.store.mail.changes import ChangesSince, changes_since
 from immpd.store.mail.deliver import retry_key
 from immpd.store.push.admission import Asking, NewPush, PushTo
@@ -117,14 +115,12 @@ async def said(store: Store, box: Box) -> list[str]:
 async def at(store: Store, now: int) -> Fired:
     """Have everything done that is due by then."""
     changes: tuple[Change, ...] = ()
-    published: tuple[tuple[Published, Item], ...] = ()
     promote: tuple[Notification, ...] = ()
     more = True
     while more:
         fired = await store.write(fire(Fire(now, tuple((new_id(), new_id() + b"....") for _ in range(10)), 10)))
         changes, promote, more = changes + fired.changes, promote + fired.promote, fired.more
-        published += fired.published
-    return Fired(changes, published, promote, False)
+    return Fired(changes, promote, False)
 
 
 async def told(store: Store, box: Box, since: int = 0) -> list[Change]:

@@ -43,6 +43,7 @@ from immpd.service.session import Services, Session
 from immpd.store.errors import StoreUnavailable
 from immpd.store.integrity.damage import Damage
 from immpd.store.mail.bodies import BodyFiles, sweep
+from immpd.store.push.schedule import TIMERS
 from immpd.store.room import Room, free_on
 from immpd.store.sqlite.engine import open_sqlite
 
@@ -91,6 +92,8 @@ async def opened(
             log.warning("files that no message names stay until the next start", reason=str(error))
         rendering = ThreadPoolExecutor(1, "rendering")
         stack.callback(rendering.shutdown)
+        alarm = Alarm(clock, TIMERS)
+        bus.on_wakes(alarm.told)
         yield Services(
             store=store,
             bodies=bodies,
@@ -109,7 +112,7 @@ async def opened(
             bulk=BulkQueue(configuration.limits.bulk_commands),
             large=BulkQueue(LARGE_AT_ONCE),
             writing=Counter(),
-            alarm=Alarm(clock),
+            alarm=alarm,
             cursors=ItemCursors(hmac.digest(server_key, b"immpd cursor 1", "sha256")),
             hint_events=HintEvents(),
             log=log,
@@ -178,7 +181,7 @@ async def start(
         listen = await _listen(server, configuration.listen, direct=False)
         listen_tls = await _listen(server, configuration.listen_tls, direct=True)
         feeder = Feeder(services)
-        services.fan_out = feeder.wake
+        stack.callback(services.bus.on_wakes(feeder.told))
         for work in (
             tell_damage(services),
             keep_room(services),

@@ -1,15 +1,19 @@
-"""When to look at what is due: whoever sets a timer says so, whoever runs them sleeps until then."""
+"""When to look at what is due: units that set a timer tell it, whoever runs them sleeps until then."""
 
 import asyncio
+from collections.abc import Sequence
+
+from immpd.model.news import Wake
 
 from .ports import Clock
 
 
 class Alarm:
-    """One sleeper, who can be woken earlier."""
+    """One sleeper, who can be woken earlier; ``job`` is what they are called by whoever wakes them."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, job: str) -> None:
         self._clock = clock
+        self._job = job
         self._until: int | None = None
         """The earliest that was said since the last sleep ended."""
         self._earlier: asyncio.Future[None] | None = None
@@ -20,6 +24,12 @@ class Alarm:
             self._until = due
             if self._earlier is not None and not self._earlier.done():
                 self._earlier.set_result(None)
+
+    def told(self, wakes: Sequence[Wake]) -> None:
+        """Of the bus: something is due; nothing: something may be."""
+        dues = [wake.due for wake in wakes if wake.job == self._job] if wakes else [0]
+        if dues:
+            self.sooner(min(dues))
 
     async def sleep(self, until: int | None) -> None:
         """Sleep until this time, milliseconds UTC, or until something is due earlier; None: until something is."""

@@ -90,8 +90,6 @@ class Services(msgspec.Struct, kw_only=True, gc=False):
     sessions: "OpenSessions"
     stages: Mapping[str, "Stage"] = {}
     """By name, what is asked of each message before it is stored, in this order (acceptance.py)."""
-    fan_out: Callable[[], None] = lambda: None
-    """Tells whoever delivers items as messages that there is something to do; app sets it."""
 
 
 class Connected(Protocol):

@@ -14,11 +14,11 @@ from immpd.store.integrity.verify_feeds import verify_nodes
 async def test_an_acknowledged_item_comes_as_a_message_also_if_its_node_is_removed_right_after(store: Store) -> None:
     """273 said that everybody gets it; those who get notifications do."""
     owner, alice, bob, eve = [await make_box(store, f"{name}@a.example") for name in ("news", "alice", "bob", "eve")]
-    await make_node(store, owner)
+    node = await make_node(store, owner)
     await join(store, alice, form="notification")
     for box in (bob, eve):
         await join(store, box, form="message")
-    done = await put_item(store, owner, title="One")
+    await put_item(store, owner, title="One")
     await store.write(remove_node(RemoveNode(NODE, owner.account.id, NOW)))
     page = await store.read(items_since(ItemsSince(alice.id, 0)))
     assert [item.kind for item in page.items] == ["item", "removed"]
@@ -32,7 +32,7 @@ async def test_an_acknowledged_item_comes_as_a_message_also_if_its_node_is_remov
     while await fan_out(store, 1):
         pass
     assert [await mails(store, box) for box in (alice, bob, eve)] == [0, 1, 1]
-    (row,) = await store.read(node_items(NodeItems(done.node)))
+    (row,) = await store.read(node_items(NodeItems(node.id)))
     assert row.accounting == Accounting(accepted=3)
     assert await verify_nodes(store) == []
     assert await store.write(sweep_nodes(SweepNodes(NOW + DAY)))

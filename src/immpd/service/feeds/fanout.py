@@ -7,8 +7,10 @@ feed holds up another's; a step that fails is tried again later, and less and le
 """
 
 import asyncio
+from collections.abc import Sequence
 
 from immpd.model.flags import Flag
+from immpd.model.news import Wake
 from immpd.service.mail.system_messages import delivery_of_system, item_message
 from immpd.service.session import Services
 from immpd.store.errors import StoreUnavailable
@@ -23,6 +25,7 @@ from immpd.store.feeds.fanout import (
     next_outstanding,
     put_off,
 )
+from immpd.store.feeds.items import FAN_OUT
 from immpd.store.ids import uuid_text
 
 AGAIN = 10.0
@@ -31,7 +34,7 @@ LONGEST = 3600.0
 
 
 class Feeder:
-    """The job that delivers items as messages; ``run`` is its task, ``wake`` tells it that there is something."""
+    """The job that delivers items as messages; ``run`` is its task, the bus wakes it."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
@@ -41,8 +44,10 @@ class Feeder:
         self._nodes: dict[int, int] = {}
         """Whose turn was last, and of each owner which node's."""
 
-    def wake(self) -> None:
-        """Something was published that is to be delivered."""
+    def told(self, wakes: Sequence[Wake]) -> None:
+        """Something was published that is to be delivered, or may have been."""
+        if wakes and all([wake.job != FAN_OUT for wake in wakes]):
+            return
         self._more = True
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_result(None)

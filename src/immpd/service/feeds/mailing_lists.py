@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from immpd.mime.outgoing import render
-from immpd.model.feed import Item
 from immpd.model.message import Envelope, Part
 from immpd.protocol.codes import Code
 from immpd.protocol.errors import Refused
@@ -19,14 +18,14 @@ from immpd.protocol.replies import ItemOutcome
 from immpd.service.floods import item_refusal
 from immpd.service.outcome import Outcome, Step
 from immpd.service.session import Session, refusal_of
-from immpd.store.feeds.items import INLINE, Published, PublishItem
+from immpd.store.feeds.items import Published, PublishItem
 from immpd.store.feeds.list_delivery import ListRefused, ToLists, deliver_to_lists
 from immpd.store.ids import uuid_octets
 from immpd.store.mail.deliver import Delivered, Delivery, deliver
 
 from .events import item_type
 from .nodes import account_of
-from .publishing import announce, item_outcome
+from .publishing import item_outcome
 
 Listed = Mapping[str, ItemOutcome | Refused]
 """By list: what became of the message there."""
@@ -77,13 +76,6 @@ def publish_to_lists(
 
     def done(results: tuple[tuple[Published, ...], tuple[Delivered, ...]]) -> Outcome:
         for item, result in zip(items.values(), results[0], strict=True):
-            if result.new and result.seq:
-                inline = body if len(body) <= INLINE else None
-                row = Item(
-                    result.seq, "item", uuid, item.imid, result.title, kind, item.level, account.address, item.now,
-                    len(body), inline,
-                )  # fmt: skip
-                announce(services, result, row)
             listed[item.imid] = item_outcome(item.imid, result)
         return then(results[1], listed)
 

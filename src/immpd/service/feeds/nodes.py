@@ -9,8 +9,7 @@ import typing
 from typing import Any
 from urllib.parse import urlsplit
 
-from immpd.model.change import Change
-from immpd.model.feed import Access, Item, ItemHint, Node, NodeForm, NodeOptions
+from immpd.model.feed import Access, Node, NodeForm, NodeOptions
 from immpd.model.imid import Imid
 from immpd.protocol import replies
 from immpd.protocol.codes import Code
@@ -38,7 +37,6 @@ from immpd.store.feeds.nodes import (
     MyNodes,
     NewNode,
     PublishedNode,
-    RemovedNode,
     RemoveMember,
     RemoveNode,
     SetMember,
@@ -141,11 +139,7 @@ def create(session: Session, request: PublishCreate, _: Any) -> Outcome:
     services = session.services
     new = NewNode(node.address, account.id, services.clock.now(), _options(request), services.limits.max_nodes)
 
-    def made(node: Node) -> Outcome:
-        services.alarm.sooner(new.now + SHORTEST_PROMISE * 1000)
-        return replies.Ok(text=f"Created {node.imid}")
-
-    return Step(create_node(new), made)
+    return Step(create_node(new), lambda node: replies.Ok(text=f"Created {node.imid}"))
 
 
 @handles(PublishSet)
@@ -155,25 +149,16 @@ def change(session: Session, request: PublishSet, _: Any) -> Outcome:
     services = session.services
     new = SetNode(node.address, account_of(session).id, _options(request), services.clock.now())
 
-    def changed(node: Node) -> Outcome:
-        services.alarm.sooner(new.now + SHORTEST_PROMISE * 1000)
-        return replies.Ok(text=f"Changed {node.imid}")
-
-    return Step(set_node(new), changed)
+    return Step(set_node(new), lambda node: replies.Ok(text=f"Changed {node.imid}"))
 
 
 @handles(PublishRemove)
 def remove(session: Session, request: PublishRemove, _: Any) -> Outcome:
-    """Remove a node, and tell those who watch."""
+    """Remove a node."""
     imid = node_name(session, request.node).address
     now = session.services.clock.now()
-
-    def removed(gone: RemovedNode) -> Outcome:
-        row = Item(gone.seq, "removed", b"", imid, imid, "", "normal", "", now, 0, None)
-        session.services.bus.publish((ItemHint(gone.node, gone.seq, gone.prev, row, gone=True),))
-        return replies.Ok(text=f"Removed {imid}")
-
-    return Step(remove_node(RemoveNode(imid, account_of(session).id, now)), removed)
+    unit = remove_node(RemoveNode(imid, account_of(session).id, now))
+    return Step(unit, lambda _: replies.Ok(text=f"Removed {imid}"))
 
 
 def node_row(node: Node) -> dict[str, Any]:
@@ -282,12 +267,9 @@ def forget(session: Session, request: PublishMembersRemove, _: Any) -> Outcome:
     address = _member(session, request.member)
     node = node_name(session, request.node).address
 
-    def removed(done: tuple[bool, Change | None]) -> Outcome:
-        there, change = done
-        if not there:
+    def removed(was_there: bool) -> Outcome:
+        if not was_there:
             raise Refused(Code.NOT_FOUND, "NO-MEMBER", f"{node} does not know {address}")
-        if change is not None:
-            session.services.bus.publish((change,))
         return replies.Ok(text=f"{address} is removed from {node}")
 
     return Step(remove_member(RemoveMember(node, account_of(session).id, address)), removed)
@@ -298,13 +280,8 @@ def let_in(session: Session, request: PublishMembersAccept, _: Any) -> Outcome:
     """Let a subscriber in who waits."""
     address = _member(session, request.member)
     node = node_name(session, request.node).address
-
-    def accepted(change: Change | None) -> Outcome:
-        if change is not None:
-            session.services.bus.publish((change,))
-        return replies.Ok(text=f"{address} is subscribed to {node}")
-
-    return Step(accept_subscriber(AcceptSubscriber(node, account_of(session).id, address)), accepted)
+    unit = accept_subscriber(AcceptSubscriber(node, account_of(session).id, address))
+    return Step(unit, lambda _: replies.Ok(text=f"{address} is subscribed to {node}"))
 
 
 @handles(PublishMembersList)

@@ -7,7 +7,7 @@ do the events of those who watch; the same ID publishes once, with other content
 
 from typing import Any
 
-from immpd.model.feed import Accounting, Item, ItemHint
+from immpd.model.feed import Accounting
 from immpd.protocol import replies
 from immpd.protocol.codes import Code
 from immpd.protocol.commands import Publish, PublishAccept, PublishRetract
@@ -16,14 +16,12 @@ from immpd.service.floods import item_refusal
 from immpd.service.mail.drafts import Draft, WholeDraft, drafts_of, message_open
 from immpd.service.mail.sending import dropping, finish, finishes
 from immpd.service.outcome import Outcome, Step
-from immpd.service.session import Services, Session, handles, on_arrival
+from immpd.service.session import Session, handles, on_arrival
 from immpd.store.feeds.items import (
-    INLINE,
     CheckPublisher,
     NameItem,
     Published,
     PublishItem,
-    Retracted,
     accept_item,
     check_publisher,
     publish,
@@ -72,7 +70,7 @@ def publish_item(session: Session, request: Publish, draft: Draft | None) -> Out
 
 @finishes(Publish)
 def finish_item(session: Session, draft: Draft) -> Outcome:
-    """Store it, then tell."""
+    """Store it."""
     account = account_of(session)
     if len(draft.parts) != 1 or draft.parts[0].request.headers:
         raise Refused(Code.BAD_VALUE, "NO-CONTENT", "An item is one DATA")
@@ -104,26 +102,10 @@ def _published(session: Session, draft: Draft, body: bytes, address: str, accoun
 
     def done(result: Published) -> Outcome:
         draft.parts[0].discard()
-        if result.new and result.seq:
-            inline = body if len(body) <= INLINE else None
-            row = Item(
-                result.seq, "item", uuid, imid, result.title, kind, item.level, address, item.now, len(body), inline,
-                result.edition,
-            )  # fmt: skip
-            announce(services, result, row)
+        services.log.debug("item published", id=uuid_text(uuid), node=imid, publisher=address, new=result.new)
         return outcome_of(imid, uuid, result)
 
     return Step(publish(item), done, noted(session, "publish refused", imid))
-
-
-def announce(services: Services, result: Published, row: Item) -> None:
-    """After the commit: those who watch, and who delivers messages."""
-    services.bus.publish((ItemHint(result.node, result.seq, result.prev, row),))
-    if result.every:
-        services.alarm.sooner(row.created + result.every * 1000)
-    if result.mailed:
-        services.fan_out()
-    services.log.debug("item published", id=uuid_text(row.uuid), node=row.node, publisher=row.publisher)
 
 
 def outcome_of(imid: str, uuid: bytes, result: Published) -> replies.Published:
@@ -165,10 +147,8 @@ def take_back(session: Session, request: PublishRetract, _: Any) -> Outcome:
     """Take an item back."""
     name = _named(session, request)
 
-    def taken(done: Retracted) -> Outcome:
-        if done.seq:
-            row = Item(done.seq, "retracted", name.uuid, name.imid, "", "", "normal", "", name.now, 0, None)
-            session.services.bus.publish((ItemHint(done.node, done.seq, done.prev, row),))
+    def taken(was_published: bool) -> Outcome:
+        if was_published:
             return replies.Ok(text="Retracted")
         return replies.Ok(text="What waited is gone; where an edition before it was published, that stands")
 
@@ -179,10 +159,4 @@ def take_back(session: Session, request: PublishRetract, _: Any) -> Outcome:
 def accept(session: Session, request: PublishAccept, _: Any) -> Outcome:
     """Publish what waited."""
     name = _named(session, request)
-
-    def accepted(found: tuple[Published, Item]) -> Outcome:
-        result, row = found
-        announce(session.services, result, row)
-        return outcome_of(name.imid, name.uuid, result)
-
-    return Step(accept_item(name), accepted)
+    return Step(accept_item(name), lambda result: outcome_of(name.imid, name.uuid, result))

@@ -9,7 +9,6 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from immpd.model.change import Change
 from immpd.model.feed import Form, Item
 from immpd.model.imid import Imid
 from immpd.protocol import replies
@@ -92,10 +91,7 @@ def subscribe(session: Session, request: Subscribe, _: Any) -> Outcome:
         )  # fmt: skip
         return Step(store.subscribe(args), subscribed, noted(session, "subscription refused", node.address))
 
-    def subscribed(done: tuple[Subscription, Change | None]) -> Outcome:
-        one, change = done
-        if change is not None:
-            services.bus.publish((change,))
+    def subscribed(one: Subscription) -> Outcome:
         state = "" if one.state == "active" else one.state
         return replies.Subscribed(id=uuid_text(one.uuid), state=state, text=one.title)
 
@@ -108,9 +104,7 @@ def subscribe(session: Session, request: Subscribe, _: Any) -> Outcome:
 def unsubscribe(session: Session, request: Unsubscribe, _: Any) -> Outcome:
     """Leave."""
 
-    def left(done: tuple[Subscription, Change]) -> Outcome:
-        one, change = done
-        session.services.bus.publish((change,))
+    def left(one: Subscription) -> Outcome:
         return replies.Unsubscribed(id=uuid_text(one.uuid), text=one.title)
 
     return Step(store.unsubscribe(_named(session, request.name)), left)
@@ -125,9 +119,7 @@ def change_subscription(session: Session, request: SubscribeSet, _: Any) -> Outc
     def begin(folder: int | None) -> Step:
         return Step(store.set_subscription(SetSubscription(name, form, folder, request.muted, request.seen)), changed)
 
-    def changed(done: tuple[Subscription, Change]) -> Outcome:
-        one, change = done
-        session.services.bus.publish((change,))
+    def changed(one: Subscription) -> Outcome:
         return replies.Ok(text=f"Changed {one.imid}")
 
     if request.folder is None:
@@ -188,13 +180,7 @@ def _row(one: Subscription, *, whole: bool = False) -> replies.SubscriptionRow:
 def dismiss(session: Session, request: SubscribeDismiss, _: Any) -> Outcome:
     """Clear an item on every device."""
     node, uuid = item_name(session, request.item)
-
-    def done(change: Change | None) -> Outcome:
-        if change is not None:
-            session.services.bus.publish((change,))
-        return replies.Ok(text="Dismissed")
-
-    return Step(dismiss_item(DismissItem(session.mailbox, node, uuid)), done)
+    return Step(dismiss_item(DismissItem(session.mailbox, node, uuid)), lambda _: replies.Ok(text="Dismissed"))
 
 
 # --- catching up

@@ -5,7 +5,6 @@ and only then noted, so that it happens once (docs/protocol.md, "Rules of the re
 """
 
 from immpd.model.imid import parse_imid
-from immpd.service.feeds.publishing import announce
 from immpd.service.mail.system_messages import deliver_to_inbox, promoted_message
 from immpd.service.session import Services
 from immpd.store.ids import uuid_text
@@ -35,8 +34,6 @@ async def run_timers(services: Services) -> None:
         ids = tuple([(services.ids.octets(), services.random(20)) for _ in range(BATCH)])
         fired: Fired = await services.store.write(fire(Fire(services.clock.now(), ids, BATCH)))
         services.bus.publish(fired.changes)
-        for result, row in fired.published:
-            announce(services, result, row)
         for one in fired.promote:
             try:
                 await _promote(services, one)

@@ -6,11 +6,10 @@ number alone, and only of those who agreed (docs/protocol.md, "Feeds").
 
 import msgspec
 
-from immpd.model.change import Change
 from immpd.store.errors import NoItem, NoSubscription
 from immpd.store.units import Tx, freeing_unit
 
-from .nodes import node_change
+from .nodes import tell_of_node
 
 
 class DismissItem(msgspec.Struct, frozen=True):
@@ -22,8 +21,8 @@ class DismissItem(msgspec.Struct, frozen=True):
 
 
 @freeing_unit
-def dismiss_item(tx: Tx, args: DismissItem) -> Change | None:
-    """Note that somebody is done with an item; None where it was known. Raises NoSubscription, NoItem."""
+def dismiss_item(tx: Tx, args: DismissItem) -> None:
+    """Note that somebody is done with an item, where it is not known. Raises NoSubscription, NoItem."""
     row = tx.one(
         "SELECT n.id, s.first, s.tells FROM node n JOIN subscription s ON s.node = n.id"
         " WHERE n.imid = :imid AND s.mailbox = :mailbox AND s.state = 'active'",
@@ -43,9 +42,9 @@ def dismiss_item(tx: Tx, args: DismissItem) -> Change | None:
         "INSERT INTO dismissal (item, mailbox) VALUES (?, ?) ON CONFLICT (item, mailbox) DO NOTHING",
         [(item[0], args.mailbox)],
     ):
-        return None
+        return
     tx.execute("UPDATE item SET seen = seen + :tells WHERE seq = :seq", {"tells": tells, "seq": item[0]})
-    return node_change(tx, "dismissed", args.mailbox, args.uuid, args.imid)
+    tell_of_node(tx, "dismissed", args.mailbox, args.uuid, args.imid)
 
 
 class ForgetDismissals(msgspec.Struct, frozen=True):

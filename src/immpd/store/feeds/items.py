@@ -2,14 +2,16 @@
 
 Rules: an item's number is taken in the transaction that stores it, so numbers rise in the order of commits;
 publishing writes one row whatever the number of subscribers; the same ID publishes once, with other content a
-new edition; everything that happens to a node's items is a row of the same sequence (docs/protocol.md, "Feeds").
+new edition; everything that happens to a node's items is a row of the same sequence, and is told to who watches it
+(docs/protocol.md, "Feeds").
 """
 
 import hashlib
 
 import msgspec
 
-from immpd.model.feed import Accounting, Item, Level, Node
+from immpd.model.feed import Accounting, Item, ItemHint, Level, Node
+from immpd.model.news import Wake
 from immpd.store.errors import FeedsFull, IdReused, NoItem, NotPublisher
 from immpd.store.ids import uuid_text
 from immpd.store.mail.deliver import retry_key
@@ -20,6 +22,8 @@ from .nodes import DAY, expect_sign, find_node, owned_node, publishes, refusal
 
 INLINE = 4096
 """Octets of a body that an event brings along."""
+FAN_OUT = "fan-out"
+"""The job that delivers items as messages, as it is woken."""
 MOST_WAITING = 1000
 """Items of one node that may wait for its owner."""
 MOST_WAITING_OF_ONE = 100
@@ -70,18 +74,10 @@ class CheckPublisher(msgspec.Struct, frozen=True):
 class Published(msgspec.Struct, frozen=True):
     """What became of it: published now or before, or waiting for the owner (``seq`` 0)."""
 
-    node: int
-    title: str
-    """Of the item: the node's where it had none."""
     seq: int
-    prev: int
     new: bool
-    mailed: bool
-    """Somebody is to get it as a message."""
     accounting: Accounting
     edition: int = 1
-    every: int = 0
-    """Seconds in which the node promised the next."""
 
 
 class NameItem(msgspec.Struct, frozen=True):
@@ -94,14 +90,6 @@ class NameItem(msgspec.Struct, frozen=True):
     now: int
 
 
-class Retracted(msgspec.Struct, frozen=True):
-    """What ``retract`` did; ``seq`` 0 where the item only waited."""
-
-    node: int
-    seq: int
-    prev: int
-
-
 _ACCOUNTING = "accepted, pending, left_before, blocked, over_quota"
 
 
@@ -111,28 +99,25 @@ def publish(tx: Tx, args: PublishItem) -> Published:
     node, trusted = _checked(tx, args)
     if args.keyed and not _remember(tx, node, args):
         if _waits(tx, node, args.uuid):
-            return Published(node.id, args.title, 0, 0, True, False, Accounting())
+            return Published(0, True, Accounting())
         row = tx.one(
-            f"SELECT seq, prev, title, edition, {_ACCOUNTING} FROM item"  # noqa: S608
+            f"SELECT seq, edition, {_ACCOUNTING} FROM item"  # noqa: S608
             " WHERE uuid = :uuid AND node = :node AND kind = 'item' AND retracted = 0",
             {"uuid": args.uuid, "node": node.id},
         )
         if row is None:  # retracted, or kept no longer
-            return Published(node.id, args.title, 0, 0, False, False, Accounting())
-        return Published(node.id, row[2], row[0], row[1], False, False, Accounting(*row[4:]), row[3], node.every)
+            return Published(0, False, Accounting())
+        return Published(row[0], False, Accounting(*row[2:]), row[1])
     if not trusted and node.moderated:
         _wait(tx, node, args)
-        return Published(node.id, args.title, 0, 0, True, False, Accounting())
+        return Published(0, True, Accounting())
     expect_sign(tx, node, args.now)
     return _store(tx, node, args.uuid, args.address, args.level, args.title, args.type, args.body, args.now)
 
 
-def say_silent(
-    tx: Tx, node: Node, owner: str, uuid: bytes, title: str, body: bytes, now: int
-) -> tuple[Published, Item]:
+def say_silent(tx: Tx, node: Node, owner: str, uuid: bytes, title: str, body: bytes, now: int) -> None:
     """Publish, in the owner's name, that the node fell silent; which is no sign of life."""
-    done = _store(tx, node, uuid, owner, "high", title, "text/plain", body, now)
-    return done, Item(done.seq, "item", uuid, node.imid, done.title, "text/plain", "high", owner, now, len(body), body)
+    _store(tx, node, uuid, owner, "high", title, "text/plain", body, now)
 
 
 @read_unit
@@ -244,8 +229,12 @@ def _store(
     )
     if node.by_mail:
         tx.execute("INSERT INTO fan_out (item, node, owner) VALUES (?, ?, ?)", (seq, node.id, node.owner))
+        tx.tell(Wake(FAN_OUT))
     count_rows(tx, node, seq, 1 - replaced, int(replaced))
-    return Published(node.id, title, seq, node.last_item, True, bool(node.by_mail), accounting, edition, node.every)
+    inline = body if len(body) <= INLINE else None
+    item = Item(seq, "item", uuid, node.imid, title, type_, level, publisher, now, len(body), inline, edition)
+    tx.tell(ItemHint(node.id, seq, node.last_item, item))
+    return Published(seq, True, accounting, edition)
 
 
 def _replace(tx: Tx, node: Node, uuid: bytes) -> tuple[int, bool]:
@@ -271,7 +260,7 @@ def _empty(tx: Tx, seq: int, why: int) -> None:
 
 
 @growing_unit
-def accept_item(tx: Tx, args: NameItem) -> tuple[Published, Item]:
+def accept_item(tx: Tx, args: NameItem) -> Published:
     """Publish an item that waits for the node's owner. Raises NoNode, NotOwner, NoItem."""
     node = owned_node(tx, args.imid, args.account)
     key = {"node": node.id, "uuid": args.uuid}
@@ -283,18 +272,12 @@ def accept_item(tx: Tx, args: NameItem) -> tuple[Published, Item]:
     tx.execute("DELETE FROM waiting_item WHERE node = :node AND uuid = :uuid", key)
     publisher, level, title, type_, body = row
     expect_sign(tx, node, args.now)
-    done = _store(tx, node, args.uuid, publisher, level, title, type_, body, args.now)
-    inline = body if len(body) <= INLINE else None
-    item = Item(
-        done.seq, "item", args.uuid, args.imid, done.title, type_, level, publisher, args.now, len(body), inline,
-        done.edition,
-    )  # fmt: skip
-    return done, item
+    return _store(tx, node, args.uuid, publisher, level, title, type_, body, args.now)
 
 
 @freeing_unit
-def retract(tx: Tx, args: NameItem) -> Retracted:
-    """Take an item back: its content is gone at once. Raises NoNode, NotPublisher, NoItem.
+def retract(tx: Tx, args: NameItem) -> bool:
+    """Take an item back: its content is gone at once. False where it only waited. Raises NoNode, NotPublisher, NoItem.
 
     Publishers may take back any item of their node, others what they published themselves.
     """
@@ -311,7 +294,7 @@ def retract(tx: Tx, args: NameItem) -> Retracted:
         raise refusal(tx, node, args.account, NotPublisher(args.imid))
     if waiting is not None:
         tx.execute("DELETE FROM waiting_item WHERE node = :node AND uuid = :uuid", key)
-        return Retracted(node.id, 0, 0)
+        return False
     if row is None or row[2] in (RETRACTED, REPLACED):
         raise NoItem
     seq = tx.take_ids("item", 1)
@@ -323,7 +306,9 @@ def retract(tx: Tx, args: NameItem) -> Retracted:
     )
     kept = int(not row[2])
     count_rows(tx, node, seq, -kept, 1 + kept)
-    return Retracted(node.id, seq, node.last_item)
+    item = Item(seq, "retracted", args.uuid, args.imid, "", "", "normal", "", args.now, 0, None)
+    tx.tell(ItemHint(node.id, seq, node.last_item, item))
+    return True
 
 
 def newest_item(tx: Tx) -> int:

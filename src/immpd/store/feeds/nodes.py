@@ -10,7 +10,7 @@ from typing import Any, Literal
 import msgspec
 
 from immpd.model.change import Change
-from immpd.model.feed import DEFAULT_AGE, DEFAULT_KEEP, Node, NodeOptions
+from immpd.model.feed import DEFAULT_AGE, DEFAULT_KEEP, Item, ItemHint, Node, NodeOptions
 from immpd.store.errors import (
     FeedsFull,
     NoAccount,
@@ -126,14 +126,6 @@ class SweepNodes(msgspec.Struct, frozen=True):
 
     before: int
     limit: int = 250
-
-
-class RemovedNode(msgspec.Struct, frozen=True):
-    """What ``remove_node`` did: the row that tells subscribers."""
-
-    node: int
-    seq: int
-    prev: int
 
 
 def node_of(row: Row) -> Node:
@@ -300,7 +292,7 @@ def expect_sign(tx: Tx, node: Node, now: int) -> Node:
 
 
 @freeing_unit
-def remove_node(tx: Tx, args: RemoveNode) -> RemovedNode:
+def remove_node(tx: Tx, args: RemoveNode) -> None:
     """Take a node's name away and tell its subscribers by a row of the sequence. Raises NoNode, NotOwner."""
     node = owned_node(tx, args.imid, args.account)
     seq = tx.take_ids("item", 1)
@@ -313,7 +305,8 @@ def remove_node(tx: Tx, args: RemoveNode) -> RemovedNode:
         "UPDATE node SET imid = NULL, removed = :now, last_item = :seq, marks = marks + 1 WHERE id = :id",
         {"now": args.now, "seq": seq, "id": node.id},
     )
-    return RemovedNode(node.id, seq, node.last_item)
+    item = Item(seq, "removed", b"", args.imid, args.imid, "", "normal", "", args.now, 0, None)
+    tx.tell(ItemHint(node.id, seq, node.last_item, item, gone=True))
 
 
 @read_unit
@@ -354,11 +347,8 @@ def add_member(tx: Tx, args: SetMember) -> None:
 
 
 @freeing_unit
-def remove_member(tx: Tx, args: RemoveMember) -> tuple[bool, Change | None]:
-    """Forget somebody and end their subscription: whether there was anything, and the change of their mailbox.
-
-    Raises NoNode, NotOwner.
-    """
+def remove_member(tx: Tx, args: RemoveMember) -> bool:
+    """Forget somebody and end their subscription: whether there was anything. Raises NoNode, NotOwner."""
     node = owned_node(tx, args.imid, args.account)
     key = {"node": node.id, "address": args.address}
     gone = tx.executemany("DELETE FROM node_member WHERE node = :node AND address = :address", [key])
@@ -368,12 +358,13 @@ def remove_member(tx: Tx, args: RemoveMember) -> tuple[bool, Change | None]:
         key,
     )
     if row is None:
-        return bool(gone), None
+        return bool(gone)
     id_, mailbox, uuid, state, form = row
     tx.execute("UPDATE subscription SET state = 'left', due = NULL WHERE id = :id", {"id": id_})
     if state == "active":
         count_subscribers(tx, node.id, -1, -1 if form == "message" else 0)
-    return True, subscription_change(tx, mailbox, uuid, args.imid, "removed")
+    tell_subscription(tx, mailbox, uuid, args.imid, "removed")
+    return True
 
 
 @read_unit
@@ -398,17 +389,17 @@ def count_subscribers(tx: Tx, node: int, active: int, by_mail: int) -> None:
     )
 
 
-def subscription_change(tx: Tx, mailbox: int, uuid: bytes, imid: str, said: str) -> Change:
-    """Note in the mailbox what became of a subscription."""
-    return node_change(tx, "subscription", mailbox, uuid, imid, said)
+def tell_subscription(tx: Tx, mailbox: int, uuid: bytes, imid: str, said: str) -> None:
+    """Note in the mailbox, and tell, what became of a subscription."""
+    tell_of_node(tx, "subscription", mailbox, uuid, imid, said)
 
 
-def node_change(
+def tell_of_node(
     tx: Tx, kind: Literal["subscription", "dismissed"], mailbox: int, uuid: bytes, imid: str, *said: str
-) -> Change:
-    """Note in the mailbox what happened between it and a node."""
+) -> None:
+    """Note in the mailbox, and tell, what happened between it and a node."""
     state = take_states(tx, {mailbox: 1})[mailbox] + 1
-    change = Change(kind, mailbox, state, 0, uuid, path=imid, keywords=said)
+    tx.tell(Change(kind, mailbox, state, 0, uuid, path=imid, keywords=said))
     tx.execute(
         "INSERT INTO change (mailbox, state, kind, folder, id, origin, data)"
         " VALUES (:mailbox, :state, :kind, 0, :uuid, NULL, :data)",
@@ -420,7 +411,6 @@ def node_change(
             "data": msgspec.json.encode({"path": imid, "keywords": said}),
         },
     )
-    return change
 
 
 _SWEPT = (

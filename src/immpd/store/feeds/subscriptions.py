@@ -6,13 +6,12 @@ told; leaving needs nobody's consent; the node's counters are exact (docs/protoc
 
 import msgspec
 
-from immpd.model.change import Change
 from immpd.model.feed import DIGESTS, Form, Heard, SubscriptionState
 from immpd.store.errors import FanOutRunning, FeedsFull, NoFolder, NoNode, NoSubscription
 from immpd.store.units import Row, Tx, freeing_unit, read_unit, write_unit
 
 from .items import newest_item
-from .nodes import DAY, count_subscribers, find_node, owned_node, subscription_change
+from .nodes import DAY, count_subscribers, find_node, owned_node, tell_subscription
 
 OPEN = (1 << 53) - 1
 """A sequence number behind all there will be."""
@@ -166,13 +165,13 @@ def _named(tx: Tx, name: NameSubscription, *, gone: bool = False) -> Subscriptio
 
 
 @write_unit
-def subscribe(tx: Tx, args: Subscribe) -> tuple[Subscription, Change | None]:
+def subscribe(tx: Tx, args: Subscribe) -> Subscription:
     """Subscribe, or find the subscription that is there. Raises NoNode, FeedsFull, NoFolder."""
     node = find_node(tx, args.imid)
     key = {"node": node.id, "mailbox": args.mailbox}
     there = tx.one("SELECT id, state FROM subscription WHERE mailbox = :mailbox AND node = :node", key)
     if there is not None and there[1] != "left":
-        return _one(tx, args.mailbox, "s.id", there[0], args.now), None
+        return _one(tx, args.mailbox, "s.id", there[0], args.now)
     member = tx.one(
         "SELECT 1 FROM node_member WHERE node = :node AND address = :address",
         {"node": node.id, "address": args.subscriber},
@@ -219,8 +218,8 @@ def subscribe(tx: Tx, args: Subscribe) -> tuple[Subscription, Change | None]:
     tx.execute("DELETE FROM push_gap WHERE subscription = :id", {"id": rows[0][0]})
     if state == "active":
         count_subscribers(tx, node.id, 1, int(form == "message"))
-    change = subscription_change(tx, args.mailbox, args.uuid, args.imid, state)
-    return _one(tx, args.mailbox, "s.id", rows[0][0], args.now), change
+    tell_subscription(tx, args.mailbox, args.uuid, args.imid, state)
+    return _one(tx, args.mailbox, "s.id", rows[0][0], args.now)
 
 
 def _owns(tx: Tx, owner: int, mailbox: int) -> bool:
@@ -235,17 +234,18 @@ def _check_folder(tx: Tx, mailbox: int, folder: int) -> None:
 
 
 @freeing_unit
-def unsubscribe(tx: Tx, args: NameSubscription) -> tuple[Subscription, Change]:
+def unsubscribe(tx: Tx, args: NameSubscription) -> Subscription:
     """Leave at once, also a node that was removed. Raises NoSubscription."""
     one = _named(tx, args, gone=True)
     tx.execute("UPDATE subscription SET state = 'left', due = NULL WHERE id = :id", {"id": one.id})
     if one.state == "active":
         count_subscribers(tx, one.node, -1, -int(one.form == "message"))
-    return one, subscription_change(tx, args.mailbox, one.uuid, one.imid, "left")
+    tell_subscription(tx, args.mailbox, one.uuid, one.imid, "left")
+    return one
 
 
 @write_unit
-def set_subscription(tx: Tx, args: SetSubscription) -> tuple[Subscription, Change]:
+def set_subscription(tx: Tx, args: SetSubscription) -> Subscription:
     """Change form, folder, muting, or whether it tells. Raises NoSubscription, NoFolder, FanOutRunning (temporary)."""
     name = args.name
     one = _named(tx, name)
@@ -263,8 +263,8 @@ def set_subscription(tx: Tx, args: SetSubscription) -> tuple[Subscription, Chang
         if of_messages and tx.one("SELECT 1 FROM fan_out WHERE node = :node AND cursor < :id", key) is not None:
             raise FanOutRunning
         _change_form(tx, one, form, name.now)
-    change = subscription_change(tx, name.mailbox, one.uuid, one.imid, one.state)
-    return _one(tx, name.mailbox, "s.id", one.id, name.now), change
+    tell_subscription(tx, name.mailbox, one.uuid, one.imid, one.state)
+    return _one(tx, name.mailbox, "s.id", one.id, name.now)
 
 
 def _change_form(tx: Tx, one: Subscription, form: Form, now: int) -> None:
@@ -310,8 +310,8 @@ _PUSH_AGAIN = (
 
 
 @write_unit
-def accept_subscriber(tx: Tx, args: AcceptSubscriber) -> Change | None:
-    """Let somebody in who waits; None where they are in. Raises NoNode, NotOwner, NoSubscription."""
+def accept_subscriber(tx: Tx, args: AcceptSubscriber) -> None:
+    """Let somebody in who waits. Raises NoNode, NotOwner, NoSubscription."""
     node = owned_node(tx, args.imid, args.account)
     row = tx.one(
         "SELECT s.id, s.mailbox, s.uuid, s.form, s.state FROM account a JOIN subscription s ON s.mailbox = a.mailbox"
@@ -322,14 +322,14 @@ def accept_subscriber(tx: Tx, args: AcceptSubscriber) -> Change | None:
         raise NoSubscription
     id_, mailbox, uuid, form, state = row
     if state == "active":
-        return None
+        return
     tx.execute(
         "UPDATE subscription SET state = 'active', first = :next, form_from = :next, push_from = :next,"
         " digested = :next - 1 WHERE id = :id",
         {"next": newest_item(tx) + 1, "id": id_},
     )
     count_subscribers(tx, node.id, 1, int(form == "message"))
-    return subscription_change(tx, mailbox, uuid, args.imid, "active")
+    tell_subscription(tx, mailbox, uuid, args.imid, "active")
 
 
 @read_unit

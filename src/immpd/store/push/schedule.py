@@ -1,12 +1,16 @@
 """What is to be looked at at its time: rows, so that they outlive the process (timers.py runs them).
 
-Rules: one timer of a kind a subject, so that what is changed begins its time anew; what a person set is looked at
-when a timer is set and again when it comes (docs/protocol.md, "Rules of the recipient").
+Rules: one timer of a kind a subject, so that what is changed begins its time anew; whoever runs them is woken; what
+a person set is looked at when a timer is set and again when it comes (docs/protocol.md, "Rules of the recipient").
 """
 
+from immpd.model.news import Wake
 from immpd.model.notification import Level
 from immpd.model.quiet import QuietHours
 from immpd.store.units import Tx
+
+TIMERS = "timers"
+"""The job that runs them, as it is woken."""
 
 
 def set_timer(tx: Tx, due: int, kind: str, subject: int) -> None:
@@ -16,6 +20,7 @@ def set_timer(tx: Tx, due: int, kind: str, subject: int) -> None:
         " ON CONFLICT (kind, subject) DO UPDATE SET due = excluded.due",
         (kind, subject, due),
     )
+    tx.tell(Wake(TIMERS, due))
 
 
 def drop_timers(tx: Tx, subject: int) -> None:

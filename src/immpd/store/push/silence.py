@@ -5,9 +5,8 @@ durable and reaches every device (docs/protocol.md, "Rules of the recipient").
 """
 
 from immpd.model.change import Change
-from immpd.model.feed import Item
 from immpd.model.notification import Level
-from immpd.store.feeds.items import Published, say_silent
+from immpd.store.feeds.items import say_silent
 from immpd.store.feeds.nodes import node_by_id
 from immpd.store.mail.states import take_states
 from immpd.store.units import Row, Tx
@@ -20,16 +19,16 @@ KEPT = 7 * 86_400_000
 """Milliseconds that such a notification stands."""
 
 
-def node_silent(tx: Tx, number: int, now: int, uuid: bytes) -> list[tuple[Published, Item]]:
+def node_silent(tx: Tx, number: int, now: int, uuid: bytes) -> None:
     """A node promised to publish something and did not: its subscribers get an item that says so."""
     node = node_by_id(tx, number)
     if node is None or not node.every:
-        return []
+        return
     owner = tx.one("SELECT address FROM account WHERE id = :id", {"id": node.owner})
     assert owner is not None
     span = _span(node.every * 1000)
     body = f"It promised to publish something every {span}."
-    return [say_silent(tx, node, owner[0], uuid, f"{node.title} is silent", body.encode(), now)]
+    say_silent(tx, node, owner[0], uuid, f"{node.title} is silent", body.encode(), now)
 
 
 def token_silent(tx: Tx, token: int, now: int, ids: tuple[bytes, bytes]) -> list[Change]:

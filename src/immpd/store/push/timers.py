@@ -8,8 +8,6 @@ where it no longer holds; promoting is the service's to do, so its timer stays u
 import msgspec
 
 from immpd.model.change import Change
-from immpd.model.feed import Item
-from immpd.store.feeds.items import Published
 from immpd.store.feeds.nodes import NODE_SILENCE
 from immpd.store.mail.states import take_states
 from immpd.store.units import Tx, read_unit, write_unit
@@ -32,10 +30,9 @@ class Fire(msgspec.Struct, frozen=True):
 
 
 class Fired(msgspec.Struct, frozen=True):
-    """What changed; what nodes published; what is to be delivered as mail; whether more is due."""
+    """What changed; what is to be delivered as mail; whether more is due."""
 
     changes: tuple[Change, ...]
-    published: tuple[tuple[Published, Item], ...]
     promote: tuple[Notification, ...]
     more: bool
 
@@ -68,14 +65,13 @@ def fire(tx: Tx, args: Fire) -> Fired:
     )
     tx.executemany("DELETE FROM timer WHERE kind = ? AND subject = ?", due)
     changes: list[Change] = []
-    published: list[tuple[Published, Item]] = []
     promote: list[Notification] = []
     for (kind, subject), ids in zip(due, args.ids, strict=False):
         if kind == "silence":
             changes += token_silent(tx, subject, args.now, ids)
             continue
         if kind == NODE_SILENCE:
-            published += node_silent(tx, subject, args.now, ids[0])
+            node_silent(tx, subject, args.now, ids[0])
             continue
         row = tx.one(COLUMNS + " WHERE id = ?", (subject,))
         if row is None:
@@ -87,7 +83,7 @@ def fire(tx: Tx, args: Fire) -> Fired:
                 promote.append(found)
         else:
             changes += _ON_TIME[kind](tx, found, args.now)
-    return Fired(tuple(changes), tuple(published), tuple(promote), len(due) == args.limit)
+    return Fired(tuple(changes), tuple(promote), len(due) == args.limit)
 
 
 def _show(tx: Tx, found: Notification, now: int) -> list[Change]:
