@@ -71,8 +71,8 @@ _BY_FIELD = {
     "Capabilities.p": '%s"IMMP"',
     "Capabilities.v": '%s"1.0"',
     "Capabilities.d": "domain",
-    "ItemOutcome.outcome": '( %s"delivered" / %s"queued" )',
-    "ItemOutcome.code": '"273"',
+    "PublishedRow.outcome": '( %s"delivered" / %s"queued" )',
+    "PublishedRow.code": '"273"',
     "SubscriptionRow.node": "reply-word",
     "SessionRow.address": "reply-word",
     "SessionRow.id": "uuid",
@@ -98,7 +98,7 @@ _BESIDE = {"json": "SP json", "text": "SP [ text ]"}
 _IN_TLS = {"Capabilities.max_message", "Capabilities.max_to"}
 """What is not said in clear."""
 _WHOLE = {
-    "RecipientOutcome": """SP imid-value SP
+    "DeliveredRow": """SP imid-value SP
     ( ( %s"delivered" / %s"queued" ) SP "273" [ SP text ] / %s"refused" SP refusal )"""
 }
 """What a table of fields cannot say."""

@@ -124,7 +124,7 @@ def test_every_command_answers_one_of_them() -> None:
         ),
         (
             r.Delivered(
-                id="u", rows=(r.RecipientOutcome(imid="a@b", outcome="refused", code=404, text="[X] code=5 Nobody"),)
+                id="u", rows=(r.DeliveredRow(imid="a@b", outcome="refused", code=404, text="[X] code=5 Nobody"),)
             ),
             b"273- a@b refused 404 [X] code=5 Nobody\n273 u\n",
         ),
@@ -168,7 +168,7 @@ def test_what_is_not_known_is_ignored(kind: type[Words], text: str, expected: Wo
 
 @pytest.mark.parametrize(
     ("kind", "text"),
-    [(r.Changed, ""), (r.Changed, "n=x s=y"), (r.FolderCounts, ""), (r.Stored, ""), (r.RecipientOutcome, "a b c")],
+    [(r.Changed, ""), (r.Changed, "n=x s=y"), (r.FolderCounts, ""), (r.Stored, ""), (r.DeliveredRow, "a b c")],
 )
 def test_what_is_missing_or_impossible(kind: type[Words], text: str) -> None:
     with pytest.raises(msgspec.ValidationError):

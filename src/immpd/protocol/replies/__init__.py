@@ -2,7 +2,6 @@
 
 from .base import Reply
 from .feeds import (
-    ItemOutcome,
     ItemRow,
     ItemsEnd,
     MemberRow,
@@ -11,6 +10,7 @@ from .feeds import (
     Nodes,
     NodeShown,
     Published,
+    PublishedRow,
     Subscribed,
     SubscriptionRow,
     Subscriptions,
@@ -22,6 +22,7 @@ from .mail import (
     CopiedRow,
     Counts,
     Delivered,
+    DeliveredRow,
     Fetched,
     FolderCounts,
     FolderRow,
@@ -30,7 +31,6 @@ from .mail import (
     Kept,
     Opened,
     PartStored,
-    RecipientOutcome,
     Stored,
     WatchEnded,
 )
@@ -79,6 +79,7 @@ __all__ = [
     "CopiedRow",
     "Counts",
     "Delivered",
+    "DeliveredRow",
     "Fetched",
     "Finding",
     "Findings",
@@ -90,7 +91,6 @@ __all__ = [
     "Grants",
     "Help",
     "IndexPage",
-    "ItemOutcome",
     "ItemRow",
     "ItemsEnd",
     "Kept",
@@ -109,9 +109,9 @@ __all__ = [
     "PartStored",
     "PasswordChanged",
     "Published",
+    "PublishedRow",
     "PushStatusRow",
     "PushStatuses",
-    "RecipientOutcome",
     "Reply",
     "RequestRow",
     "Requests",

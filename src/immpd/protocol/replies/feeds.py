@@ -9,10 +9,10 @@ from immpd.protocol.codes import Code
 from immpd.protocol.lines import Line, Words
 
 from .base import Listed, Reply, rows_of
-from .mail import RecipientOutcome
+from .mail import DeliveredRow
 
 
-class ItemOutcome(RecipientOutcome, frozen=True, kw_only=True):
+class PublishedRow(DeliveredRow, frozen=True, kw_only=True):
     """What became of an item: delivered, or queued for the node's owner; the counts are all who subscribed then."""
 
     accepted: int = 0
@@ -27,9 +27,9 @@ class Published(Listed, frozen=True, kw_only=True):
 
     CODE = Code.DELIVERED
     WORDS = ("id",)
-    ROW = ItemOutcome
+    ROW = PublishedRow
     id: str = ""
-    rows: tuple[ItemOutcome, ...] = ()
+    rows: tuple[PublishedRow, ...] = ()
 
     def end(self) -> str:
         """The item's id."""

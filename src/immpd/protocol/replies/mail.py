@@ -52,7 +52,7 @@ class FolderRow(Words, frozen=True, kw_only=True):
     rights: tuple[str, ...] = ()
 
 
-class RecipientOutcome(Words, frozen=True, kw_only=True):
+class DeliveredRow(Words, frozen=True, kw_only=True):
     """What became of one recipient: delivered, queued or refused, with the code that says why."""
 
     CODE = Code.DELIVERED
@@ -124,9 +124,9 @@ class Delivered(Listed, frozen=True, kw_only=True):
 
     CODE = Code.DELIVERED
     WORDS = ("id",)
-    ROW = RecipientOutcome
+    ROW = DeliveredRow
     id: str = ""
-    rows: tuple[RecipientOutcome, ...] = ()
+    rows: tuple[DeliveredRow, ...] = ()
 
     def end(self) -> str:
         """The message's id."""

@@ -14,7 +14,7 @@ from immpd.mime.outgoing import render
 from immpd.model.message import Envelope, Part
 from immpd.protocol.codes import Code
 from immpd.protocol.errors import Refused
-from immpd.protocol.replies import ItemOutcome
+from immpd.protocol.replies import PublishedRow
 from immpd.service.floods import item_refusal
 from immpd.service.outcome import Outcome, Step
 from immpd.service.session import Session, refusal_of
@@ -27,7 +27,7 @@ from .events import item_type
 from .nodes import account_of
 from .publishing import item_outcome
 
-Listed = Mapping[str, ItemOutcome | Refused]
+Listed = Mapping[str, PublishedRow | Refused]
 """By list: what became of the message there."""
 MOST_LISTS = 50
 """Lists that one message goes to: the rows of a unit are bounded."""
@@ -51,7 +51,7 @@ def publish_to_lists(
     """
     account = account_of(session)
     services = session.services
-    listed: dict[str, ItemOutcome | Refused] = {}
+    listed: dict[str, PublishedRow | Refused] = {}
     try:
         kind, body = _item_of(envelope, content, services.limits.max_item)
     except Refused as error:

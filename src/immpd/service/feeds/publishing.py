@@ -113,7 +113,7 @@ def outcome_of(imid: str, uuid: bytes, result: Published) -> replies.Published:
     return replies.Published(id=uuid_text(uuid), rows=(item_outcome(imid, result),))
 
 
-def item_outcome(imid: str, result: Published) -> replies.ItemOutcome:
+def item_outcome(imid: str, result: Published) -> replies.PublishedRow:
     """What became of an item, with its accounting."""
     told: Accounting = result.accounting
     if result.seq:
@@ -123,7 +123,7 @@ def item_outcome(imid: str, result: Published) -> replies.ItemOutcome:
         outcome, text = "queued", "Waits for the node's owner"
     else:
         outcome, text = "delivered", "Came before"
-    return replies.ItemOutcome(
+    return replies.PublishedRow(
         imid=imid,
         outcome=outcome,
         code=int(Code.DELIVERED),

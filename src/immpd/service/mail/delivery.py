@@ -237,23 +237,23 @@ def _store(session: Session, draft: Draft, content: Content, verdicts: Verdicts)
 
     def delivered(results: tuple[Delivered, ...], listed: Listed = _NO_LISTS) -> replies.Delivered:
         _settle(draft, results)
-        lines: list[replies.RecipientOutcome] = []
+        lines: list[replies.DeliveredRow] = []
         why: Refused | None = None
         arrived = False
         for (imid, _), found in zip(draft.recipients, rows, strict=True):
             row = listed[found.imid] if isinstance(found, MailingList) else found
-            if isinstance(row, replies.RecipientOutcome):
+            if isinstance(row, replies.DeliveredRow):
                 arrived = True
                 lines.append(row)
             elif isinstance(row, int) and results[row] not in ("reused", "closed"):
                 arrived = True
                 text = "Delivered" if results[row] == "delivered" else "Delivered before"
-                lines.append(replies.RecipientOutcome(imid=imid, outcome="delivered", code=_DELIVERED, text=text))
+                lines.append(replies.DeliveredRow(imid=imid, outcome="delivered", code=_DELIVERED, text=text))
             else:
                 why_not = _refusal(imid, results[row]) if isinstance(row, int) else row
                 why = why or why_not
                 text = why_not.line_text()
-                lines.append(replies.RecipientOutcome(imid=imid, outcome="refused", code=int(why_not.code), text=text))
+                lines.append(replies.DeliveredRow(imid=imid, outcome="refused", code=int(why_not.code), text=text))
         if why is not None and not arrived:
             raise _again(why)
         session.services.log.debug("message accepted", id=envelope.id, recipients=len(lines), peer=session.peer)
@@ -287,7 +287,7 @@ def _judged(recipients: Recipients, verdicts: Verdicts) -> Recipients:
     return judged
 
 
-def _told(lines: list[replies.RecipientOutcome], verdicts: Verdicts) -> list[replies.RecipientOutcome]:
+def _told(lines: list[replies.DeliveredRow], verdicts: Verdicts) -> list[replies.DeliveredRow]:
     """The sender is told who has not decided yet whether it may come."""
     return [
         msgspec.structs.replace(line, outcome="queued", text="Waits until the recipient has decided")

@@ -249,19 +249,19 @@ REFUSED: dict[str, tuple[Code, str, str, int | None]] = {
 
 def _told(identity: UUID, to: list[Imid], became: list[Refused | str]) -> replies.Delivered:
     """A row a recipient; where nobody gets it, the first reason is raised."""
-    rows: list[replies.RecipientOutcome] = []
+    rows: list[replies.DeliveredRow] = []
     first: Refused | None = None
     arrived = False
     for imid, what in zip(to, became, strict=True):
         if isinstance(what, str) and what in ARRIVED:
             arrived = True
-            row = replies.RecipientOutcome(
+            row = replies.DeliveredRow(
                 imid=imid.text, outcome="delivered", code=int(Code.DELIVERED), text=ARRIVED[what]
             )
         else:
             why = what if isinstance(what, Refused) else _why(imid, what)
             first = first or why
-            row = replies.RecipientOutcome(imid=imid.text, outcome="refused", code=int(why.code), text=why.line_text())
+            row = replies.DeliveredRow(imid=imid.text, outcome="refused", code=int(why.code), text=why.line_text())
         rows.append(row)
     if first is not None and not arrived:
         raise first
