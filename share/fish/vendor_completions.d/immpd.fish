@@ -79,17 +79,20 @@ complete -c immpd -n '__fish_immpd_using_command account add' -l version -d 'Dis
 complete -c immpd -n '__fish_immpd_using_command account add' -l data -r -F -d 'The data folder.'
 complete -c immpd -n '__fish_immpd_using_command account add' -l password-stdin -d 'Read it from standard input.'
 complete -c immpd -n '__fish_immpd_using_command account add' -l weak -d 'Take a password of fewer than 10 characters.'
+complete -c immpd -n '__fish_immpd_using_command account add' -l json -d 'One JSON object a line.'
 # Options for: account disable
 complete -c immpd -n '__fish_immpd_using_command account disable' -l help -d 'Display this message and exit.'
 complete -c immpd -n '__fish_immpd_using_command account disable' -s h -d 'Display this message and exit.'
 complete -c immpd -n '__fish_immpd_using_command account disable' -l version -d 'Display application version.'
 complete -c immpd -n '__fish_immpd_using_command account disable' -l data -r -F -d 'The data folder.'
+complete -c immpd -n '__fish_immpd_using_command account disable' -l json -d 'One JSON object a line.'
 
 # Options for: account enable
 complete -c immpd -n '__fish_immpd_using_command account enable' -l help -d 'Display this message and exit.'
 complete -c immpd -n '__fish_immpd_using_command account enable' -s h -d 'Display this message and exit.'
 complete -c immpd -n '__fish_immpd_using_command account enable' -l version -d 'Display application version.'
 complete -c immpd -n '__fish_immpd_using_command account enable' -l data -r -F -d 'The data folder.'
+complete -c immpd -n '__fish_immpd_using_command account enable' -l json -d 'One JSON object a line.'
 
 # Options for: account list
 complete -c immpd -n '__fish_immpd_using_command account list' -l help -d 'Display this message and exit.'
@@ -107,6 +110,7 @@ complete -c immpd -n '__fish_immpd_using_command account passwd' -l password-std
 complete -c immpd -n '__fish_immpd_using_command account passwd' -l weak -d 'Take a password of fewer than 10 characters.'
 complete -c immpd -n '__fish_immpd_using_command account passwd' -l keep-sessions -d 'Let what is logged in stay so.'
 complete -c immpd -n '__fish_immpd_using_command account passwd' -l remove-tokens -d 'Remove all push tokens of the account.'
+complete -c immpd -n '__fish_immpd_using_command account passwd' -l json -d 'One JSON object a line.'
 
 # Options for: account remove
 complete -c immpd -n '__fish_immpd_using_command account remove' -l help -d 'Display this message and exit.'
@@ -114,18 +118,21 @@ complete -c immpd -n '__fish_immpd_using_command account remove' -s h -d 'Displa
 complete -c immpd -n '__fish_immpd_using_command account remove' -l version -d 'Display application version.'
 complete -c immpd -n '__fish_immpd_using_command account remove' -l data -r -F -d 'The data folder.'
 complete -c immpd -n '__fish_immpd_using_command account remove' -l yes -d 'Do not ask.'
+complete -c immpd -n '__fish_immpd_using_command account remove' -l json -d 'One JSON object a line.'
 
 # Options for: backup
 complete -c immpd -n '__fish_immpd_using_command backup' -l help -d 'Display this message and exit.'
 complete -c immpd -n '__fish_immpd_using_command backup' -s h -d 'Display this message and exit.'
 complete -c immpd -n '__fish_immpd_using_command backup' -l version -d 'Display application version.'
 complete -c immpd -n '__fish_immpd_using_command backup' -l data -r -F -d 'The data folder.'
+complete -c immpd -n '__fish_immpd_using_command backup' -l json -d 'One JSON object a line.'
 
 # Options for: check
 complete -c immpd -n '__fish_immpd_using_command check' -l help -d 'Display this message and exit.'
 complete -c immpd -n '__fish_immpd_using_command check' -s h -d 'Display this message and exit.'
 complete -c immpd -n '__fish_immpd_using_command check' -l version -d 'Display application version.'
 complete -c immpd -n '__fish_immpd_using_command check' -l data -r -F -d 'The data folder.'
+complete -c immpd -n '__fish_immpd_using_command check' -l json -d 'One JSON object a line.'
 
 # Subcommands for: config
 complete -c immpd -n '__fish_immpd_using_command config' -a 'show' -d 'Show every setting, its value and where it comes from.'
@@ -140,6 +147,7 @@ complete -c immpd -n '__fish_immpd_using_command config check' -l help -d 'Displ
 complete -c immpd -n '__fish_immpd_using_command config check' -s h -d 'Display this message and exit.'
 complete -c immpd -n '__fish_immpd_using_command config check' -l version -d 'Display application version.'
 complete -c immpd -n '__fish_immpd_using_command config check' -l data -r -F -d 'The data folder.'
+complete -c immpd -n '__fish_immpd_using_command config check' -l json -d 'One JSON object a line.'
 
 # Options for: config show
 complete -c immpd -n '__fish_immpd_using_command config show' -l help -d 'Display this message and exit.'
@@ -169,6 +177,7 @@ complete -c immpd -n '__fish_immpd_using_command restore' -l help -d 'Display th
 complete -c immpd -n '__fish_immpd_using_command restore' -s h -d 'Display this message and exit.'
 complete -c immpd -n '__fish_immpd_using_command restore' -l version -d 'Display application version.'
 complete -c immpd -n '__fish_immpd_using_command restore' -l data -r -F -d 'The data folder.'
+complete -c immpd -n '__fish_immpd_using_command restore' -l json -d 'One JSON object a line.'
 
 # Options for: route
 complete -c immpd -n '__fish_immpd_using_command route' -l help -d 'Display this message and exit.'
@@ -200,6 +209,7 @@ complete -c immpd -n '__fish_immpd_using_command sessions end' -l help -d 'Displ
 complete -c immpd -n '__fish_immpd_using_command sessions end' -s h -d 'Display this message and exit.'
 complete -c immpd -n '__fish_immpd_using_command sessions end' -l version -d 'Display application version.'
 complete -c immpd -n '__fish_immpd_using_command sessions end' -l data -r -F -d 'The data folder.'
+complete -c immpd -n '__fish_immpd_using_command sessions end' -l json -d 'One JSON object a line.'
 
 # Options for: sessions list
 complete -c immpd -n '__fish_immpd_using_command sessions list' -l help -d 'Display this message and exit.'

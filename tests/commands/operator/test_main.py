@@ -262,3 +262,34 @@ def test_fingerprint_tells_what_clients_are_shown(data, capsys):
     assert said == f"a.test  SHA-256 {shown}\n"
     assert main(["fingerprint", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"domain": "a.test", "fingerprint": shown}
+
+
+def test_what_was_done_is_one_object_for_scripts(data, tmp_path, capsys, monkeypatch):
+    def said(*words: object) -> list[dict]:
+        capsys.readouterr()
+        code = main([*map(str, words), "--json"])
+        rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        assert code == (1 if "finding" in str(rows) else 0)
+        return rows
+
+    alice = "alice@a.test"
+    given(monkeypatch, "wonderland\n")
+    assert said("account", "add", "Alice@a.test", "--password-stdin") == [{"account": alice}]
+    given(monkeypatch, "looking glass\n")
+    changed = [{"account": alice, "ended": 0, "tokens": []}]
+    assert said("account", "passwd", alice, "--password-stdin") == changed
+    assert said("account", "disable", alice) == [{"account": alice, "disabled": True}]
+    assert said("account", "enable", alice) == [{"account": alice, "disabled": False}]
+    assert said("sessions", "list") == []
+    assert said("sessions", "end", alice) == [{"ended": 0}]
+    assert said("check") == []
+    assert said("config", "check") == [{"file": str(data / "immpd.toml"), "domains": ["a.test"]}]
+    assert said("backup", tmp_path / "copy") == [{"backup": str(tmp_path / "copy"), "files": 0}]
+    database = apsw.Connection(str(data / "immpd.sqlite3"))
+    database.execute("UPDATE folder_count SET total = 7 WHERE folder = 1")
+    database.close()
+    assert [list(row) for row in said("check")] == [["finding"]]
+    monkeypatch.setenv("IMMPD_DATA", str(tmp_path / "new"))
+    assert said("restore", tmp_path / "copy") == [{"data": str(tmp_path / "new")}]
+    monkeypatch.setenv("IMMPD_DATA", str(data))
+    assert said("account", "remove", alice, "--yes") == [{"account": alice}]

@@ -10,16 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from .common import FAILED, OK, Call, Data, is_terminal, operator, run
+from .common import FAILED, OK, AsJson, Call, Data, is_terminal, operator, print_json, run, say
 
 if TYPE_CHECKING:
     from immpd.protocol.scram import Verifier
 
 FromStdin = Annotated[bool, Parameter(name="--password-stdin", negative=(), help="Read it from standard input.")]
 Address = Annotated[str, Parameter(help="The account: name@domain.")]
-AsJson = Annotated[bool, Parameter(name="--json", negative=(), help="One JSON object a line.")]
-
-
 Weak = Annotated[bool, Parameter(name="--weak", negative=(), help="Take a password of fewer than 10 characters.")]
 
 
@@ -55,7 +52,15 @@ async def _verifier(call: Call, address: str, password: str) -> "tuple[Verifier,
     return verifier_from_h(h, octets, salt.i), h
 
 
-def add(address: Address, /, *, data: Data, password_stdin: FromStdin = False, weak: Weak = False) -> int:
+def add(
+    address: Address,
+    /,
+    *,
+    data: Data,
+    password_stdin: FromStdin = False,
+    weak: Weak = False,
+    json: AsJson = False,
+) -> int:
     """Make an account and its mailbox."""
     from immpd.model.imid import parse_imid
     from immpd.protocol.commands import AccountAdd
@@ -68,7 +73,7 @@ def add(address: Address, /, *, data: Data, password_stdin: FromStdin = False, w
             request = AccountAdd(
                 address=parse_imid(address), stored=made.stored_key, server=made.server_key, i=made.iterations, secret=h
             )
-            sys.stdout.write(f"{(await call(request)).text}\n")
+            say((await call(request)).text, json, account=str(request.address))
 
     return run(work)
 
@@ -86,6 +91,7 @@ def passwd(
     remove_tokens: Annotated[
         bool, Parameter(name="--remove-tokens", negative=(), help="Remove all push tokens of the account.")
     ] = False,
+    json: AsJson = False,
 ) -> int:
     """Set an account's password; it ends the account's sessions."""
     from immpd.model.imid import parse_imid
@@ -107,8 +113,9 @@ def passwd(
             )
             reply = await call(request)
         ended = f"; {reply.ended} session{'s' * (reply.ended != 1)} ended" if reply.ended else ""
-        sys.stdout.write(f"{reply.text}{ended}\n")
-        if reply.tokens:
+        said = {"account": str(request.address), "ended": reply.ended, "tokens": reply.tokens or ()}
+        say(f"{reply.text}{ended}", json, **said)
+        if reply.tokens and not json:
             sys.stdout.write(f"Push tokens still work: {', '.join(reply.tokens)} (--remove-tokens removes them)\n")
 
     return run(work)
@@ -116,8 +123,6 @@ def passwd(
 
 def list_(*, data: Data, json: AsJson = False) -> int:
     """List all accounts."""
-    import msgspec
-
     from immpd.cli.person.output import print_table
     from immpd.protocol.commands import AccountList
 
@@ -126,7 +131,7 @@ def list_(*, data: Data, json: AsJson = False) -> int:
         async with operator(data) as call:
             for row in (await call(AccountList())).rows:
                 if json:
-                    sys.stdout.write(msgspec.json.encode(msgspec.structs.asdict(row)).decode() + "\n")
+                    print_json(row)
                     continue
                 notes = ["disabled"] * row.disabled + ["no password"] * (not row.password)
                 cells.append([row.address, row.created, ", ".join(notes)])
@@ -136,26 +141,26 @@ def list_(*, data: Data, json: AsJson = False) -> int:
     return run(work)
 
 
-def _set_disabled(address: str, data: Path, *, disabled: bool) -> int:
+def _set_disabled(address: str, data: Path, *, disabled: bool, as_json: bool) -> int:
     from immpd.model.imid import parse_imid
     from immpd.protocol.commands import AccountDisable
 
     async def work() -> None:
         async with operator(data) as call:
-            reply = await call(AccountDisable(address=parse_imid(address), disabled=disabled))
-            sys.stdout.write(f"{reply.text}\n")
+            request = AccountDisable(address=parse_imid(address), disabled=disabled)
+            say((await call(request)).text, as_json, account=str(request.address), disabled=disabled)
 
     return run(work)
 
 
-def disable(address: Address, /, *, data: Data) -> int:
+def disable(address: Address, /, *, data: Data, json: AsJson = False) -> int:
     """Refuse log-in and delivery; its mail stays."""
-    return _set_disabled(address, data, disabled=True)
+    return _set_disabled(address, data, disabled=True, as_json=json)
 
 
-def enable(address: Address, /, *, data: Data) -> int:
+def enable(address: Address, /, *, data: Data, json: AsJson = False) -> int:
     """Take a disable back."""
-    return _set_disabled(address, data, disabled=False)
+    return _set_disabled(address, data, disabled=False, as_json=json)
 
 
 def remove(
@@ -164,6 +169,7 @@ def remove(
     *,
     data: Data,
     yes: Annotated[bool, Parameter(name="--yes", negative=(), help="Do not ask.")] = False,
+    json: AsJson = False,
 ) -> int:
     """Remove an account and all that it has, for good; its address is not given again."""
     from immpd.model.imid import parse_imid
@@ -180,12 +186,12 @@ def remove(
 
     async def work() -> None:
         async with operator(data) as call:
-            sys.stdout.write(f"{(await call(AccountRemove(address=account))).text}\n")
+            say((await call(AccountRemove(address=account))).text, json, account=str(account))
 
     return run(work)
 
 
-def check(*, data: Data) -> int:
+def check(*, data: Data, json: AsJson = False) -> int:
     """Let the store verify itself: every index row has its octets, every count is right."""
     from immpd.protocol.commands import StoreCheck
 
@@ -193,8 +199,9 @@ def check(*, data: Data) -> int:
         async with operator(data) as call:
             found = (await call(StoreCheck())).rows
         for finding in found:
-            sys.stdout.write(f"{finding.text}\n")
-        sys.stdout.write(f"{len(found)} findings\n" if found else "The store is sound.\n")
+            say(finding.text, json, finding=finding.text)
+        if not json:
+            sys.stdout.write(f"{len(found)} findings\n" if found else "The store is sound.\n")
         return FAILED if found else OK
 
     return run(work)

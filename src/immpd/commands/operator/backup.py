@@ -1,14 +1,13 @@
 """``immpd backup`` and ``immpd restore``."""
 
-import sys
 from pathlib import Path
 
 from immpd.cli.person.output import plural
 
-from .common import Data, run
+from .common import AsJson, Data, run, say
 
 
-def backup(target: Path, /, *, data: Data) -> int:
+def backup(target: Path, /, *, data: Data, json: AsJson = False) -> int:
     """Copy the data folder, keys included, into a new folder and check the copy; the server may run.
 
     Parameters
@@ -20,13 +19,14 @@ def backup(target: Path, /, *, data: Data) -> int:
 
     async def work() -> None:
         made = await back_up(data, target)
-        sys.stdout.write(f"Backed up to {target}, with the keys: keep it as secret as the data folder.\n")
-        sys.stdout.write(f"Checked: the database and {plural(made.bodies, 'file')} are sound.\n")
+        words = f"Backed up to {target}, with the keys: keep it as secret as the data folder."
+        checked = f"Checked: the database and {plural(made.bodies, 'file')} are sound."
+        say(f"{words}\n{checked}", json, backup=str(target), files=made.bodies)
 
     return run(work)
 
 
-def restore(backup: Path, /, *, data: Data) -> int:
+def restore(backup: Path, /, *, data: Data, json: AsJson = False) -> int:
     """Put a backup back as a data folder that has no store yet.
 
     Parameters
@@ -38,6 +38,6 @@ def restore(backup: Path, /, *, data: Data) -> int:
 
     async def work() -> None:
         await put_back(backup, data)
-        sys.stdout.write(f"Put back as {data}, and checked. It has a new epoch: clients list again.\n")
+        say(f"Put back as {data}, and checked. It has a new epoch: clients list again.", json, data=str(data))
 
     return run(work)

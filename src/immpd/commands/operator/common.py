@@ -25,12 +25,30 @@ USAGE = 2
 TEMPORARY = 75
 
 Data = Annotated[Path, Parameter(name="--data", env_var="IMMPD_DATA", help="The data folder.")]
+AsJson = Annotated[bool, Parameter(name="--json", negative=(), help="One JSON object a line.")]
 Call = Callable[[Request[Any]], Awaitable[Any]]
 
 
 def tell(text: str) -> None:
     """A line for the operator, on standard error."""
     sys.stderr.write(f"immpd: {text}\n")
+
+
+def print_json(value: object) -> None:
+    """One object on one line, with all of its fields."""
+    import msgspec
+
+    from immpd.cli.person import output
+
+    output.print_json(msgspec.structs.asdict(value) if isinstance(value, msgspec.Struct) else value)
+
+
+def say(text: str, as_json: bool, **said: object) -> None:
+    """What was done: in words for people, or what they say as one JSON object."""
+    if as_json:
+        print_json(said)
+    else:
+        sys.stdout.write(f"{text}\n")
 
 
 def exit_code(error: BaseException) -> tuple[int | None, str]:

@@ -1,16 +1,11 @@
 """``immpd config``: what is set, and from where."""
 
 import sys
-from typing import Annotated
 
-from cyclopts import Parameter
-
-from .common import OK, Data, tell
+from .common import OK, AsJson, Data, print_json, say, tell
 
 
-def show(
-    *, data: Data, json: Annotated[bool, Parameter(name="--json", negative=(), help="One JSON object a line.")] = False
-) -> int:
+def show(*, data: Data, json: AsJson = False) -> int:
     """Show every setting, its value and where it comes from."""
     import msgspec
 
@@ -18,14 +13,13 @@ def show(
 
     for setting in effective(data):
         if json:
-            line = msgspec.json.encode(setting).decode()
+            print_json(setting)
         else:
-            line = f"{setting.name} = {msgspec.json.encode(setting.value).decode()}  # {setting.source}"
-        sys.stdout.write(line + "\n")
+            sys.stdout.write(f"{setting.name} = {msgspec.json.encode(setting.value).decode()}  # {setting.source}\n")
     return OK
 
 
-def check(*, data: Data) -> int:
+def check(*, data: Data, json: AsJson = False) -> int:
     """Read the configuration and say whether it can be used."""
     from immpd.app.configuration import FILE, ConfigurationError, read_configuration
     from immpd.net.certificates import CertificateError
@@ -40,5 +34,6 @@ def check(*, data: Data) -> int:
             raise ConfigurationError(f"{data / FILE}: certificates: {error}") from None
         for domain in certificates.unnamed(configuration.domains):
             tell(f"no certificate names {domain}; clients that know it by an authority will refuse it")
-    sys.stdout.write(f"{data / FILE} can be used; it serves {', '.join(configuration.domains)}\n")
+    words = f"{data / FILE} can be used; it serves {', '.join(configuration.domains)}"
+    say(words, json, file=str(data / FILE), domains=configuration.domains)
     return OK

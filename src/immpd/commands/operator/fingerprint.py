@@ -1,15 +1,10 @@
 """``immpd fingerprint``: what people compare when they see the server for the first time."""
 
-import sys
-
-from .account import AsJson
-from .common import OK, Data
+from .common import OK, AsJson, Data, say
 
 
 def fingerprint(*, data: Data, json: AsJson = False) -> int:
     """Print the SHA-256 of the public key that the server shows for each domain."""
-    import msgspec
-
     from immpd.app.compose import open_certificates
     from immpd.app.configuration import read_configuration
     from immpd.app.folder import KEYS
@@ -19,8 +14,5 @@ def fingerprint(*, data: Data, json: AsJson = False) -> int:
     certificates = open_certificates(data, configuration)
     for domain in configuration.domains:
         shown = certificates.leaf_for(domain).fingerprint
-        if json:
-            sys.stdout.write(msgspec.json.encode({"domain": domain, "fingerprint": shown}).decode() + "\n")
-        else:
-            sys.stdout.write(f"{domain}  SHA-256 {shown}\n")
+        say(f"{domain}  SHA-256 {shown}", json, domain=domain, fingerprint=shown)
     return OK

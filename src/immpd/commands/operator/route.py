@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from .account import AsJson
-from .common import FAILED, OK, TEMPORARY, Data, run, tell
+from .common import FAILED, OK, TEMPORARY, AsJson, Data, run, tell
 
 if TYPE_CHECKING:
     from immpd.federation.finding import Endpoint

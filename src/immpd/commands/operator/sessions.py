@@ -1,9 +1,6 @@
 """``immpd sessions``: who is logged in where."""
 
-import sys
-
-from .account import AsJson
-from .common import OK, Data, operator, run
+from .common import OK, AsJson, Data, operator, print_json, run, say
 
 
 def list_(address: str | None = None, /, *, data: Data, json: AsJson = False) -> int:
@@ -16,8 +13,6 @@ def list_(address: str | None = None, /, *, data: Data, json: AsJson = False) ->
     """
     from uuid import UUID
 
-    import msgspec
-
     from immpd.cli.person.output import print_table
     from immpd.model.imid import parse_imid
     from immpd.protocol.commands import SessionList
@@ -29,7 +24,7 @@ def list_(address: str | None = None, /, *, data: Data, json: AsJson = False) ->
 
     def show(row: SessionRow) -> None:
         if json:
-            sys.stdout.write(msgspec.json.encode(msgspec.structs.asdict(row)).decode() + "\n")
+            print_json(row)
         else:
             cells.append([row.id, row.account, row.device or "(no name)", row.address, row.since, row.used])
 
@@ -51,7 +46,7 @@ def list_(address: str | None = None, /, *, data: Data, json: AsJson = False) ->
     return run(work)
 
 
-def end(session: str, /, *, data: Data) -> int:
+def end(session: str, /, *, data: Data, json: AsJson = False) -> int:
     """End a session, or all of an account.
 
     Parameters
@@ -67,7 +62,7 @@ def end(session: str, /, *, data: Data) -> int:
     async def work() -> int:
         async with operator(data) as call:
             ended = (await call(request)).ended
-        sys.stdout.write(f"{ended} session{'s' * (ended != 1)} ended\n")
+        say(f"{ended} session{'s' * (ended != 1)} ended", json, ended=ended)
         return OK
 
     return run(work)
