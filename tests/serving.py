@@ -21,6 +21,7 @@ import msgspec
 from immpd.app import compose
 from immpd.app.configuration import Configuration
 from immpd.app.folder import SOCKET
+from immpd.bus import Bus
 from immpd.model.imid import parse_imid
 from immpd.net.certificates import client_context, server_end_point
 from immpd.net.local_socket import connect_local
@@ -205,12 +206,13 @@ async def serving(
     clock: Any = None,
     log: RecordingLog | None = None,
     free: Callable[[Path], int] = free_on,
+    bus: Bus | None = None,
     **settings: Any,
 ) -> AsyncIterator[Serving]:
     """A server on free ports of 127.0.0.1 over ``folder``; ``settings`` are fields of Configuration.
 
-    ``free`` says how many octets its disk has. It may be opened again over the same folder. The clock is a
-    ManualClock unless another is given.
+    ``free`` says how many octets its disk has; ``bus`` carries its news. It may be opened again over the same folder.
+    The clock is a ManualClock unless another is given.
     """
     log = log or RecordingLog()
     clock = clock or ManualClock()
@@ -221,7 +223,7 @@ async def serving(
     loop.set_exception_handler(
         lambda _, context: log.error("in the loop: " + context["message"], exc_info=context.get("exception"))
     )
-    running = await compose.start(folder, configuration, log, clock, free)
+    running = await compose.start(folder, configuration, log, clock, free, bus)
     try:
         yield Serving(running, folder, clock, log)
     finally:

@@ -12,12 +12,16 @@ from immpd.bus import LocalBus
 from immpd.bus.port import ChangeListener, EndListener, ItemListener, Stop, WakeListener
 from immpd.model.news import News
 
+FATES = ("arrives", "arrives", "lost", "doubled", "late", "waits")
+"""What may become of news on the wire, as often as it stands there."""
+
 
 class UncertainBus:
     """The Bus at both ends of a bad wire."""
 
-    def __init__(self, chance: Random) -> None:
+    def __init__(self, chance: Random, fates: Sequence[str] = FATES) -> None:
         self._chance = chance
+        self._fates = fates
         self._here = LocalBus()
         self._wire: list[tuple[int, Sequence[News]]] = []
         self._sent = self._seen = 0
@@ -67,7 +71,7 @@ class UncertainBus:
                 self._seen = self._sent
                 self._missed()
             return
-        fate = chance.choice(("arrives", "arrives", "lost", "doubled", "late", "waits"))
+        fate = chance.choice(self._fates)
         if fate == "lost":
             self._wire.pop(0)
             self.lost += 1

@@ -5,6 +5,7 @@ import itertools
 from uuid import UUID
 
 import msgspec
+from tests.store.hearing import Heard
 from tests.store.making import NOW, Box, new_id
 
 from immpd.model.change import Change
@@ -114,13 +115,19 @@ async def said(store: Store, box: Box) -> list[str]:
 
 async def at(store: Store, now: int) -> Fired:
     """Have everything done that is due by then."""
-    changes: tuple[Change, ...] = ()
     promote: tuple[Notification, ...] = ()
     more = True
     while more:
         fired = await store.write(fire(Fire(now, tuple((new_id(), new_id() + b"....") for _ in range(10)), 10)))
-        changes, promote, more = changes + fired.changes, promote + fired.promote, fired.more
-    return Fired(changes, promote, False)
+        promote, more = promote + fired.promote, fired.more
+    return Fired(promote, False)
+
+
+async def happens(store: Store, heard: Heard, now: int) -> list[Change]:
+    """Have everything done that is due by then; what is told of it."""
+    heard.take(Change)
+    await at(store, now)
+    return heard.take(Change)
 
 
 async def told(store: Store, box: Box, since: int = 0) -> list[Change]:

@@ -20,7 +20,7 @@ from typing import Any, Literal
 import msgspec
 
 import immpd.service.handlers  # noqa: F401 - this import registers them
-from immpd.bus import LocalBus
+from immpd.bus import Bus, LocalBus
 from immpd.net.certificates import CertificateFiles, Certificates, ensure_self_signed
 from immpd.protocol.states import State
 from immpd.server.server import Address, Server
@@ -64,10 +64,12 @@ async def opened(
     log: Log,
     clock: Clock | None = None,
     free: Callable[[Path], int] = free_on,
+    bus: Bus | None = None,
 ) -> AsyncIterator[Services]:
     """Lock the folder, open the store and all that the service needs; closes them at the end.
 
-    ``free`` says how many octets the disk of a folder has. Raises DataFolderInUse, StoreError, SealError and OSError.
+    ``free`` says how many octets the disk of a folder has; ``bus`` is by default that of this process alone.
+    Raises DataFolderInUse, StoreError, SealError and OSError.
     """
     async with AsyncExitStack() as stack:
         clock = clock or SystemClock()
@@ -80,7 +82,7 @@ async def opened(
         desk = AuthDesk(server_key, Sealer(keys, random), random, guesses)
         tell = partial(_tell, log)
         room, damage = Room(folder, configuration.storage, tell, free), Damage(folder, tell)
-        bus = LocalBus()
+        bus = bus or LocalBus()
         store = await open_sqlite(folder, room=room, damage=damage, tell=tell, audience=bus)
         bus.on_foreign(store.renew)
         stack.push_async_callback(store.close)
@@ -100,7 +102,7 @@ async def opened(
             room=room,
             damage=damage,
             bus=bus,
-            sessions=OpenSessions(bus),
+            sessions=OpenSessions(bus, store),
             clock=clock,
             random=random,
             ids=IdMaker(clock, random),
@@ -163,13 +165,14 @@ async def start(
     log: Log,
     clock: Clock | None = None,
     free: Callable[[Path], int] = free_on,
+    bus: Bus | None = None,
 ) -> Running:
     """Open everything, then listen; where the disk is full or can only be read, for reading.
 
     Raises DataFolderInUse, CannotListen, StoreError, SealError, CertificateError and OSError.
     """
     async with AsyncExitStack() as stack:
-        services = await stack.enter_async_context(opened(folder, configuration, log, clock, free))
+        services = await stack.enter_async_context(opened(folder, configuration, log, clock, free, bus))
         certificates = open_certificates(folder, configuration)
         server = Server(services, configuration.bounds, certificates, log)
         stack.push_async_callback(server.stop)

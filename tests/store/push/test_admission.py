@@ -52,4 +52,4 @@ async def what_becomes(store: Store, alice: Box, who: str, held: tuple[str, ...]
         await store.write(deliver(a_delivery(target(sender, opens=(alice.id, asking.sender)))))
     grant = "code" if "grant" in held else ""
     result = await pushed(store, asking, alice, level=Level.CRITICAL, grant=grant, token=token)
-    return result.outcome, [(one.why, one.level) for one in await shown(store, alice)]
+    return result, [(one.why, one.level) for one in await shown(store, alice)]

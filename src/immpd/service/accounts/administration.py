@@ -4,7 +4,6 @@ from base64 import b64encode
 from typing import Any
 
 from immpd.model.imid import Imid, skeleton
-from immpd.model.news import SessionsEnd
 from immpd.protocol import replies
 from immpd.protocol.codes import Code
 from immpd.protocol.commands import (
@@ -30,13 +29,12 @@ from immpd.store.accounts.directory import (
     add_account,
     list_accounts,
     set_disabled,
-    set_verifier,
 )
 from immpd.store.accounts.removal import RemoveAccount, RemoveSome, remove_account, remove_some
 from immpd.store.errors import OwnsNodes
 from immpd.store.integrity.verify import Finding, verify
 
-from .auth import new_verifier, password_changed
+from .auth import new_verifier, store_password
 
 PAGE = 200
 
@@ -118,8 +116,8 @@ def list_(_: Session, __: AccountList, ___: Any) -> Outcome:
 def passwd(session: Session, request: AccountPasswd, _: Any) -> Outcome:
     """A new verifier."""
     address = account_address(session, request.address)
-    unit = set_verifier(new_verifier(session, address, session.services.desk.salt(address), request))
-    return Step(unit, lambda done: password_changed(session, request, done, f"The password of {address} is changed"))
+    salt = session.services.desk.salt(address)
+    return store_password(session, request, address, salt, f"The password of {address} is changed")
 
 
 @handles(AccountDisable)
@@ -129,8 +127,6 @@ def disable(session: Session, request: AccountDisable, _: Any) -> Outcome:
 
     def done(account: Account) -> replies.Ok:
         session.services.recipients.pop(account.address, None)
-        if request.disabled:
-            session.services.bus.publish((SessionsEnd(account.address, "disabled"),))
         return replies.Ok(text=f"{account.address} is {'disabled' if request.disabled else 'enabled'}")
 
     return Step(set_disabled(SetDisabled(address, request.disabled)), done)
@@ -144,7 +140,6 @@ def remove(session: Session, request: AccountRemove, _: Any) -> Outcome:
 
     def done(_: None) -> replies.Ok:
         services.recipients.pop(address, None)
-        services.bus.publish((SessionsEnd(address, "removed"),))
         services.log.info("account removed", account=address, peer=session.peer)
         return replies.Ok(text=f"{address} is removed; what it had goes soon")
 

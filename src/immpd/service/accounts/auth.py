@@ -236,28 +236,26 @@ def change_password(session: Session, request: AuthPassword, _: Any) -> Outcome:
     assert account is not None
     if session.services.clock.monotonic() - session.authenticated_at > FRESH_SECONDS:
         raise Refused(Code.DENIED, "LOG-IN-AGAIN", "Changing the password wants a log-in of the last 5 minutes")
-    unit = set_verifier(new_verifier(session, account.address, account.salt, request))
+    return store_password(session, request, account.address, account.salt, "The password is changed")
+
+
+def store_password(
+    session: Session, request: AuthPassword | AccountPasswd, address: str, salt: bytes, text: str
+) -> Step:
+    """Store it, which ends the account's other sessions unless they are to stay; name the tokens that still work."""
+    services = session.services
+    new = new_verifier(session, address, salt, request)
+    others = SessionsEnd(address, "password", but=new.but)
+    ended = len(services.sessions.meant(others)) if new.ends_sessions else 0  # once it is stored they are gone
 
     def done(changed: VerifierSet) -> replies.PasswordChanged:
-        session.account = changed.account
-        return password_changed(session, request, changed, "The password is changed")
+        if session.account is not None:
+            session.account = changed.account
+        tokens = changed.tokens
+        services.log.info("password changed", account=address, peer=session.peer, ended=ended, tokens=len(tokens))
+        return replies.PasswordChanged(ended=ended, tokens=tokens, text=text)
 
-    return Step(unit, done)
-
-
-def password_changed(
-    session: Session, request: AuthPassword | AccountPasswd, changed: VerifierSet, text: str
-) -> replies.PasswordChanged:
-    """End the account's other sessions, unless they are to stay; name the tokens that still work."""
-    services = session.services
-    address = changed.account.address
-    ended = 0
-    if not request.keep_sessions:
-        end = SessionsEnd(address, "password", but=session.id)
-        ended = len(services.sessions.meant(end))
-        services.bus.publish((end,))
-    services.log.info("password changed", account=address, peer=session.peer, ended=ended, tokens=len(changed.tokens))
-    return replies.PasswordChanged(ended=ended, tokens=changed.tokens, text=text)
+    return Step(set_verifier(new), done)
 
 
 def new_verifier(
@@ -280,7 +278,8 @@ def new_verifier(
         if session.services.authentication.secret:
             sealed = session.services.desk.sealer.seal(secret, address, "", salt, i)
     remove_tokens = not isinstance(given, AccountAdd) and given.remove_tokens
-    return SetVerifier(address, salt, i, stored, server, sealed, remove_tokens)
+    ends_sessions = not isinstance(given, AccountAdd) and not given.keep_sessions
+    return SetVerifier(address, salt, i, stored, server, sealed, remove_tokens, ends_sessions, session.id)
 
 
 def _account_address(imid: Imid) -> str:

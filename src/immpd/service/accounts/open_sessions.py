@@ -1,18 +1,25 @@
 """The sessions of accounts that are open in this process, and their end.
 
-Rules: what ends sessions says so over the bus, after its commit, for another process may have some of them; a
-session is here from the moment in which it becomes somebody; one that ends hears why, with 751, and nothing more
-(docs/protocol.md, "SESSION END").
+Rules: what ends sessions says so over the bus, for another process may have some of them; where that may have been
+lost, the store is asked whether each account still is what its sessions logged in to; a session is here from the
+moment in which it becomes somebody; one that ends hears why, with 751, and nothing more (docs/protocol.md,
+"SESSION END").
 """
 
+import asyncio
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 from immpd.bus import Bus
 from immpd.model.news import SessionsEnd, WhyEnded
 from immpd.protocol.codes import Code
 from immpd.protocol.errors import Refused
 from immpd.service.session import Session
+from immpd.store.accounts.directory import Account, ByAddress, account_by_address
+from immpd.store.contract import Store
 
+AT_ONCE = 100
+"""Accounts that are asked for before others have their turn."""
 _REASONS: dict[WhyEnded, tuple[Code, str, str]] = {
     "disabled": (Code.SHUTDOWN, "DISABLED", "The account was disabled"),
     "removed": (Code.SHUTDOWN, "REMOVED", "The account was removed"),
@@ -24,9 +31,10 @@ _REASONS: dict[WhyEnded, tuple[Code, str, str]] = {
 class OpenSessions:
     """By account and id, the sessions of this process that have logged in over a connection."""
 
-    def __init__(self, bus: Bus) -> None:
+    def __init__(self, bus: Bus, store: Store) -> None:
         self._by_account: dict[str, dict[bytes, Session]] = {}
-        bus.on_ends(self._end)
+        self._store = store
+        bus.on_ends(self._told)
 
     def __len__(self) -> int:
         return sum(map(len, self._by_account.values()))
@@ -63,9 +71,36 @@ class OpenSessions:
             return [sessions[end.only]] if end.only in sessions else []
         return [session for id_, session in sessions.items() if id_ != end.but]
 
-    def _end(self, ends: Sequence[SessionsEnd]) -> None:
+    def _told(self, ends: Sequence[SessionsEnd]) -> None:
         for end in ends:
             for session in self.meant(end):
-                self.remove(session)  # it may be some time until its connection is gone
-                if session.connection is not None:
-                    session.connection.end(Refused(*_REASONS[end.why]))
+                self._end(session, end.why)
+        if not ends:
+            self._check(tuple(self._by_account), 0)
+
+    def _end(self, session: Session, why: WhyEnded) -> None:
+        self.remove(session)  # it may be some time until its connection is gone
+        if session.connection is not None:
+            session.connection.end(Refused(*_REASONS[why]))
+
+    def _check(self, accounts: tuple[str, ...], at: int) -> None:
+        """Ends may have been lost: ask the store for these accounts, some now and the others later."""
+        for address in accounts[at : at + AT_ONCE]:
+            self._store.submit(account_by_address(ByAddress(address)), partial(self._checked, address))
+        if at + AT_ONCE < len(accounts):
+            asyncio.get_running_loop().call_soon(self._check, accounts, at + AT_ONCE)
+
+    def _checked(self, address: str, now: Account | None, error: BaseException | None) -> None:
+        """End the sessions that logged in to what the account is no longer; what cannot be read ends nobody's.
+
+        Sessions that stayed when the password changed end now, too: nothing tells them from those that did not.
+        """
+        for session in tuple(self.of(address)) if error is None else ():
+            then = session.account
+            assert then is not None
+            if now is None or now.id != then.id:
+                self._end(session, "removed")
+            elif now.disabled:
+                self._end(session, "disabled")
+            elif now.stored_key != then.stored_key:
+                self._end(session, "password")

@@ -153,13 +153,7 @@ def add_token(session: Session, request: PushTokenAdd, _: Any) -> Outcome:
         session.mailbox, request.name, public, hashlib.sha256(secret).digest(), cap, every, services.clock.now()
     )
     text = f"{urlsafe_b64encode(public).decode()}.{urlsafe_b64encode(secret).decode().rstrip('=')}"
-
-    def added(_: None) -> replies.NewToken:
-        if every:
-            services.alarm.sooner(new.now + every * 1000)
-        return replies.NewToken(name=request.name, token=text)
-
-    return Step(store.add_token(new), added)
+    return Step(store.add_token(new), lambda _: replies.NewToken(name=request.name, token=text))
 
 
 @handles(PushTokenList)

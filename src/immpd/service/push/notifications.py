@@ -9,7 +9,6 @@ from typing import Any
 
 import msgspec
 
-from immpd.model.change import Change
 from immpd.model.notification import LEVELS, MEDIA_TYPE, Card, NotificationRow, read_card
 from immpd.protocol import replies
 from immpd.protocol.codes import Code
@@ -29,7 +28,6 @@ from immpd.store.push.notifications import (
     ListNotifications,
     Notification,
     Retract,
-    Retracted,
     answer,
     by_ids,
     dismiss,
@@ -135,14 +133,14 @@ def answer_(session: Session, request: PushAnswer, _: Any) -> Outcome:
     """Press a button, once."""
     now = session.services.clock.now()
     unit = answer(Answer(session.mailbox, request.id.bytes, request.action, now, time_text(now)))
-    return Step(unit, _told(session, "Answered"))
+    return Step(unit, lambda _: replies.Ok(text="Answered"))
 
 
 @handles(PushDismiss)
 def dismiss_(session: Session, request: PushDismiss, _: Any) -> Outcome:
     """Clear it on all devices."""
     unit = dismiss(Dismiss(session.mailbox, request.id.bytes, session.services.clock.now()))
-    return Step(unit, _told(session, "Dismissed"))
+    return Step(unit, lambda _: replies.Ok(text="Dismissed"))
 
 
 @handles(PushRetract)
@@ -150,19 +148,10 @@ def retract_(session: Session, request: PushRetract, _: Any) -> Outcome:
     """Take back what nobody answered."""
     unit = retract(Retract(session.mailbox, request.id.bytes, session.services.clock.now()))
 
-    def taken_back(step: Retracted) -> Outcome:
-        session.services.bus.publish(step.changes)
-        return Step(unit, taken_back) if step.more else replies.Ok(text="Taken back")
+    def taken_back(more: bool) -> Outcome:
+        return Step(unit, taken_back) if more else replies.Ok(text="Taken back")
 
     return Step(unit, taken_back)
-
-
-def _told(session: Session, text: str) -> Callable[[tuple[Change, ...]], replies.Ok]:
-    def done(changes: tuple[Change, ...]) -> replies.Ok:
-        session.services.bus.publish(changes)
-        return replies.Ok(text=text)
-
-    return done
 
 
 @handles(PushStatus)

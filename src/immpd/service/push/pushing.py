@@ -35,8 +35,6 @@ from .asking import Plan, checked_type, plan_of, reason_against, tell_of_flood
 
 MAX_BEFORE_LOGIN = 16 * 1024
 """Octets of the data block where a token is all that is shown."""
-SHORTEST_TIMER = 60_000
-"""Milliseconds after which, at the earliest, something happens to a notification that is shown."""
 
 
 class _Content(msgspec.Struct, frozen=True):
@@ -191,16 +189,12 @@ def _put(session: Session, draft: Draft, content: _Content, verdicts: Verdicts) 
     )
 
     def done(results: tuple[Pushed, ...]) -> replies.Delivered:
-        services.bus.publish([change for one in results for change in one.changes])
-        now = services.clock.now()
-        services.alarm.sooner(min(plan.expires, plan.due if plan.due > now else now + SHORTEST_TIMER))
         draft.parts[0].discard()
-        became = {one.outcome for one in results}
         for outcome, event in _FLOODS:
-            if outcome in became:
+            if outcome in results:
                 tell_of_flood(session, event, asking)
         of_each = iter(results)
-        reply = _told(content.id, plan.to, [reason or next(of_each).outcome for reason in rows])
+        reply = _told(content.id, plan.to, [reason or next(of_each) for reason in rows])
         services.log.debug("notification accepted", id=reply.id, recipients=len(reply.rows), peer=session.peer)
         return reply
 

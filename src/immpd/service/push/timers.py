@@ -33,7 +33,6 @@ async def run_timers(services: Services) -> None:
     while more:
         ids = tuple([(services.ids.octets(), services.random(20)) for _ in range(BATCH)])
         fired: Fired = await services.store.write(fire(Fire(services.clock.now(), ids, BATCH)))
-        services.bus.publish(fired.changes)
         for one in fired.promote:
             try:
                 await _promote(services, one)
@@ -47,4 +46,4 @@ async def _promote(services: Services, one: Notification) -> None:
     address = parse_imid(one.recipient).address
     key = retry_key(one.origin, one.sender, f"{address}/{one.replaced}", uuid_text(one.uuid))
     await deliver_to_inbox(services, promoted_message(one, address), key=key, is_inside=True)
-    services.bus.publish(await services.store.write(promoted(Promoted(one.id, one.replaced, services.clock.now()))))
+    await services.store.write(promoted(Promoted(one.id, one.replaced, services.clock.now())))

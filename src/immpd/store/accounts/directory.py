@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from immpd.model.news import SessionsEnd
 from immpd.store.errors import AccountExists, AddressConfusable, AddressRetired, NoAccount, NodesUnderName
 from immpd.store.feeds.nodes import ByNode, is_there_for, node_by_imid
 from immpd.store.mail.folder_rows import add_folders
@@ -98,6 +99,9 @@ class SetVerifier(msgspec.Struct, frozen=True):
     sealed: bytes | None = None
     remove_tokens: bool = False
     """The mailbox's push tokens can do nothing from now on."""
+    ends_sessions: bool = False
+    """All sessions of the account end, but this one."""
+    but: bytes | None = None
 
 
 class VerifierSet(msgspec.Struct, frozen=True):
@@ -276,12 +280,17 @@ def set_verifier(tx: Tx, args: SetVerifier) -> VerifierSet:
     account = _account(row)
     if args.remove_tokens:
         remove_tokens(tx, account.mailbox)
+    if args.ends_sessions:
+        tx.tell(SessionsEnd(args.address, "password", but=args.but))
     return VerifierSet(account, names_of_tokens(tx, account.mailbox))
 
 
 @write_unit
 def set_disabled(tx: Tx, args: SetDisabled) -> Account:
-    """Disable or enable an account: disabled, it can neither log in nor receive. Raises NoAccount."""
+    """Disable or enable an account: disabled, it can neither log in nor receive, and its sessions end.
+
+    Raises NoAccount.
+    """
     row = tx.one(
         f"UPDATE account SET disabled = :disabled WHERE address = :address AND removed IS NULL RETURNING {_COLUMNS}",
         {"address": args.address, "disabled": int(args.disabled)},
@@ -290,6 +299,8 @@ def set_disabled(tx: Tx, args: SetDisabled) -> Account:
         raise NoAccount(args.address)
     account = _account(row)
     tx.execute("UPDATE mailbox_state SET closed = ? WHERE mailbox = ?", (int(args.disabled), account.mailbox))
+    if args.disabled:
+        tx.tell(SessionsEnd(account.address, "disabled"))
     return account
 
 

@@ -9,6 +9,7 @@ and what came late goes too; counts are exact after each (docs/protocol.md, "ACC
 import msgspec
 
 from immpd.model.flags import Flag
+from immpd.model.news import SessionsEnd
 from immpd.store.errors import NoAccount, OwnsNodes
 from immpd.store.feeds.nodes import count_subscribers
 from immpd.store.mail.folder_rows import drop_folder
@@ -76,6 +77,7 @@ def remove_account(tx: Tx, args: RemoveAccount) -> None:
     tx.execute(
         "INSERT INTO removal (account, mailbox) VALUES (:account, :mailbox)", {"account": account, "mailbox": mailbox}
     )
+    tx.tell(SessionsEnd(args.address, "removed"))
 
 
 @freeing_unit

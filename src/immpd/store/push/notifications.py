@@ -87,13 +87,13 @@ COLUMNS = (
 )
 
 
-def note(tx: Tx, mailbox: int, state: int, kind: Notice, uuid: bytes, details: bytes = b"") -> Change:
-    """Put it into the mailbox's timeline."""
+def note(tx: Tx, mailbox: int, state: int, kind: Notice, uuid: bytes, details: bytes = b"") -> None:
+    """Put it into the mailbox's timeline, and tell it."""
     tx.execute(
         "INSERT INTO change (mailbox, state, kind, folder, id, data) VALUES (?, ?, ?, 0, ?, ?)",
         (mailbox, state, kind, uuid, details),
     )
-    return Change(kind, mailbox, state, 0, uuid, details=details)
+    tx.tell(Change(kind, mailbox, state, 0, uuid, details=details))
 
 
 # --- reading
@@ -196,13 +196,6 @@ class Retract(msgspec.Struct, frozen=True):
     now: int
 
 
-class Retracted(msgspec.Struct, frozen=True):
-    """What was taken back in one step; ``more``: there may be more."""
-
-    changes: tuple[Change, ...]
-    more: bool
-
-
 class ForgetNotifications(msgspec.Struct, frozen=True):
     """Arguments of ``forget_notifications``: what ended before this time; milliseconds UTC."""
 
@@ -221,7 +214,7 @@ def _of(tx: Tx, mailbox: int, uuid: bytes, now: int) -> Notification:
 
 
 @write_unit
-def answer(tx: Tx, args: Answer) -> tuple[Change, ...]:
+def answer(tx: Tx, args: Answer) -> None:
     """Answer it, once; its sender is told. Raises NoNotification, Ended, NoAction."""
     tx.lock((args.mailbox,))
     found = _of(tx, args.mailbox, args.id, args.now)
@@ -233,30 +226,32 @@ def answer(tx: Tx, args: Answer) -> tuple[Change, ...]:
     if found.author is not None:
         wanted[found.author] = wanted.get(found.author, 0) + 1
     numbers = take_states(tx, wanted)
-    changes = [end(tx, found, "answered", numbers[args.mailbox] + 1, args.now, chosen.id)]
+    end(tx, found, "answered", numbers[args.mailbox] + 1, args.now, chosen.id)
     if found.author is not None:
         details = msgspec.json.encode(
             {"push": uuid_text(found.push), "by": found.recipient, "action": chosen.id, "at": args.at}
         )
         number = numbers[found.author] + wanted[found.author]
-        changes.append(note(tx, found.author, number, "answered", found.push, details))
-    return tuple(changes)
+        note(tx, found.author, number, "answered", found.push, details)
 
 
 @freeing_unit
-def dismiss(tx: Tx, args: Dismiss) -> tuple[Change, ...]:
+def dismiss(tx: Tx, args: Dismiss) -> None:
     """Clear it. Raises NoNotification, Ended."""
     tx.lock((args.mailbox,))
     found = _of(tx, args.mailbox, args.id, args.now)
     number = take_states(tx, {args.mailbox: 1})[args.mailbox] + 1
     seen = push_settings(tx, args.mailbox).get("push.seen") == "yes"
     tx.execute("UPDATE notification SET seen = ? WHERE id = ?", (seen, found.id))
-    return (end(tx, found, "dismissed", number, args.now),)
+    end(tx, found, "dismissed", number, args.now)
 
 
 @freeing_unit
-def retract(tx: Tx, args: Retract) -> Retracted:
-    """Take back what has not ended, a step: who has not seen it never will. Raises NoNotification."""
+def retract(tx: Tx, args: Retract) -> bool:
+    """A step of taking back what has not ended: who has not seen it never will. True while there may be more.
+
+    Raises NoNotification.
+    """
     if tx.one("SELECT 1 FROM notification WHERE push = ? AND author = ?", (args.push, args.author)) is None:
         raise NoNotification
     found = [
@@ -271,29 +266,28 @@ def retract(tx: Tx, args: Retract) -> Retracted:
         if one.status == "shown":
             wanted[one.mailbox] = wanted.get(one.mailbox, 0) + 1
     numbers = take_states(tx, wanted) if wanted else {}
-    return Retracted(tuple(take_back(tx, found, numbers, args.now)), len(found) == MAX_STEP)
+    take_back(tx, found, numbers, args.now)
+    return len(found) == MAX_STEP
 
 
-def take_back(tx: Tx, found: Sequence[Notification], numbers: dict[int, int], now: int) -> list[Change]:
+def take_back(tx: Tx, found: Sequence[Notification], numbers: dict[int, int], now: int) -> None:
     """End these and remove what they said; ``numbers``: of each mailbox, the last number before theirs."""
-    changes = []
     for one in found:
         if one.status == "shown":
             numbers[one.mailbox] += 1
-            changes.append(end(tx, one, "retracted", numbers[one.mailbox], now))
+            end(tx, one, "retracted", numbers[one.mailbox], now)
         else:
             close(tx, one, "retracted", 0, now)
     tx.executemany(
         "UPDATE notification SET title = '', type = 'text/plain', body = ? WHERE id = ?",
         [(b"", one.id) for one in found],
     )
-    return changes
 
 
-def end(tx: Tx, found: Notification, status: Status, number: int, now: int, answered: str | None = None) -> Change:
+def end(tx: Tx, found: Notification, status: Status, number: int, now: int, answered: str | None = None) -> None:
     """It ends so, under this number of its mailbox's timeline."""
     close(tx, found, status, number, now, answered)
-    return note(tx, found.mailbox, number, "cleared", found.uuid, msgspec.json.encode({"why": status}))
+    note(tx, found.mailbox, number, "cleared", found.uuid, msgspec.json.encode({"why": status}))
 
 
 def close(tx: Tx, found: Notification, status: Status, number: int, now: int, answered: str | None = None) -> None:

@@ -9,7 +9,6 @@ from typing import Literal
 
 import msgspec
 
-from immpd.model.change import Change
 from immpd.store.feeds.nodes import speaks_for
 from immpd.store.mail.deliver import DAY
 from immpd.store.mail.states import take_states
@@ -23,41 +22,37 @@ from .schedule import drop_timers, set_timer, set_timers_of_shown
 _WAITS = b'{"why":"waiting"}'
 
 
-class Pushed(msgspec.Struct, frozen=True):
-    """What became of one recipient: it has a new one, another one, or none and why; and what to tell its watchers."""
-
-    outcome: Literal["delivered", "updated"] | NotKept
-    changes: tuple[Change, ...] = ()
+Pushed = Literal["delivered", "updated"] | NotKept
+"""What became of one recipient: it has a new one, another one, or none and why."""
 
 
 @growing_unit
 def push(tx: Tx, args: NewPush) -> tuple[Pushed, ...]:
     """Put it to every recipient who lets it in; what became of each, in their order. No mailbox stands there twice."""
     if args.token is not None and not _sign_of_life(tx, args.token, args.now):
-        return tuple([Pushed("declined")] * len(args.to))
+        return tuple(["declined" for _ in args.to])
     publisher = args.asking.publisher
     if publisher is not None and not speaks_for(tx, args.asking.sender, *publisher):
-        return tuple([Pushed("not-publisher")] * len(args.to))
+        return tuple(["not-publisher" for _ in args.to])
     mailboxes = _mailboxes(tx, args.to)
     tx.lock(mailboxes.values())
     decided = [decide(tx, args, to, mailboxes.get(to.address)) for to in args.to]
     wanted = {one.mailbox: one.changes for one in decided if isinstance(one, Admitted) and one.changes}
     numbers = take_states(tx, wanted) if wanted else {}
-    results = []
+    results: list[Pushed] = []
     for one in decided:
         if isinstance(one, Admitted):
             number = numbers.get(one.mailbox, -1) + one.changes
-            changes = []
             if one.other is not None:
-                changes += take_back(tx, [one.other], {one.mailbox: number - one.changes}, args.now)
+                take_back(tx, [one.other], {one.mailbox: number - one.changes}, args.now)
             uuid = _keep(tx, args, one, number if one.shows else 0)
             if one.shows:
-                changes.append(note(tx, one.mailbox, number, "notified", uuid))
+                note(tx, one.mailbox, number, "notified", uuid)
             elif one.hides:
-                changes.append(note(tx, one.mailbox, number, "cleared", uuid, _WAITS))
-            results.append(Pushed("delivered" if one.old is None else "updated", tuple(changes)))
+                note(tx, one.mailbox, number, "cleared", uuid, _WAITS)
+            results.append("delivered" if one.old is None else "updated")
         else:
-            results.append(Pushed(one))
+            results.append(one)
     if args.asking.author is not None and args.asking.token_of is None and args.asking.publisher is None:
         news = [one.to for one in decided if isinstance(one, Admitted) and one.old is None]
         author, origin = args.asking.author, args.asking.origin

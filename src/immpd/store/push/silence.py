@@ -4,7 +4,6 @@ Rules: told once, until the source speaks again; what is told is a notification 
 durable and reaches every device (docs/protocol.md, "Rules of the recipient").
 """
 
-from immpd.model.change import Change
 from immpd.model.notification import Level
 from immpd.store.feeds.items import say_silent
 from immpd.store.feeds.nodes import node_by_id
@@ -31,7 +30,7 @@ def node_silent(tx: Tx, number: int, now: int, uuid: bytes) -> None:
     say_silent(tx, node, owner[0], uuid, f"{node.title} is silent", body.encode(), now)
 
 
-def token_silent(tx: Tx, token: int, now: int, ids: tuple[bytes, bytes]) -> list[Change]:
+def token_silent(tx: Tx, token: int, now: int, ids: tuple[bytes, bytes]) -> None:
     """A source promised a sign of life and gave none: its owner is told, once until it speaks again."""
     row: Row | None = tx.one(
         "SELECT t.mailbox, t.name, t.every, coalesce(t.used, t.created), t.silent, a.local, a.domain"
@@ -39,10 +38,10 @@ def token_silent(tx: Tx, token: int, now: int, ids: tuple[bytes, bytes]) -> list
         (token,),
     )
     if row is None:
-        return []
+        return
     mailbox, name, every, used, silent, local, domain = row
     if silent or not every or used + every * 1000 > now:
-        return []
+        return
     tx.execute("UPDATE push_token SET silent = 1 WHERE id = ?", (token,))
     settings = push_settings(tx, mailbox)
     uuid, key = ids
@@ -55,7 +54,8 @@ def token_silent(tx: Tx, token: int, now: int, ids: tuple[bytes, bytes]) -> list
         Level.HIGH, "token", title, "text/plain", body, now, due, now + KEPT,
     )  # fmt: skip
     keep_new(tx, new, settings, state)
-    return [note(tx, mailbox, state, "notified", uuid)] if state else []
+    if state:
+        note(tx, mailbox, state, "notified", uuid)
 
 
 def _span(milliseconds: int) -> str:

@@ -7,7 +7,6 @@ where it no longer holds; promoting is the service's to do, so its timer stays u
 
 import msgspec
 
-from immpd.model.change import Change
 from immpd.store.feeds.nodes import NODE_SILENCE
 from immpd.store.mail.states import take_states
 from immpd.store.units import Tx, read_unit, write_unit
@@ -30,9 +29,8 @@ class Fire(msgspec.Struct, frozen=True):
 
 
 class Fired(msgspec.Struct, frozen=True):
-    """What changed; what is to be delivered as mail; whether more is due."""
+    """What is to be delivered as mail; whether more is due."""
 
-    changes: tuple[Change, ...]
     promote: tuple[Notification, ...]
     more: bool
 
@@ -64,11 +62,10 @@ def fire(tx: Tx, args: Fire) -> Fired:
         (args.now, min(args.limit, len(args.ids))),
     )
     tx.executemany("DELETE FROM timer WHERE kind = ? AND subject = ?", due)
-    changes: list[Change] = []
     promote: list[Notification] = []
     for (kind, subject), ids in zip(due, args.ids, strict=False):
         if kind == "silence":
-            changes += token_silent(tx, subject, args.now, ids)
+            token_silent(tx, subject, args.now, ids)
             continue
         if kind == NODE_SILENCE:
             node_silent(tx, subject, args.now, ids[0])
@@ -82,64 +79,63 @@ def fire(tx: Tx, args: Fire) -> Fired:
                 set_timer(tx, args.now + _TRY_AGAIN, "promote", subject)
                 promote.append(found)
         else:
-            changes += _ON_TIME[kind](tx, found, args.now)
-    return Fired(tuple(changes), tuple(promote), len(due) == args.limit)
+            _ON_TIME[kind](tx, found, args.now)
+    return Fired(tuple(promote), len(due) == args.limit)
 
 
-def _show(tx: Tx, found: Notification, now: int) -> list[Change]:
+def _show(tx: Tx, found: Notification, now: int) -> None:
     if found.status != "waiting" or found.due > now or found.expires <= now:
-        return []
+        return
     settings = push_settings(tx, found.mailbox)
     again = shown_at(settings, found.level, now)
     if again > now:
         set_timer(tx, again, "show", found.id)
         tx.execute("UPDATE notification SET due = ? WHERE id = ?", (again, found.id))
-        return []
+        return
     set_timers_of_shown(tx, found.id, found.level, settings, now)
-    return [_shown(tx, found, found.repeats)]
+    _shown(tx, found, found.repeats)
 
 
-def _repeat(tx: Tx, found: Notification, now: int) -> list[Change]:
+def _repeat(tx: Tx, found: Notification, now: int) -> None:
     settings = push_settings(tx, found.mailbox)
     every = repeat_after(settings, found.level)
     if found.status != "shown" or not every:
-        return []
+        return
     if found.repeats + 1 < MAX_REPEATS:
         set_timer(tx, now + every, "repeat", found.id)
-    if shown_at(settings, found.level, now) > now:
-        return []  # it is quiet now: it comes again with the next turn
-    return [_shown(tx, found, found.repeats + 1)]
+    if shown_at(settings, found.level, now) <= now:  # else it is quiet now: it comes again with the next turn
+        _shown(tx, found, found.repeats + 1)
 
 
-def _shown(tx: Tx, found: Notification, repeats: int) -> Change:
+def _shown(tx: Tx, found: Notification, repeats: int) -> None:
     number = take_states(tx, {found.mailbox: 1})[found.mailbox] + 1
     tx.execute(
         "UPDATE notification SET status = 'shown', repeats = ?, state = ? WHERE id = ?", (repeats, number, found.id)
     )
-    return note(tx, found.mailbox, number, "notified", found.uuid)
+    note(tx, found.mailbox, number, "notified", found.uuid)
 
 
-def _expire(tx: Tx, found: Notification, now: int) -> list[Change]:
+def _expire(tx: Tx, found: Notification, now: int) -> None:
     if found.expires > now or found.status not in ("waiting", "shown"):
-        return []
+        return
     if found.status == "waiting":
         close(tx, found, "expired", 0, now)
-        return []
+        return
     number = take_states(tx, {found.mailbox: 1})[found.mailbox] + 1
-    return [end(tx, found, "expired", number, now)]
+    end(tx, found, "expired", number, now)
 
 
 _ON_TIME = {"show": _show, "repeat": _repeat, "expire": _expire}
 
 
 @write_unit
-def promoted(tx: Tx, args: Promoted) -> tuple[Change, ...]:
+def promoted(tx: Tx, args: Promoted) -> None:
     """It was delivered as mail and ends here, unless it ended or was changed meanwhile."""
     row = tx.one(COLUMNS + " WHERE id = ?", (args.id,))
     if row is None:
-        return ()
+        return
     found = Notification(*row)
     if (found.status, found.replaced) != ("shown", args.replaced):
-        return ()
+        return
     number = take_states(tx, {found.mailbox: 1})[found.mailbox] + 1
-    return (end(tx, found, "promoted", number, args.now),)
+    end(tx, found, "promoted", number, args.now)
