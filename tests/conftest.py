@@ -28,6 +28,7 @@ from typing import Any
 
 import pytest
 from tests.serving import Account, ManualClock, RecordingLog, Serving, Talk, serving
+from tests.unskipped import pytest_runtest_makereport  # noqa: F401 - pytest finds it here
 
 _logs: list[RecordingLog] = []
 

@@ -25,7 +25,7 @@ WAYS = (("unshare", "--user", "--map-root-user", "--mount"), ("unshare", "--moun
 WITHOUT = "IMMPD_WITHOUT_MOUNTS"
 MISSING = (
     "These tests need a small disk of their own: unshare and nsenter (util-linux), and a system that lets users have"
-    f" mount namespaces, or root. Where that cannot be had, set {WITHOUT}=1 to leave them out."
+    f" mount namespaces, or root. Outside CI, {WITHOUT}=1 leaves them out."
 )
 
 
@@ -40,7 +40,7 @@ def way_to_mount() -> tuple[str, ...]:
     pytest.fail(MISSING)
 
 
-pytestmark = pytest.mark.skipif(os.environ.get(WITHOUT) == "1", reason=f"{WITHOUT}=1")
+pytestmark = pytest.mark.skipif(os.environ.get(WITHOUT) == "1", reason=f"{WITHOUT}=1 left it out. {MISSING}")
 
 
 class SmallDisk:
