@@ -87,8 +87,12 @@ class ManualClock:
             if not future.done():
                 future.set_result(None)
 
+    def set(self, now: int) -> None:
+        """Somebody sets the clock to this time, milliseconds since 1970; nobody wakes up of it."""
+        self._now = now
+
     def sleeping(self, at_most: float = 30.0) -> list[float]:
-        """For how long those sleep who sleep at most so many seconds (housekeeping sleeps longer)."""
+        """For how long those sleep who sleep at most so many seconds (most jobs sleep longer)."""
         return sorted(long for _, long, future in self._sleepers if long <= at_most and not future.done())
 
     async def until_sleeping(self, count: int = 1, at_most: float = 30.0) -> None:

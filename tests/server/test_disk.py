@@ -54,9 +54,9 @@ def files_of_at_most(octets: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def assert_only_chores_failed(server: Serving) -> None:
-    """Housekeeping may have met the broken disk too, and says so to the operator."""
-    assert all(entry.startswith("chore failed") for entry in server.log.take_errors())
+def assert_only_jobs_failed(server: Serving) -> None:
+    """A job may have met the broken disk too, and says so to the operator."""
+    assert all(entry.startswith("job failed") for entry in server.log.take_errors())
 
 
 @pytest.mark.parametrize(("fault", "word"), [(full, "STORE-FULL"), (read_only, "STORE-READ-ONLY")])
@@ -81,7 +81,7 @@ async def test_the_store_refuses_while_all_else_goes_on_and_recovers(serve, talk
     for size in (1, 600_000):
         assert (await one.deliver(alice, body=b"y" * size)).code == 273
     assert "t=3" in (await other.ask("MBOX CHECK /inbox")).text
-    assert_only_chores_failed(server)
+    assert_only_jobs_failed(server)
     await server.running.stop()
 
 
@@ -107,7 +107,7 @@ async def test_what_fits_is_taken_where_only_some_does(serve, talk, disk):
     disk.disk.fault = works
     rows = (await one.ask("MBOX INDEX /inbox")).rows
     assert {int(row.rpartition("n")[2]) for row in rows} == accepted
-    assert_only_chores_failed(server)
+    assert_only_jobs_failed(server)
     await server.running.stop()
 
 

@@ -53,7 +53,7 @@ class BreakingClock(ManualClock):
 
 
 def assert_failed_and_logged(server: Serving, *commands: str) -> None:
-    aside = ("chore failed", "the store is damaged")
+    aside = ("job failed", "the store is damaged")
     logged = [entry for entry in server.log.take_errors() if not entry.startswith(aside)]
     assert len(logged) == len(commands)
     for entry, command in zip(logged, commands, strict=True):
@@ -146,12 +146,12 @@ async def test_a_file_that_is_gone_or_cut_short_is_750_and_the_others_go_on(serv
 
 
 def assert_said_why(server: Serving) -> None:
-    """The cause, the command, and housekeeping, which may have met the broken disk too."""
+    """The cause, the command, and a job, which may have met the broken disk too."""
     errors = server.log.take_errors()
     assert any(entry.startswith("the store is opened again {'cause': 'IOError: the disk has gone'") for entry in errors)
     # It may be opened while the disk still fails: then it is only read, or not opened, and that is said too.
     of_the_store = ("the store is opened again", "the store can only be read", "the store cannot be opened")
-    assert all(entry.startswith((*of_the_store, "command failed", "chore failed")) for entry in errors), errors
+    assert all(entry.startswith((*of_the_store, "command failed", "job failed")) for entry in errors), errors
 
 
 async def test_an_unknown_outcome_is_no_answer(serve, talk):

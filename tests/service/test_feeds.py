@@ -202,10 +202,10 @@ async def test_an_item_that_cannot_be_delivered_holds_up_no_other_and_is_tried_a
         assert (await one.ask(publish(node, "Good"))).code == 273
         assert (await event(reader))["subject"] == "Good"
         assert " accepted=0 pending=1 " in (await one.ask(f"PUBLISH SHOW {node}")).rows[1]
-        failed = server.log.events("fan-out failed")
-        assert [one["node"] for one in failed] == [node]
+        failed = server.log.events("job failed")
+        assert [(one["job"], one["of"].split()[0]) for one in failed] == [("fan-out", node)]
         server.pass_time(11)
-        await until(lambda: len(server.log.events("fan-out failed")) == 2)
+        await until(lambda: len(server.log.events("job failed")) == 2)
         assert (await one.ask(publish(node, "Better"))).code == 273
         assert (await event(reader))["subject"] == "Better"
         await server.services.store.write(damage(Damage("DROP TRIGGER broken")))

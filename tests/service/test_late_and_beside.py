@@ -5,11 +5,11 @@ import json
 from uuid import UUID
 
 import pytest
+from tests.service.jobs.doing import do_chore
 from tests.service.test_feeds import a_node, event, publish, subscribe, watching
 from tests.service.test_who_may_push import pushed
 from tests.serving import serving
 
-from immpd.app.housekeeping import sweep_removed_nodes
 from immpd.model.feed import ItemHint
 from immpd.server.settings import Bounds
 from immpd.store.feeds.items import PublishItem
@@ -28,7 +28,7 @@ async def test_a_watch_hears_nothing_of_a_node_that_has_the_number_of_one_that_w
         assert (await one.ask(f"PUBLISH REMOVE {node}")).code == 200
         assert (await event(watch))["status"] == "removed"
         server.clock.advance(31 * 86_400)
-        await sweep_removed_nodes(server.services)
+        await do_chore(server.services, "sweep removed nodes")
         secret = await a_node(two, other, "secret", "ACCESS members")
         for title in ("Warm up", "Nobody but members"):
             assert (await two.ask(publish(secret, title))).code == 273

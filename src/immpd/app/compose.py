@@ -29,28 +29,26 @@ from immpd.service.accounts.auth import AuthDesk
 from immpd.service.accounts.guessing import Guesses
 from immpd.service.accounts.open_sessions import OpenSessions
 from immpd.service.accounts.sealing import Sealer, load_or_make_key
-from immpd.service.alarm import Alarm
 from immpd.service.bulk import BulkQueue
 from immpd.service.feeds.cursors import ItemCursors
 from immpd.service.feeds.events import HintEvents
-from immpd.service.feeds.fanout import Feeder
 from immpd.service.ids import IdMaker
+from immpd.service.jobs.keeper import Keeper, clear_leases
+from immpd.service.jobs.registry import jobs_of
 from immpd.service.mail.fetching import LARGE_AT_ONCE
 from immpd.service.pacing import Pace
 from immpd.service.ports import Clock, Log
-from immpd.service.push.timers import keep_time
 from immpd.service.session import Services, Session
 from immpd.store.errors import StoreUnavailable
 from immpd.store.integrity.damage import Damage
 from immpd.store.mail.bodies import BodyFiles, sweep
-from immpd.store.push.schedule import TIMERS
 from immpd.store.room import Room, free_on
 from immpd.store.sqlite.engine import open_sqlite
 
 from .clock import SystemClock
 from .configuration import Configuration, read_address
 from .folder import BODIES, KEYS, SOCKET, Lock
-from .housekeeping import REMOVAL, keep_house, keep_room, tell_damage
+from .housekeeping import keep_room, tell_damage
 
 
 class CannotListen(Exception):
@@ -94,8 +92,6 @@ async def opened(
             log.warning("files that no message names stay until the next start", reason=str(error))
         rendering = ThreadPoolExecutor(1, "rendering")
         stack.callback(rendering.shutdown)
-        alarm = Alarm(clock, TIMERS)
-        bus.on_wakes(alarm.told)
         yield Services(
             store=store,
             bodies=bodies,
@@ -114,7 +110,6 @@ async def opened(
             bulk=BulkQueue(configuration.limits.bulk_commands),
             large=BulkQueue(LARGE_AT_ONCE),
             writing=Counter(),
-            alarm=alarm,
             cursors=ItemCursors(hmac.digest(server_key, b"immpd cursor 1", "sha256")),
             hint_events=HintEvents(),
             log=log,
@@ -183,15 +178,11 @@ async def start(
         await _listen_operator(server, folder / SOCKET, stack, log)
         listen = await _listen(server, configuration.listen, direct=False)
         listen_tls = await _listen(server, configuration.listen_tls, direct=True)
-        feeder = Feeder(services)
-        stack.callback(services.bus.on_wakes(feeder.told))
+        await clear_leases(services)  # the folder is ours alone: nobody lives who could have one
         for work in (
             tell_damage(services),
             keep_room(services),
-            keep_house(services),
-            keep_house(services, REMOVAL),
-            keep_time(services),
-            feeder.run(),
+            Keeper(services, jobs_of(services)).run(),
         ):
             stack.push_async_callback(_end, asyncio.create_task(work))
         return Running(server, services, certificates, listen, listen_tls, stack.pop_all())

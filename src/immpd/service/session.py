@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     from immpd.store.mail.bodies import BodyFiles
     from immpd.store.room import Room
 
-    from .alarm import Alarm
     from .bulk import BulkQueue
     from .pacing import Pace
 
@@ -77,7 +76,6 @@ class Services(msgspec.Struct, kw_only=True, gc=False):
     """Of large messages that are rendered, which takes some times their size."""
     writing: Counter[int]
     """By mailbox, how many files of parts are being written."""
-    alarm: "Alarm"
     cursors: "ItemCursors"
     hint_events: "HintEvents"
     log: Log

@@ -27,6 +27,7 @@ LANDED = {
     "0009_digests_of_parts": "370cb830a73851ccaa173a3885234b8f53b4bf494bcca851fb0c664633202046",
     "0010_removed_accounts": "ccd21a7a31c566808e8cb5932a1ae82157979149a5b7f182488f5380e8531477",
     "0011_narrow_numbers": "6498b9889761711c3f1d450e5a017d927cd2ce644ce00e2d16f0321fea347f61",
+    "0012_jobs": "eccccb4b7e4badd5a311de4e00dc6ed2ec17a95c623f9efa86f4ce1084fd87fd",
 }
 """SHA-256 of the text of each migration that has landed: data folders were made with it, so it never changes again."""
 NEXT: Migration = (len(PACKAGED) + 1, "next", "CREATE TABLE next_one (a INTEGER); INSERT INTO next_one VALUES (1);")

@@ -20,7 +20,7 @@ from immpd.protocol.lines import Words
 from immpd.service.damage import note_findings
 from immpd.service.ids import time_text
 from immpd.service.outcome import Outcome, Rows, Step
-from immpd.service.session import Services, Session, handles
+from immpd.service.session import Session, handles
 from immpd.store.accounts.directory import (
     Account,
     ListAccounts,
@@ -30,7 +30,7 @@ from immpd.store.accounts.directory import (
     list_accounts,
     set_disabled,
 )
-from immpd.store.accounts.removal import RemoveAccount, RemoveSome, remove_account, remove_some
+from immpd.store.accounts.removal import RemoveAccount, remove_account
 from immpd.store.errors import OwnsNodes
 from immpd.store.integrity.verify import Finding, verify
 
@@ -134,7 +134,7 @@ def disable(session: Session, request: AccountDisable, _: Any) -> Outcome:
 
 @handles(AccountRemove)
 def remove(session: Session, request: AccountRemove, _: Any) -> Outcome:
-    """Close the account for good and end its sessions; ``remove_rest`` does the rest."""
+    """Close the account for good and end its sessions; a chore does the rest (service/jobs/chores.py)."""
     services = session.services
     address = account_address(session, request.address)
 
@@ -150,16 +150,6 @@ def remove(session: Session, request: AccountRemove, _: Any) -> Outcome:
         raise error
 
     return Step(remove_account(RemoveAccount(address, services.clock.now())), done, failed)
-
-
-async def remove_rest(services: Services) -> None:
-    """Remove what accounts had that were removed, step by step, until nothing is left."""
-    more = True
-    while more:
-        step = await services.store.write(remove_some(RemoveSome()))
-        more = step.more
-        if step.finished:
-            services.log.info("nothing is left of a removed account", account=step.finished)
 
 
 @handles(StoreCheck)

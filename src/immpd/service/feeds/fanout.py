@@ -6,14 +6,12 @@ feed holds up another's; a step that fails is tried again later, and less and le
 (docs/protocol.md, "Feeds").
 """
 
-import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection
 
 from immpd.model.flags import Flag
-from immpd.model.news import Wake
+from immpd.service.jobs.job import Found, Job, later
 from immpd.service.mail.system_messages import delivery_of_system, item_message
 from immpd.service.session import Services
-from immpd.store.errors import StoreUnavailable
 from immpd.store.feeds.fanout import (
     PER_STEP,
     FanOutStep,
@@ -27,71 +25,44 @@ from immpd.store.feeds.fanout import (
 )
 from immpd.store.feeds.items import FAN_OUT
 from immpd.store.ids import uuid_text
-
-AGAIN = 10.0
-"""Seconds after which a step that failed is tried again, the next time after twice as long."""
-LONGEST = 3600.0
+from immpd.store.jobs.leases import Lease
 
 
-class Feeder:
-    """The job that delivers items as messages; ``run`` is its task, the bus wakes it."""
+class FanOut(Job):
+    """The job that delivers items as messages."""
+
+    name = FAN_OUT
 
     def __init__(self, services: Services) -> None:
-        self._services = services
-        self._more = False
-        self._waiting: asyncio.Future[None] | None = None
+        super().__init__(services)
         self._owner = 0
         self._nodes: dict[int, int] = {}
         """Whose turn was last, and of each owner which node's."""
 
-    def told(self, wakes: Sequence[Wake]) -> None:
-        """Something was published that is to be delivered, or may have been."""
-        if wakes and all([wake.job != FAN_OUT for wake in wakes]):
-            return
-        self._more = True
-        if self._waiting is not None and not self._waiting.done():
-            self._waiting.set_result(None)
+    async def look(self, now: int, _: Collection[str]) -> Found | None:
+        """The item whose turn it is, or when one that failed is tried again."""
+        store = self.services.store
+        item = await store.read(next_outstanding(Turn(now, self._owner, self._nodes)))
+        if item is not None:
+            return Found(what=item, about=f"{item.node} {uuid_text(item.uuid)}")
+        self._nodes.clear()
+        due = await store.read(next_due(None))
+        return Found(due) if due is not None and due > now else None
 
-    async def run(self) -> None:
-        """Deliver, also what the last server left, then wait for more; until cancelled."""
-        services = self._services
-        while True:
-            self._more = False
-            try:
-                await self.deliver_all()
-                due = await services.store.read(next_due(None))
-            except Exception as error:
-                services.log.error("fan-out failed", exc_info=error)
-                await services.clock.sleep(AGAIN)
-                continue
-            while not self._more and (due is None or due > services.clock.now()):
-                self._waiting = asyncio.get_running_loop().create_future()
-                seconds = None if due is None else (due - services.clock.now()) / 1000
-                await services.clock.wait(self._waiting, seconds)
-
-    async def deliver_all(self) -> None:
-        """Deliver everything that is on its way, but what failed just now. Raises StoreUnavailable."""
-        services = self._services
-        while True:
-            turn = Turn(services.clock.now(), self._owner, self._nodes)
-            found = await services.store.read(next_outstanding(turn))
-            if found is None:
-                self._nodes.clear()
-                return
-            self._owner = found.owner
-            self._nodes[found.owner] = found.node_id
-            try:
-                await self._step(found)
-            except StoreUnavailable:
-                raise  # for all of them alike
-            except Exception as error:
-                services.log.error("fan-out failed", node=found.node, id=uuid_text(found.uuid), exc_info=error)
-                seconds = min(AGAIN * 2 ** min(found.failed, 20), LONGEST)
-                await services.store.write(put_off(PutOff(found.item, services.clock.now() + int(seconds * 1000))))
-
-    async def _step(self, item: Outstanding) -> None:
-        services = self._services
+    async def step(self, found: Found, lease: Lease) -> None:
+        """Deliver to some of the subscribers."""
+        services = self.services
+        item: Outstanding = found.what
+        self._owner = item.owner
+        self._nodes[item.owner] = item.node_id
         message = delivery_of_system(item_message(item), services.clock.now())
         flags = int(Flag.IMPORTANT) if item.level == "high" else 0
         ids = tuple([services.ids.octets() for _ in range(PER_STEP)])
         await services.store.write(fan_out_step(FanOutStep(item.item, message, flags, ids)))
+
+    async def put_off(self, found: Found) -> bool:
+        """This item waits, others go on."""
+        item: Outstanding = found.what
+        now = self.services.clock.now()
+        await self.services.store.write(put_off(PutOff(item.item, later(now, item.failed))))
+        return True

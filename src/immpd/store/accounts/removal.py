@@ -16,7 +16,7 @@ from immpd.store.mail.folder_rows import drop_folder
 from immpd.store.mail.placing import release
 from immpd.store.mail.states import take_states
 from immpd.store.push.consent import remove_tokens
-from immpd.store.units import Tx, freeing_unit
+from immpd.store.units import Tx, freeing_unit, read_unit
 
 MESSAGES = 100
 """Messages that one step removes: each takes up to seven rows."""
@@ -78,6 +78,12 @@ def remove_account(tx: Tx, args: RemoveAccount) -> None:
         "INSERT INTO removal (account, mailbox) VALUES (:account, :mailbox)", {"account": account, "mailbox": mailbox}
     )
     tx.tell(SessionsEnd(args.address, "removed"))
+
+
+@read_unit
+def any_removal(tx: Tx, _: None) -> bool:
+    """Whether a removed account still has something."""
+    return tx.one("SELECT 1 FROM removal LIMIT 1") is not None
 
 
 @freeing_unit

@@ -8,7 +8,7 @@ import msgspec
 
 from immpd.model.feed import DIGESTS, Form
 from immpd.store.mail.deliver import Delivery, Target, deliver
-from immpd.store.units import Tx, growing_unit, read_unit
+from immpd.store.units import Tx, growing_unit, read_unit, write_unit
 
 from .items import IN_GAP, newest_item
 from .keeping import NAMED
@@ -41,6 +41,22 @@ class Digest(msgspec.Struct, frozen=True):
     """When each was published, and its title; the oldest first."""
 
 
+class FirstDigest(msgspec.Struct, frozen=True):
+    """The digest that is due first."""
+
+    due: int
+    subscription: int
+    failed: int
+    """How often in a row."""
+
+
+class PutOffDigest(msgspec.Struct, frozen=True):
+    """Arguments of ``put_off_digest``: it is tried again at ``due``, milliseconds UTC."""
+
+    subscription: int
+    due: int
+
+
 class SendDigest(msgspec.Struct, frozen=True):
     """Arguments of ``send_digest``; ``message`` has no targets yet, and is None where there is nothing to say."""
 
@@ -56,6 +72,25 @@ _WHERE = (
 )
 
 
+_SENT = "FROM subscription s JOIN node n ON n.id = s.node JOIN account a ON a.id = n.owner"
+
+
+@read_unit
+def first_digest(tx: Tx, _: None) -> FirstDigest | None:
+    """The next digest to be sent; None: nobody gets any."""
+    row = tx.one(f"SELECT s.due, s.id, s.digest_failed {_SENT} WHERE s.due IS NOT NULL ORDER BY s.due, s.id LIMIT 1")
+    return None if row is None else FirstDigest(*row)
+
+
+@write_unit
+def put_off_digest(tx: Tx, args: PutOffDigest) -> None:
+    """It failed: it waits, others go on."""
+    tx.execute(
+        "UPDATE subscription SET digest_failed = digest_failed + 1, due = :due WHERE id = :id AND due < :due",
+        {"id": args.subscription, "due": args.due},
+    )
+
+
 @read_unit
 def due_digests(tx: Tx, args: DueDigests) -> list[Digest]:
     """The next digests that are due, with what they are to name."""
@@ -63,9 +98,8 @@ def due_digests(tx: Tx, args: DueDigests) -> list[Digest]:
     found = []
     for id_, node, imid, title, owner, subscriber, form, since, end, first, push_from, push_end in tx.rows(
         "SELECT s.id, s.node, n.was, n.title, a.address, s.subscriber, s.form, s.digested, s.digest_end,"
-        " s.first, s.push_from, s.push_end FROM subscription s JOIN node n ON n.id = s.node"
-        " JOIN account a ON a.id = n.owner"
-        " WHERE s.due <= :now ORDER BY s.due LIMIT :limit",
+        " s.first, s.push_from, s.push_end"
+        f" {_SENT} WHERE s.due <= :now ORDER BY s.due, s.id LIMIT :limit",
         {"now": args.now, "limit": args.limit},
     ):
         upto = newest if end is None else end
@@ -98,7 +132,7 @@ def send_digest(tx: Tx, args: SendDigest) -> None:
     mailbox, folder, inbox, state, disabled, gone = row
     period = None if gone else DIGESTS.get(digest.form)
     tx.execute(
-        "UPDATE subscription SET digested = :upto, due = :due, digest_end = NULL WHERE id = :id",
+        "UPDATE subscription SET digested = :upto, due = :due, digest_end = NULL, digest_failed = 0 WHERE id = :id",
         {"upto": digest.upto, "due": None if period is None else args.now + period, "id": digest.subscription},
     )
     if args.message is None or disabled or state != "active":

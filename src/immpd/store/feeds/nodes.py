@@ -423,17 +423,25 @@ _SWEPT = (
 )
 
 
+_TO_SWEEP = (
+    "SELECT id FROM node WHERE removed < :before AND NOT EXISTS"
+    " (SELECT 1 FROM fan_out f WHERE f.node = node.id) ORDER BY removed LIMIT 1"
+)
+
+
+@read_unit
+def any_to_sweep(tx: Tx, args: SweepNodes) -> bool:
+    """Whether there is a node to be forgotten."""
+    return tx.one(_TO_SWEEP, {"before": args.before}) is not None
+
+
 @freeing_unit
 def sweep_nodes(tx: Tx, args: SweepNodes) -> bool:
     """One step of forgetting removed nodes, but of none that somebody is still to get an item of.
 
     True while there is more to do.
     """
-    row = tx.one(
-        "SELECT id FROM node WHERE removed < :before AND NOT EXISTS"
-        " (SELECT 1 FROM fan_out f WHERE f.node = node.id) ORDER BY removed LIMIT 1",
-        {"before": args.before},
-    )
+    row = tx.one(_TO_SWEEP, {"before": args.before})
     if row is None:
         return False
     for statement in _SWEPT:

@@ -255,12 +255,19 @@ class BodyWriter:
 async def unlink_doomed(store: Store, files: BodyFiles) -> int:
     """Remove the files of purged messages, a step at a time; how many."""
     removed = 0
-    while names := await store.read(doomed_files(SomeDoomed())):
+    while some := await unlink_some(store, files):
+        removed += some
+    return removed
+
+
+async def unlink_some(store: Store, files: BodyFiles) -> int:
+    """Remove some files of purged messages; how many."""
+    names = await store.read(doomed_files(SomeDoomed()))
+    if names:
         await files.remove(names)
         # If power fails before the unlinking is on disk, the sweep of the next start finds the file.
         await store.write(forget_doomed(Names(tuple(names))))
-        removed += len(names)
-    return removed
+    return len(names)
 
 
 async def sweep(store: Store, files: BodyFiles) -> int:

@@ -14,7 +14,7 @@ import msgspec
 from immpd.model.change import Change, ChangeKind
 from immpd.model.flags import MAX_KEYWORDS, Flag
 from immpd.store.errors import TooManyKeywords, TooMuch
-from immpd.store.units import Tx, freeing_unit, growing_unit, write_unit
+from immpd.store.units import Tx, freeing_unit, growing_unit, read_unit, write_unit
 
 from .messages import keyword_text
 from .placing import (
@@ -330,6 +330,12 @@ def _purge(tx: Tx, mailbox: int, messages: Sequence[Placed]) -> tuple[Change, ..
     if folder_role(tx, mailbox, messages[0].folder) == "trash":
         _forget_trashed(tx, mailbox, messages)
     return changes
+
+
+@read_unit
+def any_expired(tx: Tx, args: ExpireTrash) -> bool:
+    """Whether anything has been in TRASH since before ``args.before``."""
+    return tx.one("SELECT 1 FROM trashed WHERE deleted < :before LIMIT 1", {"before": args.before}) is not None
 
 
 @freeing_unit

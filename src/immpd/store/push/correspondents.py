@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from immpd.store.units import Tx, freeing_unit
+from immpd.store.units import Tx, freeing_unit, read_unit
 
 MAX_ANSWERS = 10
 """Answers that one address has in hand."""
@@ -46,6 +46,12 @@ def use_answer(tx: Tx, mailbox: int, address: str, now: int) -> bool:
     if row is not None and row[0] == 0:
         tx.execute("DELETE FROM push_answer WHERE mailbox = ? AND address = ?", (mailbox, address))
     return row is not None
+
+
+@read_unit
+def any_unused(tx: Tx, args: ForgetAnswers) -> bool:
+    """Whether nobody used one in time."""
+    return tx.one("SELECT 1 FROM push_answer WHERE until <= ? LIMIT 1", (args.now,)) is not None
 
 
 @freeing_unit

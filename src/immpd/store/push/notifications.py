@@ -298,6 +298,12 @@ def close(tx: Tx, found: Notification, status: Status, number: int, now: int, an
     )
 
 
+@read_unit
+def any_forgettable(tx: Tx, args: ForgetNotifications) -> bool:
+    """Whether one ended so long ago."""
+    return tx.one("SELECT 1 FROM notification WHERE ended < ? LIMIT 1", (args.before,)) is not None
+
+
 @freeing_unit
 def forget_notifications(tx: Tx, args: ForgetNotifications) -> bool:
     """Drop what ended long ago; True if there is more."""

@@ -17,7 +17,7 @@ def set_timer(tx: Tx, due: int, kind: str, subject: int) -> None:
     """Have this looked at when it is ``due``, milliseconds UTC, and not before."""
     tx.execute(
         "INSERT INTO timer (kind, subject, due) VALUES (?, ?, ?)"
-        " ON CONFLICT (kind, subject) DO UPDATE SET due = excluded.due",
+        " ON CONFLICT (kind, subject) DO UPDATE SET due = excluded.due, failed = 0",
         (kind, subject, due),
     )
     tx.tell(Wake(TIMERS, due))

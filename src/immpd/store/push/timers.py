@@ -43,15 +43,38 @@ class Promoted(msgspec.Struct, frozen=True):
     now: int
 
 
-class NextDue(msgspec.Struct, frozen=True):
-    """Arguments of ``next_due``."""
+class FirstTimer(msgspec.Struct, frozen=True):
+    """The timer that is due first."""
+
+    due: int
+    kind: str
+    subject: int
+    failed: int
+    """How often in a row."""
+
+
+class PutOffTimer(msgspec.Struct, frozen=True):
+    """Arguments of ``put_off_timer``: it is looked at again at ``due``, milliseconds UTC."""
+
+    kind: str
+    subject: int
+    due: int
 
 
 @read_unit
-def next_due(tx: Tx, _: NextDue) -> int | None:
-    """When the next timer is due, milliseconds UTC; None: there is none."""
-    row = tx.one("SELECT due FROM timer ORDER BY due LIMIT 1")
-    return None if row is None else int(row[0])
+def first_timer(tx: Tx, _: None) -> FirstTimer | None:
+    """The next one to be run; None: there is none."""
+    row = tx.one("SELECT due, kind, subject, failed FROM timer ORDER BY due, kind, subject LIMIT 1")
+    return None if row is None else FirstTimer(*row)
+
+
+@write_unit
+def put_off_timer(tx: Tx, args: PutOffTimer) -> None:
+    """What it is to do failed: it waits, others go on."""
+    tx.execute(
+        "UPDATE timer SET failed = failed + 1, due = :due WHERE kind = :kind AND subject = :subject AND due < :due",
+        {"kind": args.kind, "subject": args.subject, "due": args.due},
+    )
 
 
 @write_unit

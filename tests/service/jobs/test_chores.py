@@ -1,27 +1,14 @@
 """What a running server puts in order by itself."""
 
 import asyncio
-from itertools import pairwise
 from typing import Any
 
-import pytest
+from tests.service.jobs.doing import do_chore
 from tests.serving import PATIENCE, RecordingLog, serving
 
-from immpd.app.housekeeping import (
-    DAY,
-    KEPT_CHANGES,
-    REMOVED_DAYS,
-    Chore,
-    drop_changes,
-    drop_items,
-    drop_retry_keys,
-    empty_trash,
-    keep_house,
-    sweep_removed_nodes,
-    unlink_files,
-)
 from immpd.model.imid import parse_imid
 from immpd.protocol.commands import AccountRemove, StoreCheck
+from immpd.service.jobs.chores import DAY, KEPT_CHANGES, REMOVED_DAYS
 
 MESSAGE_ID = "0197a2b4-7c3e-7d4a-8f00-1b2c3d4e5f60"
 
@@ -33,12 +20,12 @@ async def test_trash_is_purged_after_30_days_and_watchers_hear_of_it(serve, talk
     await reader.deliver(alice)
     assert (await reader.ask("MBOX DELETE /inbox::*")).code == 200
     server.clock.advance(30 * DAY - 1)
-    await empty_trash(server.services)
+    await do_chore(server.services, "empty trash")
     assert " t=1 " in (await reader.ask("MBOX CHECK /trash")).text
     reader.send("AS w WATCH")
     assert '"watching"' in await reader.row("w")
     server.clock.advance(2)
-    await empty_trash(server.services)
+    await do_chore(server.services, "empty trash")
     assert '"event":"gone"' in await reader.row("w")
     assert " t=0 " in (await reader.ask("MBOX CHECK /trash")).text
 
@@ -52,7 +39,7 @@ async def test_files_of_purged_messages_are_unlinked(serve, talk):
     assert len(list(bodies.iterdir())) == 1
     for folder in ("inbox", "sent"):
         assert (await reader.ask(f"MBOX DELETE /{folder}::* +PURGE")).code == 200
-    await unlink_files(server.services)
+    await do_chore(server.services, "unlink files")
     assert list(bodies.iterdir()) == []
 
 
@@ -67,10 +54,10 @@ async def test_a_retry_key_is_forgotten_after_30_days(serve, talk):
 
     assert [await sent_again() for _ in range(2)] == ["1", "1"]
     server.clock.advance(30 * DAY)
-    await drop_retry_keys(server.services)
+    await do_chore(server.services, "drop retry keys")
     assert await sent_again() == "1"
     server.clock.advance(DAY)
-    await drop_retry_keys(server.services)
+    await do_chore(server.services, "drop retry keys")
     assert await sent_again() == "2"
 
 
@@ -80,32 +67,11 @@ async def test_few_changes_are_all_kept(serve, talk):
     reader = await talk(alice, on=server)
     state = (await reader.ask("MBOX CHECK /inbox")).fields["s"]
     await reader.deliver(alice)
-    await drop_changes(server.services)
+    await do_chore(server.services, "drop changes")
     assert KEPT_CHANGES > 1000
     reader.send(f"AS w WATCH SINCE {state}")
     rows = [await reader.row("w") for _ in range(2)]
     assert any('"mail"' in row for row in rows)
-
-
-async def test_a_chore_that_fails_is_logged_and_tried_again(serve):
-    server = await serve()
-    clock = server.clock
-    tried: list[float] = []
-
-    async def failing(_: object) -> None:
-        tried.append(clock.monotonic())
-        raise RuntimeError("no")
-
-    house = asyncio.create_task(keep_house(server.services, (Chore("failing", 20, failing),)))
-    for _ in range(3):
-        await clock.until_sleeping()
-        clock.advance(20)
-    await clock.until_sleeping()
-    house.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await house
-    assert [b - a for a, b in pairwise(tried)] == [20, 20, 20]
-    assert all("chore failed" in error for error in server.log.take_errors())
 
 
 async def test_feeds_forget_what_they_need_not_keep(serve, talk):
@@ -119,18 +85,18 @@ async def test_feeds_forget_what_they_need_not_keep(serve, talk):
             assert (await writer.ask(f"PUBLISH alice/{name}@a.test LENGTH 1\nx")).code == 273
     assert (await writer.ask("PUBLISH REMOVE alice/gone@a.test")).code == 200
     server.clock.advance(6 * DAY)
-    await drop_items(server.services)
+    await do_chore(server.services, "drop items")
     answer = await writer.ask("SUBSCRIBE SINCE")
     assert {row.partition('"node":"')[2].partition('"')[0] for row in answer.rows} == {
         "alice/new@a.test",
         "alice/gone@a.test",
     }
     server.clock.advance((REMOVED_DAYS - 6) * DAY + 1)
-    await sweep_removed_nodes(server.services)
+    await do_chore(server.services, "sweep removed nodes")
     answer = await writer.ask("SUBSCRIBE SINCE")
     assert len(answer.rows) == 3
     assert all("alice/new@a.test" in row for row in answer.rows)
-    await drop_items(server.services)
+    await do_chore(server.services, "drop items")
     assert (await server.operator.call(StoreCheck())).rows == ()
 
 
@@ -166,7 +132,7 @@ async def test_what_a_removed_account_had_goes_also_after_a_restart(tmp_path, ta
     async with serving(tmp_path, log=log) as server:
         async with asyncio.timeout(PATIENCE):
             await log.finished.wait()
-        await unlink_files(server.services)
+        await do_chore(server.services, "unlink files")
         assert len(list(bodies.iterdir())) == 1
         other = await talk(bob, on=server)
         assert (await other.ask("MBOX CHECK /inbox")).fields["t"] == "1"
