@@ -109,7 +109,7 @@ async def run_unit(
         store.submit(unit, done)
 
     began = time.perf_counter()
-    written, pages = 0, store._wal_pages
+    written, pages = 0, store._wal.pages
 
     def grown(_connection: apsw.Connection, _name: str, now: int) -> int:
         nonlocal pages, written
@@ -117,7 +117,7 @@ async def run_unit(
         pages = now
         return told(_connection, _name, now)
 
-    told = store._wal_grew
+    told = store._wal.grew
     store._writer.set_wal_hook(grown)
     for _ in range(PRODUCERS * outstanding):
         one()

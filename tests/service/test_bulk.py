@@ -122,7 +122,7 @@ def begun(session: Session, request) -> tuple[object, Wait, Waiting]:
     step = session.begin(request, turn)
     waiting = Waiting()
     while not isinstance(step, Wait):
-        step = step.then(session.services.store._read_now(step.unit))
+        step = step.then(session.services.store._reads.run(step.unit))
         assert hasattr(step, "then")
     step.arm(waiting)
     return turn, step, waiting
@@ -133,7 +133,7 @@ async def running(session: Session):
     request = REQUESTS["flag"]()
     turn = session.arrive(None, request)
     step = session.begin(request, turn)
-    return turn, step.then(session.services.store._read_now(step.unit))
+    return turn, step.then(session.services.store._reads.run(step.unit))
 
 
 async def test_others_of_the_account_wait_in_order_whatever_connection_they_came_by(services, alice):

@@ -222,3 +222,21 @@ async def test_all_that_is_read_in_one_breath_is_of_one_instant(tmp_path: Path) 
     assert await ours.read(said(None)) == ["a", "b", "c"]
     await theirs.close()
     await ours.close()
+
+
+async def test_an_audience_that_fails_costs_nobody_an_answer(tmp_path: Path) -> None:
+    class Deaf(Hearer):
+        def publish(self, news: Sequence[News]) -> None:
+            raise RuntimeError("nobody listens")
+
+    loop = asyncio.get_running_loop()
+    failures: list[object] = []
+    loop.set_exception_handler(lambda _, context: failures.append(context["exception"]))
+    store = await Deaf().open(tmp_path)
+    try:
+        assert await store.write(say(Said("a"))) == "a"
+        assert await store.write(say(Said("b"))) == "b"
+    finally:
+        loop.set_exception_handler(None)
+        await store.close()
+    assert [type(failure) for failure in failures] == [RuntimeError] * 2

@@ -12,7 +12,6 @@ their commit and before they are answered. Where nothing can be written, reads g
 import asyncio
 import secrets
 import time
-from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,15 +26,17 @@ from immpd.store.integrity.damage import Damage
 from immpd.store.room import ADVICE, PLENTY, SCARCE, Room, Tell, tell_nobody
 from immpd.store.settings import Storage
 from immpd.store.sqlite.epoch import read_epoch, take_epoch
-from immpd.store.sqlite.files import FILE_NAME, PAGE_SIZE, Migration, packaged_migrations, translated
+from immpd.store.sqlite.files import FILE_NAME, Migration, packaged_migrations, translated
 from immpd.store.sqlite.opening import Connections, Opening
+from immpd.store.sqlite.reads import Reads
+from immpd.store.sqlite.running import Answer, Runner, TransactionLost
 from immpd.store.sqlite.shrinking import Shrink, free_pages, shrink
 from immpd.store.sqlite.thread import LoopThread
-from immpd.store.sqlite.tx import ReadingTx, SqliteTx
+from immpd.store.sqlite.waiting import One, Waiting
+from immpd.store.sqlite.wal import Wal
 from immpd.store.units import Unit, Work
 
 R = TypeVar("R")
-_Waiting = tuple[Unit[Any], Done]
 
 SLICE = 0.005
 """Seconds that statements may hold the loop."""
@@ -96,46 +97,34 @@ class SqliteStore:
             except BaseException:
                 made.close()
                 raise
-        self._use(made)
         self._commits = LoopThread(self._loop, "store commit")
         self._checkpoints = LoopThread(self._loop, "store checkpoint")
-        self._waiting: deque[_Waiting] = deque()
-        self._alone: deque[_Waiting] = deque()
-        self._weight = 0
-        self._on_room: list[Callable[[], None]] = []
+        self._reads = Reads(self._loop, limits.snapshot_seconds, self._seen, self._wanted)
+        self._runner = Runner(self._seen)
+        self._wal = Wal(limits.wal, limits.checkpoint, room, self._checkpoints)
+        self._use(made)
+        self._waiting = Waiting(self._loop, limits.queue)
         self._running = False
         self._closed: asyncio.Future[None] | None = None
-        self._batch: list[_Waiting] = []
-        self._answers: list[tuple[Any, BaseException | None]] = []
-        self._pace: dict[Work[Any, Any], float] = {}
-        self._copying = self._held = False
-        self._aside = 0  # what the checkpoint thread has to do; it would make a reset of the WAL wait
-        self._checkpointed = 0
-        self._resetting = False
-        self._usable = True
+        self._batch: list[One] = []
+        self._answers: list[Answer] = []
+        self._held = False  # until the WAL was copied
         self._cause: BaseException | None = None  # why it is opened again
         self._unheard = False  # something may have been committed that nobody was told
-        self._reset_past = limits.wal
         self._when_reset: list[asyncio.Future[None]] = []
         self._opened_at = float("-inf")
         self._busy_since: float | None = None
-        self._ageing = False
 
     def _use(self, made: Connections) -> None:
         """Take these connections into use."""
         self._connections = made
         self.against = made.against
-        self._reader = made.reader
-        self._read_tx = ReadingTx(made.reader, self._met)
-        self._snapshot = False
-        self._wal_pages = 0
+        self._reads.use(made.reader, self._met)
+        self._wal.use(made.writer, made.checkpointer)
         if made.writer is not None:
             self._writer = made.writer
-            self._write_tx = SqliteTx(made.writer, self._met)
+            self._runner.use(made.writer, self._met)
             made.writer.set_busy_timeout(0)
-            made.writer.set_wal_hook(self._wal_grew)
-        if made.checkpointer is not None:
-            self._checkpointer = made.checkpointer
         if made.against is not None:
             self._tell_operator("error", "the store can only be read", reason=str(made.against), advice=ADVICE)
 
@@ -144,20 +133,17 @@ class SqliteStore:
     @property
     def saturated(self) -> bool:
         """True while more than the queue's limit waits for a commit."""
-        return self._weight > self._limits.queue
+        return self._waiting.is_saturated
 
     def on_room(self, call: Callable[[], None]) -> None:
         """Call this once when there is room again; at once if there is."""
-        if self.saturated:
-            self._on_room.append(call)
-        else:
-            call()
+        self._waiting.on_room(call)
 
     def submit(self, unit: Unit[Any], done: Done) -> None:
         """Take a unit; ``done(result, error)`` is called once. Reads run before this returns."""
         if not unit.work.writes:
             try:
-                result = self._read_now(unit)
+                result = self._reads.run(unit)
             except Exception as error:
                 done(None, error)
             else:
@@ -171,8 +157,7 @@ class SqliteStore:
             if against is not None:
                 done(None, against)
                 return
-        self._waiting.append((unit, done))
-        self._weight += unit.weight
+        self._waiting.put(unit, done)
         if not self._running:
             self._kick()
 
@@ -206,11 +191,11 @@ class SqliteStore:
         """Run a unit that only reads, at once."""
         if unit.work.writes:
             raise TypeError(f"{unit.work!r} writes")
-        return self._read_now(unit)
+        return self._reads.run(unit)
 
     async def check_file(self) -> list[str]:
         """What SQLite's integrity_check finds, on the checkpoint thread; empty if nothing."""
-        if not self._usable or self._closed is not None:
+        if not self._reads.is_open or self._closed is not None:
             raise StoreUnavailable("the store is not open")
 
         def check() -> list[str]:
@@ -230,7 +215,7 @@ class SqliteStore:
         """While room is short: give the disk what the file no longer needs, a step after the other."""
         while self.room.level != PLENTY and self.against is None and await self.read(free_pages(Shrink())) > 0:
             await self.write(shrink(Shrink()))
-        if self.room.level == PLENTY or self.against is not None or self._closed is not None or not self._wal_pages:
+        if self.room.level == PLENTY or self.against is not None or self._closed is not None or not self._wal.pages:
             return
         self._when_reset.append(self._loop.create_future())
         self._kick()
@@ -242,7 +227,6 @@ class SqliteStore:
         answer: asyncio.Future[R] = self._loop.create_future()
 
         def done(result: Any, error: BaseException | None) -> None:
-            self._aside -= 1
             if answer.done():
                 return
             if error is None:
@@ -250,7 +234,6 @@ class SqliteStore:
             else:
                 answer.set_exception(translated(error))
 
-        self._aside += 1
         self._checkpoints.call(work, done)
         return await answer
 
@@ -263,45 +246,15 @@ class SqliteStore:
 
     # ------------------------------------------------------------------ reads
 
-    def _read_now(self, unit: Unit[R]) -> R:
-        if not self._usable:
-            if not self._running and self._closed is None:
-                self._open_again()
-            raise StoreUnavailable("the store is being opened again")
-        if not self._snapshot:
-            # While the WAL is reset no snapshot is kept: the reset waits for readers.
-            self._reader.execute("BEGIN")
-            self._snapshot = True
-            if not self._ageing:
-                self._ageing = True
-                self._loop.call_later(self._limits.snapshot_seconds, self._aged)
-        try:
-            return unit.work.run(self._read_tx, unit.args)
-        except apsw.Error as error:
-            self._end_snapshot()
-            raise self._seen(error) from error
-        except StoreDamaged:
-            self._end_snapshot()
-            raise
-        finally:
-            if self._resetting:
-                self._end_snapshot()
-
     def renew(self) -> None:
         """What is read from now on includes all that any process has committed by now."""
-        if self._usable:
-            self._end_snapshot()
+        if self._reads.is_open:
+            self._reads.end()
 
-    def _aged(self) -> None:
-        """The snapshot, or one before it, is as old as one may be."""
-        self._ageing = False
-        self.renew()
-
-    def _end_snapshot(self) -> None:
-        if self._snapshot:
-            self._snapshot = False
-            if self._reader.in_transaction:
-                self._reader.execute("ROLLBACK")
+    def _wanted(self) -> None:
+        """Somebody wants to read, and the file is not open."""
+        if not self._running and self._closed is None:
+            self._open_again()
 
     def _met(self, error: apsw.CorruptError) -> StoreError:
         """A statement met damage."""
@@ -320,29 +273,21 @@ class SqliteStore:
 
     def _turn(self) -> None:
         """Begin the next batch, or rest."""
-        if not self._usable:
+        if not self._reads.is_open:
             self._open_again()
             return
         if self.against is not None:
             self._try_to_write()
             return
-        if (self._when_reset or self._wal_pages * PAGE_SIZE >= self._reset_past) and not self._aside:
+        if (self._when_reset or self._wal.is_long) and not self._checkpoints.pending:
             self._reset_wal()
             return
-        if self._copying and self._wal_pages * PAGE_SIZE >= 2 * self._reset_past:
-            self._held = True  # the disk is slower than what is written: go on when the copy is done
+        if self._wal.outruns:
+            self._held = True  # go on when the copy is done
             return
         if self.room.level == SCARCE:
-            self._refuse_what_frees_nothing()
-        batch: list[_Waiting] = []
-        if self._alone:
-            batch.append(self._alone.popleft())
-        else:
-            left = self._limits.batch
-            while self._waiting and left > 0:
-                one = self._waiting.popleft()
-                left -= one[0].weight
-                batch.append(one)
+            self._waiting.refuse_what_frees_nothing(self.room.reason_against("keeps"))
+        batch = self._waiting.next_batch(self._limits.batch)
         if not batch:
             self._running = False
             if self._closed is not None:
@@ -351,20 +296,6 @@ class SqliteStore:
         self._batch = batch
         self._answers = []
         self._begin()
-
-    def _refuse_what_frees_nothing(self) -> None:
-        """What waits since before room ran out must not take the last there is."""
-        for queue in (self._alone, self._waiting):
-            refused = [one for one in queue if one[0].work.room != "frees"]
-            against = self.room.reason_against("keeps") if refused else None
-            if against is None:
-                continue
-            kept = [one for one in queue if one[0].work.room == "frees"]
-            queue.clear()
-            queue.extend(kept)
-            for unit, done in refused:
-                self._weight -= unit.weight
-                self._tell(done, None, against)
 
     def _begin(self) -> None:
         try:
@@ -392,76 +323,18 @@ class SqliteStore:
         end = clock() + SLICE
         try:
             while len(answers) < len(batch):
-                self._run_some(end - clock())
+                self._runner.run_some(batch, answers, end - clock())
                 if clock() >= end and len(answers) < len(batch):
                     self._loop.call_soon(self._slice)
                     return
-        except _TransactionLost as lost:
+        except TransactionLost as lost:
             self._lost(lost.error)
             return
         self._commits.call(self._commit, self._committed)
 
-    def _run_some(self, seconds: float) -> None:
-        """Run the next unit, or the next few of the same work as one."""
-        batch, answers = self._batch, self._answers
-        first = len(answers)
-        work = batch[first][0].work
-        run_many = work.run_many
-        if run_many is None:
-            self._run_one(batch[first][0])
-            return
-        pace = self._pace.get(work, 0.0002)
-        limit = first + max(1, min(1000, int(seconds * 0.8 / pace)))
-        last = first + 1
-        while last < len(batch) and last < limit and batch[last][0].work is work:
-            last += 1
-        units = [unit for unit, _ in batch[first:last]]
-        writer = self._writer
-        mark = len(self._write_tx.told)
-        began = time.perf_counter()
-        writer.execute("SAVEPOINT some")
-        try:
-            results = run_many(self._write_tx, [unit.args for unit in units])
-        except Exception as error:
-            self._undo(error, mark)
-            for unit in units:
-                self._run_one(unit)
-            return
-        writer.execute("RELEASE some")
-        answers.extend([(result, None) for result in results])
-        assert len(answers) == last, work
-        self._pace[work] = 0.5 * pace + 0.5 * (time.perf_counter() - began) / len(units)
-
-    def _run_one(self, unit: Unit[Any]) -> None:
-        writer = self._writer
-        mark = len(self._write_tx.told)
-        writer.execute("SAVEPOINT some")
-        try:
-            result = unit.work.run(self._write_tx, unit.args)
-        except Exception as error:
-            self._undo(error, mark)
-            self._answers.append((None, self._seen(error)))
-            return
-        writer.execute("RELEASE some")
-        self._answers.append((result, None))
-
-    def _undo(self, error: Exception, mark: int) -> None:
-        """Undo what a unit did and told; raise if its error ended the whole transaction (a full disk does, and damage).
-
-        ``mark``: how much had been told before it.
-        """
-        del self._write_tx.told[mark:]
-        if not self._writer.in_transaction or isinstance(error, (apsw.CorruptError, StoreDamaged)):
-            raise _TransactionLost(error)
-        try:
-            self._writer.execute("ROLLBACK TO some")
-            self._writer.execute("RELEASE some")
-        except apsw.Error as failed:
-            raise _TransactionLost(error) from failed
-
     def _lost(self, error: BaseException) -> None:
         """The transaction is gone with all units of the batch: run each again alone."""
-        self._write_tx.told.clear()
+        self._runner.take_told()
         try:
             if self._writer.in_transaction:
                 self._writer.execute("ROLLBACK")
@@ -471,7 +344,7 @@ class SqliteStore:
             return
         frees = any(unit.work.room == "frees" for unit, _ in self._batch)
         if len(self._batch) > 1 or (frees and isinstance(error, apsw.FullError) and self._use_reserve()):
-            self._alone.extend(self._batch)
+            self._waiting.again_alone(self._batch)
             self._batch = []
             self._loop.call_soon(self._turn)
         else:
@@ -481,12 +354,12 @@ class SqliteStore:
         """Give up the reserve for what frees room; from now on the WAL must stay small."""
         given = self.room.give_up()
         if given:
-            self._reset_past = min(self._reset_past, self._limits.checkpoint)
+            self._wal.keep_short()
         return given
 
     def _open_after(self, cause: BaseException) -> None:
         """The file must be opened again, because of this."""
-        self._usable = False
+        self._reads.is_open = False
         self._cause = cause
         self._tell_operator("error", "the store is opened again", cause=f"{type(cause).__name__}: {cause}")
 
@@ -497,18 +370,12 @@ class SqliteStore:
         self._writer.execute("COMMIT")
         self.room.look()
 
-    def _wal_grew(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
-        """Told by SQLite after a commit, on the commit thread."""
-        self._wal_pages = pages
-        return apsw.SQLITE_OK
-
     def _committed(self, _result: None, error: BaseException | None) -> None:
         if error is None:
-            self._end_snapshot()  # what is read from now on includes this batch
+            self._reads.end()  # what is read from now on includes this batch
             if self.room.level and any([unit.work.room == "frees" for unit, _ in self._batch]):
                 self.room.wanted()
-            told, self._write_tx.told = self._write_tx.told, []
-            self._publish(told)
+            self._publish(self._runner.take_told())
         elif isinstance(error, _DEFINITE):
             self._lost(error)
         else:
@@ -531,96 +398,53 @@ class SqliteStore:
                 return
         self._answer(self._answers)
 
+    def _tell(self, call: Callable[..., None], *said: Any) -> None:
+        """Tell the audience, whose failure may not end the turns of all."""
+        try:
+            call(*said)
+        except Exception as failed:
+            self._loop.call_exception_handler({"message": "the store's audience failed", "exception": failed})
+
     def _answer_all(self, error: BaseException) -> None:
         self._answer([(None, error)] * len(self._batch))
 
-    def _answer(self, answers: list[tuple[Any, BaseException | None]]) -> None:
+    def _answer(self, answers: list[Answer]) -> None:
         """Tell the callers of the batch, in the order they came, a slice at a time, and go on."""
         told = zip(self._batch, answers, strict=True)
         self._batch, self._answers = [], []
         self._tell_some(told)
 
-    def _tell_some(self, told: "zip[tuple[_Waiting, tuple[Any, BaseException | None]]]") -> None:
+    def _tell_some(self, told: "zip[tuple[One, Answer]]") -> None:
         end = time.perf_counter() + SLICE
         for (unit, done), (result, error) in told:
-            self._weight -= unit.weight
-            self._tell(done, result, error)
+            self._waiting.answer(unit, done, result, error)
             if time.perf_counter() > end:
                 self._loop.call_soon(self._tell_some, told)
                 return
-        self._tell_room()
-        self._copy_when_grown()
+        self._waiting.tell_room()
+        if self._reads.is_open:
+            self._wal.copy_when_grown(self._copied)
         self._loop.call_soon(self._turn)
-
-    def _copy_when_grown(self) -> None:
-        """Have the WAL copied into the file once enough of it is new."""
-        if self._wal_pages < self._checkpointed:  # SQLite began the WAL anew by itself
-            self._checkpointed = 0
-        grown = (self._wal_pages - self._checkpointed) * PAGE_SIZE
-        # Past its bound the WAL is reset instead, which waits for copies that run: no new one is begun.
-        resets = self._wal_pages * PAGE_SIZE >= self._reset_past
-        if grown >= self._limits.checkpoint and not resets and not self._aside and self._usable:
-            self._aside += 1
-            self._copying = True
-            self._checkpointed = self._wal_pages
-            self._checkpoints.call(self._copy_wal, self._copied)
-
-    def _tell(self, done: Callable[..., None], *said: Any) -> None:
-        """Call back; nobody's failure may end the turns of all."""
-        try:
-            done(*said)
-        except Exception as failed:
-            self._loop.call_exception_handler({"message": "a caller of the store failed", "exception": failed})
-
-    def _tell_room(self) -> None:
-        if self._on_room and self._weight <= self._limits.queue // 2:
-            calls, self._on_room = self._on_room, []
-            for call in calls:
-                self._tell(call)
-
-    def _fail_waiting(self, error: BaseException) -> None:
-        waiting = [*self._alone, *self._waiting]
-        self._alone.clear()
-        self._waiting.clear()
-        for unit, done in waiting:
-            self._weight -= unit.weight
-            self._tell(done, None, error)
-        self._tell_room()
 
     # ------------------------------------------------------------------ the WAL
 
-    def _copy_wal(self) -> None:
-        """On the checkpoint thread: copy what it can without holding up anybody."""
-        self._checkpointer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
-
-    def _copied(self, _result: None, _error: BaseException | None) -> None:
-        self._aside -= 1  # an error shows again at the reset, where it matters
-        self._copying = False
+    def _copied(self) -> None:
         if self._held:
             self._held = False
             self._turn()
 
     def _reset_wal(self) -> None:
         """Between two batches: copy the rest and begin the WAL anew."""
-        self._resetting = True
-        self._end_snapshot()
-        self._commits.call(self._truncate, self._reset)
-
-    def _truncate(self) -> None:
-        self._writer.set_busy_timeout(200)
-        try:
-            self._writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
-        finally:
-            self._writer.set_busy_timeout(0)
+        self._reads.keeps = False
+        self._reads.end()
+        self._commits.call(self._wal.reset, self._reset)
 
     def _reset(self, _result: None, error: BaseException | None) -> None:
-        self._resetting = False
+        self._reads.keeps = True
         if error is None:
-            self._wal_pages = self._checkpointed = 0
-            self._reset_past = self._limits.wal if self.room.level == PLENTY else self._limits.checkpoint
+            self._wal.was_reset()
         elif not (isinstance(error, apsw.FullError) and self._use_reserve()):
-            # A reader of another process, or a full disk, prevents it: the WAL grows on for a while.
-            self._reset_past = self._wal_pages * PAGE_SIZE + self._limits.checkpoint
+            self._wal.was_not_reset()
         waiting, self._when_reset = self._when_reset, []
         for one in waiting:
             if not one.done():
@@ -632,17 +456,17 @@ class SqliteStore:
     def _open_again(self) -> None:
         """Open the file anew after a failure, at most once a second; in between what waits is refused."""
         if self._closed is not None:
-            self._fail_waiting(StoreUnavailable("the store is closed"))
+            self._waiting.refuse_all(StoreUnavailable("the store is closed"))
             self._shut()
             return
         self._running = True
-        if self._aside:
+        if self._checkpoints.pending:
             self._loop.call_later(0.01, self._turn)
             return
         now = self._loop.time()
         if now - self._opened_at < 1.0:
             self._running = False
-            self._fail_waiting(StoreUnavailable("the store cannot be opened"))
+            self._waiting.refuse_all(StoreUnavailable("the store cannot be opened"))
             return
         self._opened_at = now
         self._commits.call(self._open_files, self._opened)
@@ -654,8 +478,6 @@ class SqliteStore:
     def _opened(self, made: Connections | None, error: BaseException | None) -> None:
         if made is not None:
             self._use(made)
-            self._checkpointed = 0
-            self._usable = True
             if self._unheard:
                 self._unheard = False
                 self._tell(self._audience.gap)
@@ -665,7 +487,7 @@ class SqliteStore:
             assert error is not None
             failed = self._seen(error)
             self._tell_operator("error", "the store cannot be opened", reason=str(failed), cause=str(self._cause))
-            self._fail_waiting(failed)
+            self._waiting.refuse_all(failed)
         self._turn_or_rest()
 
     def _try_to_write(self) -> None:
@@ -679,22 +501,23 @@ class SqliteStore:
 
     def _probed(self, _result: None, error: BaseException | None) -> None:
         if error is None:
-            self._end_snapshot()
-            self._cause, self._usable, self._opened_at = self.against, False, float("-inf")
+            self._reads.end()
+            self._reads.is_open = False
+            self._cause, self._opened_at = self.against, float("-inf")
         else:
-            self._fail_waiting(error)
+            self._waiting.refuse_all(error)
             if self._closed is not None:
                 self._shut()
                 return
-        self._turn_or_rest(self._usable)
+        self._turn_or_rest(self._reads.is_open)
 
     def _turn_or_rest(self, usable: bool = True) -> None:
-        self._running = bool(self._waiting or self._alone or self._closed is not None or not usable)
+        self._running = bool(self._waiting or self._closed is not None or not usable)
         if self._running:
             self._loop.call_soon(self._turn)
 
     def _shut(self) -> None:
-        self._end_snapshot()
+        self._reads.end()
         self._commits.call(self._close_files, self._shut_done)
 
     def _close_files(self) -> None:
@@ -704,28 +527,20 @@ class SqliteStore:
             for one in (made.checkpointer, made.reader):
                 one.close(True)
             try:
-                self._truncate()
+                self._wal.reset()
             except apsw.Error:
                 pass  # the WAL stays and is read at the next start
         made.close()
 
     def _shut_done(self, _result: None, error: BaseException | None) -> None:
         self._commits.stop()
-        self._usable = False
+        self._reads.is_open = False
         assert self._closed is not None
         if not self._closed.done():
             if error is None:
                 self._closed.set_result(None)
             else:
                 self._closed.set_exception(translated(error))
-
-
-class _TransactionLost(Exception):
-    """A statement's error ended the whole transaction."""
-
-    def __init__(self, error: BaseException) -> None:
-        super().__init__(str(error))
-        self.error = error
 
 
 async def open_sqlite(
