@@ -78,7 +78,7 @@ async def test_large_messages_that_are_rendered_wait_for_their_turn(serve, talk,
     assert (await one.deliver(alice, body=b"x" * 400_000)).code == 273
     one.writer.transport.pause_reading()
     one.send("".join(f"AS p{number} MBOX FETCH /inbox::* {form} -READ\n" for number in range(12)))
-    large, mailbox = server.services.large, next(iter(server.services.sessions.of(str(alice)))).mailbox
+    large, mailbox = server.services.large, next(iter(server.services.sessions.of(str(alice)))).principal.person.mailbox
     await until(lambda: large.running(mailbox) == 4 and large.waiting(mailbox) == 8)
     one.writer.transport.resume_reading()
     assert [(await one.reply(f"p{number}")).code for number in range(12)] == [250] * 12

@@ -17,6 +17,7 @@ from immpd.protocol.registry import Request
 from immpd.protocol.replies import Reply
 from immpd.protocol.states import State
 from immpd.service.outcome import Page, Rows, Step, Wait
+from immpd.service.principal import Principal
 from immpd.service.session import Services, Session, refusal_of
 from immpd.store.accounts.directory import NewAccount, add_account
 from immpd.store.errors import StoreError
@@ -56,7 +57,7 @@ async def account(services: Services, address: str) -> Session:
     folders = tuple(services.ids.octets() for _ in range(6))
     new = NewAccount(address, domain, local, local, 0, b"s" * 16, 600_000, b"k" * 32, b"k" * 32, folders)
     session = Session(services, State.USER, peer="test")
-    session.account = await services.store.write(add_account(new))
+    session.principal = Principal(await services.store.write(add_account(new)))
     session.domain = domain
     return session
 

@@ -68,7 +68,7 @@ async def subjects(session: Session, path: str) -> list[str]:
 
 async def folder_number(services: Services, session: Session, path: str) -> int:
     await answers(session, MboxCreate(path=parse_imid(path)))
-    found = await services.store.read(recipient(FindRecipient(str(session.account.address), path.lower())))
+    found = await services.store.read(recipient(FindRecipient(str(session.principal.account.address), path.lower())))
     assert found is not None
     return found.folder
 

@@ -19,6 +19,10 @@ from immpd.service.session import Services, Session
 ADDRESS = "alice@demo.test"
 
 
+def mailbox_of(session: Session) -> int:
+    return session.principal.person.mailbox
+
+
 @pytest.fixture
 async def services(tmp_path: Path) -> AsyncIterator[Services]:
     async with services_in(tmp_path, bulk_commands=1) as opened:
@@ -138,12 +142,15 @@ async def running(session: Session):
 
 async def test_others_of_the_account_wait_in_order_whatever_connection_they_came_by(services, alice):
     other = Session(services, alice.state)
-    other.account = alice.account
+    other.principal = alice.principal
     await fill(services, ADDRESS, 3)
     first, _ = await running(alice)
     second, _, told_second = begun(other, REQUESTS["flag"]())
     _, _, told_third = begun(alice, REQUESTS["delete"]())
-    assert (services.bulk.running(alice.mailbox), services.bulk.waiting(alice.mailbox)) == (1, 2)
+    assert (
+        services.bulk.running(mailbox_of(alice)),
+        services.bulk.waiting(mailbox_of(alice)),
+    ) == (1, 2)
     first.cancelled()
     await asyncio.sleep(0)
     assert (told_second.woken, told_third.woken) == (1, 0)
@@ -151,7 +158,7 @@ async def test_others_of_the_account_wait_in_order_whatever_connection_they_came
     second.leave()
     await asyncio.sleep(0)
     assert (told_second.woken, told_third.woken) == (1, 1)
-    assert services.bulk.running(alice.mailbox) == 1
+    assert services.bulk.running(mailbox_of(alice)) == 1
 
 
 async def test_who_is_cancelled_while_it_waits_is_passed_over(services, alice):
@@ -165,7 +172,7 @@ async def test_who_is_cancelled_while_it_waits_is_passed_over(services, alice):
     assert (told_second.woken, told_third.woken) == (0, 1)
     reply, _ = await follow(alice, wait.then())
     assert reply.n == 3
-    assert services.bulk.running(alice.mailbox) == services.bulk.waiting(alice.mailbox) == 0
+    assert services.bulk.running(mailbox_of(alice)) == services.bulk.waiting(mailbox_of(alice)) == 0
 
 
 async def test_messages_that_are_named_and_other_accounts_wait_for_nobody(services, alice):
@@ -183,7 +190,7 @@ async def test_what_fails_gives_its_turn_back(services, alice):
     await fill(services, ADDRESS, 3)
     with pytest.raises(Refused):
         await answers(alice, MboxRemove(path=parse_imid("/nowhere"), recursive=True))
-    assert services.bulk.running(alice.mailbox) == 0
+    assert services.bulk.running(mailbox_of(alice)) == 0
 
 
 async def test_a_step_whose_connection_is_gone_is_the_last(services, alice):
@@ -193,7 +200,7 @@ async def test_a_step_whose_connection_is_gone_is_the_last(services, alice):
     answered = await services.store.write(step.unit)
     alice.close()
     step.then(answered)
-    assert services.bulk.running(alice.mailbox) == 0
+    assert services.bulk.running(mailbox_of(alice)) == 0
 
 
 async def test_keywords_of_a_message_are_bounded_and_the_refusal_says_so(services, alice):

@@ -405,7 +405,7 @@ class Conversation(Pipelines):
 
     def _tell_of_deaf(self, now: float) -> None:
         """Tell the operator who has taken nothing for so long; what waits is bounded, so nobody else suffers."""
-        account = self.session.account
+        account = self.session.principal.account
         self.session.services.log.warning(
             "a client does not read",
             account=None if account is None else account.address,

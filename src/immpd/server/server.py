@@ -132,7 +132,7 @@ class Server:
     def logged_in(self, conversation: Conversation) -> None:
         """Its address may have another connection that is not logged in."""
         self._uncount(conversation)
-        account = conversation.session.account
+        account = conversation.session.principal.account
         if account is not None:
             conversation.share = self.turns.share_of(account.address)
             if len(tuple(self.services.sessions.of(account.address))) > self.bounds.per_account:

@@ -29,10 +29,10 @@ def caps(session: Session, _: Caps, __: Any) -> replies.Capabilities:
 @handles(Who)
 def who(session: Session, _: Who, __: Any) -> replies.Who:
     """Account, device, state."""
-    account = session.account
+    account = session.principal.account
     return replies.Who(
         account=account.address if account else "",
-        device=session.device,
+        device=session.principal.device,
         state=session.state.name.lower(),
         domain=capabilities(session).d,
     )

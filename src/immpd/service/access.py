@@ -1,17 +1,21 @@
 """From a path in a command to rows of the store, for whoever asks and what they want to do.
 
-Rule: the only place that decides who may touch which mailbox. Today an account has its own mailbox
-and all rights in it (docs/protocol.md, "Paths").
+Rules: the only place that decides who may touch which mailbox; what a command wants to do with it stands in one
+table, RIGHTS, and nowhere else; an account has its own mailbox and all rights in it, which costs nothing to find
+out (docs/protocol.md, "Paths"; docs/why/sharing.md).
 """
 
 from collections.abc import Callable
+from enum import Enum
 from typing import Any
 
 import msgspec
 
 from immpd.model.imid import Imid, path_text
+from immpd.protocol import commands
 from immpd.protocol.codes import Code
 from immpd.protocol.errors import Refused
+from immpd.protocol.registry import Request
 from immpd.store.mail.mailboxes import Folder, FolderAt, folder_at
 
 from .outcome import Outcome, Step
@@ -31,13 +35,99 @@ class Place(msgspec.Struct, frozen=True):
     role: str | None = None
 
 
-def mailbox_of(session: Session, imid: Imid) -> int:
-    """The mailbox that a path lies in; raises Refused where the session has no right to it."""
-    own = session.mailbox
-    account = session.account
-    if imid.is_own_box or (account is not None and imid.address == account.address):
-        return own
-    raise Refused(Code.DENIED, "NO-RIGHT", f"You have no right to the mailbox {imid.address}")
+class Right(Enum):
+    """What somebody may do with a mailbox, or with a folder of it."""
+
+    LOOKUP = "lookup"
+    """See that it is there, and its folders."""
+    READ = "read"
+    """Messages, counts, changes; notifications and what is subscribed."""
+    WRITE = "write"
+    """Put messages there."""
+    FLAG = "flag"
+    """Flags, keywords, and what is dismissed."""
+    DELETE = "delete"
+    SEND_AS = "send-as"
+    """Write, notify and answer in its name."""
+    ADMIN = "admin"
+    """Folders, subscriptions, settings, and who may notify it."""
+
+
+RIGHTS: dict[type[Request[Any]], tuple[Right, ...]] = {
+    commands.MboxList: (Right.LOOKUP,),
+    commands.MboxCheck: (Right.READ,),
+    commands.MboxIndex: (Right.READ,),
+    commands.MboxFetch: (Right.READ,),
+    commands.MboxFlag: (Right.FLAG,),
+    commands.MboxMove: (Right.DELETE, Right.WRITE),
+    commands.MboxCopy: (Right.READ, Right.WRITE),
+    commands.MboxDelete: (Right.DELETE,),
+    commands.MboxPut: (Right.WRITE,),
+    commands.MboxCreate: (Right.ADMIN,),
+    commands.MboxRename: (Right.ADMIN, Right.ADMIN),
+    commands.MboxRemove: (Right.ADMIN,),
+    commands.Watch: (Right.READ,),
+    commands.Ack: (Right.READ,),
+    commands.Deliver: (Right.SEND_AS,),
+    commands.Push: (Right.SEND_AS,),
+    commands.PushStatus: (Right.SEND_AS,),
+    commands.PushRetract: (Right.SEND_AS,),
+    commands.PushAnswer: (Right.SEND_AS,),
+    commands.PushList: (Right.READ,),
+    commands.PushShow: (Right.READ,),
+    commands.PushDismiss: (Right.FLAG,),
+    commands.PushAllow: (Right.ADMIN,),
+    commands.PushDeny: (Right.ADMIN,),
+    commands.PushForget: (Right.ADMIN,),
+    commands.PushOrigins: (Right.ADMIN,),
+    commands.PushTokenAdd: (Right.ADMIN,),
+    commands.PushTokenList: (Right.ADMIN,),
+    commands.PushTokenRemove: (Right.ADMIN,),
+    commands.GrantAdd: (Right.ADMIN,),
+    commands.GrantList: (Right.ADMIN,),
+    commands.GrantRemove: (Right.ADMIN,),
+    commands.RequestList: (Right.ADMIN,),
+    commands.RequestAccept: (Right.ADMIN,),
+    commands.RequestDecline: (Right.ADMIN,),
+    commands.SetGlobal: (Right.ADMIN,),
+    commands.Subscribe: (Right.ADMIN,),
+    commands.Unsubscribe: (Right.ADMIN,),
+    commands.SubscribeList: (Right.READ,),
+    commands.SubscribeShow: (Right.READ,),
+    commands.SubscribeSet: (Right.ADMIN,),
+    commands.SubscribeSince: (Right.READ,),
+    commands.SubscribeDismiss: (Right.FLAG,),
+}
+"""What each command that touches a mailbox wants there; of two paths, first of the one it begins with."""
+
+
+NO_MAILBOX: frozenset[type[Request[Any]]] = frozenset(
+    {
+        *(commands.Upgrade, commands.Quit, commands.Noop, commands.Caps, commands.Help, commands.Who),  # the connection
+        *(commands.AuthScram, commands.AuthScramPlus, commands.AuthSecret, commands.AuthResponse),  # nobody yet
+        *(commands.AuthPassword, commands.SessionList, commands.SessionEnd),  # the account itself
+        *(commands.Cancel, commands.Data, commands.Done, commands.Abort),  # belong to another command
+        *(commands.PublishCreate, commands.PublishSet, commands.PublishRemove, commands.PublishList),  # a node's owner
+        *(commands.PublishShow, commands.Publish, commands.PublishRetract, commands.PublishAccept),
+        *(commands.PublishMembersAdd, commands.PublishMembersRemove, commands.PublishMembersAccept),
+        commands.PublishMembersList,
+        *(commands.AccountSalt, commands.AccountAdd, commands.AccountList, commands.AccountPasswd),  # the operator
+        *(commands.AccountDisable, commands.AccountRemove, commands.StoreCheck),
+    }
+)
+"""The commands that touch none: who may use them is decided by the state, the account, or the node."""
+
+
+def mailbox_of(session: Session, request: Request[Any], path: Imid | None = None, *, target: bool = False) -> int:
+    """The mailbox that a path lies in, the own one without a path; raises Refused where a right is missing.
+
+    ``target``: the path is the second one of the command.
+    """
+    own = session.principal.person
+    if path is None or path.is_own_box or path.address == own.address:
+        return own.mailbox
+    right = RIGHTS[type(request)][target]
+    raise Refused(Code.DENIED, "NO-RIGHT", f"You have no right ({right.value}) to the mailbox {path.address}")
 
 
 def path_of(imid: Imid) -> str:
@@ -59,9 +149,11 @@ def folder_of(imid: Imid) -> str:
     return path_of(imid)
 
 
-def with_folder(session: Session, imid: Imid, then: Callable[[Place], Outcome]) -> Step:
-    """Find the folder and go on; refuses where there is none."""
-    mailbox = mailbox_of(session, imid)
+def with_folder(
+    session: Session, request: Request[Any], imid: Imid, then: Callable[[Place], Outcome], *, target: bool = False
+) -> Step:
+    """Find the folder and go on; refuses where there is none, or where a right is missing."""
+    mailbox = mailbox_of(session, request, imid, target=target)
     path = path_of(imid)
 
     return Step(folder_at(FolderAt(mailbox, path)), lambda folder: then(place_of(mailbox, path, folder)))

@@ -31,6 +31,7 @@ from immpd.store.units import Work
 from .ids import IdMaker
 from .outcome import Outcome, Page, Rows, Step, Wait
 from .ports import Clock, Log, Randomness
+from .principal import NOBODY, OPERATOR
 from .settings import Authentication, Limits
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from immpd.service.feeds.cursors import ItemCursors
     from immpd.service.feeds.events import HintEvents
     from immpd.service.mail.drafts import Drafts
-    from immpd.store.accounts.directory import Account, Recipient
+    from immpd.store.accounts.directory import Recipient
     from immpd.store.integrity.damage import Damage
     from immpd.store.mail.bodies import BodyFiles
     from immpd.store.room import Room
@@ -101,21 +102,20 @@ class Connected(Protocol):
 
 
 class Session:
-    """One session: who it is, what it has open."""
+    """One session: who acts, what it has open."""
 
     __slots__ = (
-        "account",
         "authenticated_at",
         "channel_binding",
         "closed",
         "connection",
-        "device",
         "domain",
         "drafts",
         "exchange",
         "failures",
         "id",
         "peer",
+        "principal",
         "services",
         "since",
         "state",
@@ -134,8 +134,8 @@ class Session:
         """The connection that it has with a client; a caller inside the process has none."""
         self.domain = ""
         """The served domain that the client asked for by SNI."""
-        self.account: Account | None = None
-        self.device = ""
+        self.principal = OPERATOR if state is State.OPERATOR else NOBODY
+        """Who acts."""
         self.authenticated_at = 0.0
         """Monotonic seconds of the last log-in."""
         self.id = b""
@@ -149,13 +149,6 @@ class Session:
         """Messages being sent, made with the first one."""
         self.closed = False
         """Nobody hears any more what it is answered."""
-
-    @property
-    def mailbox(self) -> int:
-        """The account's own mailbox."""
-        if self.account is None:
-            raise Refused(Code.STATE, "STATE", "Log in with AUTH first")
-        return self.account.mailbox
 
     def arrive(self, pid: str | None, request: Request[Any]) -> Any:
         """What must happen when a line is read, before its turn: open messages and the order of parts."""

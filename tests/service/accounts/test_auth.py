@@ -390,6 +390,6 @@ async def test_a_disabled_account_ends_its_sessions_at_once_and_logs_in_no_more(
         assert (await (await talk(bob)).deliver(alice)).code == 404
         assert (await operator.ask(f"ACCOUNT DISABLE {alice} -DISABLED")).code == 200
         again = await talk(alice)
-        assert conversation_of(server, again).session.account is not None
+        assert conversation_of(server, again).session.principal.account is not None
         for conversation in tuple(server.server.conversations):
             conversation.abort()

@@ -180,7 +180,7 @@ async def test_what_was_forgotten_is_a_resync(server, account, talk):
     for _ in range(5):
         await one.deliver(alice)
     newest = (await events(one, 10, "w"))[-1]["cursor"]
-    mailbox = conversation_of(server, one).session.mailbox
+    mailbox = conversation_of(server, one).session.principal.person.mailbox
     while await server.services.store.write(forget_changes(ForgetChanges(mailbox, 2))):
         pass
     one.send(f"AS late WATCH SINCE {old}")

@@ -44,6 +44,7 @@ from immpd.protocol.secret import secret_matches
 from immpd.protocol.states import State
 from immpd.service.outcome import Outcome, Step
 from immpd.service.ports import Randomness
+from immpd.service.principal import Principal
 from immpd.service.session import Session, handles
 from immpd.store.accounts.directory import (
     Found,
@@ -194,8 +195,7 @@ async def answer(session: Session, request: AuthResponse, _: Any) -> Outcome:
         guess.right = good & in_time & is_same & can_log_in(found)
     if not guess.right:
         raise failed_attempt(session, exchange.address)
-    session.account = found.account
-    session.device = exchange.device
+    session.principal = Principal(account=found.account, device=exchange.device)
     session.state = State.USER
     session.authenticated_at = services.clock.monotonic()
     session.id = services.ids.octets()
@@ -232,8 +232,7 @@ def counted_failure(session: Session, why: str = "The account or the password is
 @handles(AuthPassword)
 def change_password(session: Session, request: AuthPassword, _: Any) -> Outcome:
     """Store the new verifier; the log-in must be of the last 5 minutes."""
-    account = session.account
-    assert account is not None
+    account = session.principal.person
     if session.services.clock.monotonic() - session.authenticated_at > FRESH_SECONDS:
         raise Refused(Code.DENIED, "LOG-IN-AGAIN", "Changing the password wants a log-in of the last 5 minutes")
     return store_password(session, request, account.address, account.salt, "The password is changed")
@@ -249,8 +248,8 @@ def store_password(
     ended = len(services.sessions.meant(others)) if new.ends_sessions else 0  # once it is stored they are gone
 
     def done(changed: VerifierSet) -> replies.PasswordChanged:
-        if session.account is not None:
-            session.account = changed.account
+        if session.principal.account is not None:
+            session.principal = msgspec.structs.replace(session.principal, account=changed.account)
         tokens = changed.tokens
         services.log.info("password changed", account=address, peer=session.peer, ended=ended, tokens=len(tokens))
         return replies.PasswordChanged(ended=ended, tokens=tokens, text=text)

@@ -41,16 +41,18 @@ class OpenSessions:
 
     def add(self, session: Session) -> None:
         """It has logged in."""
-        if session.account is not None and session.connection is not None:
-            self._by_account.setdefault(session.account.address, {})[session.id] = session
+        account = session.principal.account
+        if account is not None and session.connection is not None:
+            self._by_account.setdefault(account.address, {})[session.id] = session
 
     def remove(self, session: Session) -> None:
         """Its connection is gone, or ends."""
-        if session.account is not None:
-            sessions = self._by_account.get(session.account.address, {})
+        account = session.principal.account
+        if account is not None:
+            sessions = self._by_account.get(account.address, {})
             sessions.pop(session.id, None)
             if not sessions:
-                self._by_account.pop(session.account.address, None)
+                self._by_account.pop(account.address, None)
 
     def of(self, account: str) -> Iterable[Session]:
         """Those of an account."""
@@ -96,7 +98,7 @@ class OpenSessions:
         Sessions that stayed when the password changed end now, too: nothing tells them from those that did not.
         """
         for session in tuple(self.of(address)) if error is None else ():
-            then = session.account
+            then = session.principal.account
             assert then is not None
             if now is None or now.id != then.id:
                 self._end(session, "removed")

@@ -16,7 +16,6 @@ from immpd.protocol.codes import Code
 from immpd.protocol.commands import SessionEnd, SessionList
 from immpd.protocol.errors import Refused
 from immpd.protocol.replies import Reply
-from immpd.protocol.states import State
 from immpd.service.ids import time_text
 from immpd.service.outcome import Outcome, Step
 from immpd.service.session import Session, handles
@@ -32,12 +31,11 @@ PAGE = 200
 def _account(session: Session, named: Imid | None, then: Callable[[str | None], Reply]) -> Outcome:
     """``then`` of the account whose sessions are meant; None: those of all, which only the operator may mean."""
     account = None if named is None else account_address(session, named)
-    if session.state is State.OPERATOR:
+    if session.principal.is_operator:
         if account is None:
             return then(None)
         return Step(account_by_address(ByAddress(account)), lambda found: then(_there(found, account).address))
-    own = session.account
-    assert own is not None
+    own = session.principal.person
     if account not in (None, own.address):
         raise Refused(Code.DENIED, "NO-RIGHT", "You see and end the sessions of your own account only")
     return then(own.address)
@@ -67,14 +65,13 @@ def list_(session: Session, request: SessionList, _: Any) -> Outcome:
 
 def _row(session: Session, one: Session) -> replies.SessionRow:
     clock = session.services.clock
-    account, connection = one.account, one.connection
-    assert account is not None
+    account, connection = one.principal.person, one.connection
     assert connection is not None
     silent = max(0.0, clock.monotonic() - connection.seen)
     return replies.SessionRow(
         id=uuid_text(one.id),
         account=account.address,
-        device=one.device,
+        device=one.principal.device,
         address=one.peer,
         since=time_text(one.since),
         used=time_text(max(one.since, clock.now() - round(silent * 1000))),

@@ -42,7 +42,7 @@ def noted(session: Session, what: str, node: str) -> Callable[[BaseException], O
     def failed(error: BaseException) -> Outcome:
         if isinstance(error, StoreError):
             refusal = refusal_of(error)
-            account = session.account.address if session.account is not None else ""
+            account = session.principal.person.address
             session.services.log.info(what, node=node, account=account, word=refusal.word)
             raise refusal
         raise error

@@ -24,7 +24,6 @@ from immpd.store.ids import uuid_octets
 from immpd.store.mail.deliver import Delivered, Delivery, deliver
 
 from .events import item_type
-from .nodes import account_of
 from .publishing import item_outcome
 
 Listed = Mapping[str, PublishedRow | Refused]
@@ -49,7 +48,7 @@ def publish_to_lists(
 
     ``keyed``: the sender gave the ID. ``people``: it goes to people, too.
     """
-    account = account_of(session)
+    account = session.principal.person
     services = session.services
     listed: dict[str, PublishedRow | Refused] = {}
     try:

@@ -29,7 +29,6 @@ from immpd.protocol.lines import Words
 from immpd.service.ids import time_text
 from immpd.service.outcome import Outcome, Page, Rows, Step, in_pages
 from immpd.service.session import Session, handles
-from immpd.store.accounts.directory import Account
 from immpd.store.feeds.item_pages import NodeItem, NodeItems, node_items
 from immpd.store.feeds.nodes import (
     ListMembers,
@@ -73,13 +72,6 @@ PAGE = 200
 LISTED = 50
 """Nodes and items that are written at once: each has a long row."""
 _LANGUAGE = re.compile(r"(?:[A-Za-z]{2,8}|[xi](?=-))(?:-[A-Za-z0-9]{1,8})*")
-
-
-def account_of(session: Session) -> Account:
-    """The session's account; every command of feeds wants one."""
-    account = session.account
-    assert account is not None
-    return account
 
 
 def _options(request: PublishCreate | PublishSet) -> NodeOptions:
@@ -131,7 +123,7 @@ def _one_of(name: str, value: str | None, those: tuple[Any, ...]) -> Any:
 @handles(PublishCreate)
 def create(session: Session, request: PublishCreate, _: Any) -> Outcome:
     """A node under the account's name."""
-    account = account_of(session)
+    account = session.principal.person
     node = node_name(session, request.node)
     if node.domain != account.domain or not node.local.startswith(f"{account.local}/"):
         text = f"Your nodes are written {account.local}/name@{account.domain}"
@@ -147,7 +139,7 @@ def change(session: Session, request: PublishSet, _: Any) -> Outcome:
     """Change what is given."""
     node = node_name(session, request.node)
     services = session.services
-    new = SetNode(node.address, account_of(session).id, _options(request), services.clock.now())
+    new = SetNode(node.address, session.principal.person.id, _options(request), services.clock.now())
 
     return Step(set_node(new), lambda node: replies.Ok(text=f"Changed {node.imid}"))
 
@@ -157,7 +149,7 @@ def remove(session: Session, request: PublishRemove, _: Any) -> Outcome:
     """Remove a node."""
     imid = node_name(session, request.node).address
     now = session.services.clock.now()
-    unit = remove_node(RemoveNode(imid, account_of(session).id, now))
+    unit = remove_node(RemoveNode(imid, session.principal.person.id, now))
     return Step(unit, lambda _: replies.Ok(text=f"Removed {imid}"))
 
 
@@ -185,7 +177,7 @@ def node_row(node: Node) -> dict[str, Any]:
 @handles(PublishList)
 def list_(session: Session, _: PublishList, __: Any) -> Outcome:
     """The nodes one owns or may publish on."""
-    account = account_of(session)
+    account = session.principal.person
     count = 0
 
     def page_after(imid: str) -> Step:
@@ -205,7 +197,7 @@ def list_(session: Session, _: PublishList, __: Any) -> Outcome:
 @handles(PublishShow)
 def show(session: Session, request: PublishShow, _: Any) -> Outcome:
     """A node and its newest items."""
-    account = account_of(session)
+    account = session.principal.person
     limit = min(request.limit or 50, MOST_KEPT)
 
     def found(node: Node) -> Outcome:
@@ -255,7 +247,7 @@ def add(session: Session, request: PublishMembersAdd, _: Any) -> Outcome:
     address = _member(session, request.member)
     node = node_name(session, request.node).address
     new = SetMember(
-        node, account_of(session).id, address, request.publisher, services.clock.now(), services.limits.max_members
+        node, session.principal.person.id, address, request.publisher, services.clock.now(), services.limits.max_members
     )
     what = "publisher" if request.publisher else "member"
     return Step(add_member(new), lambda _: replies.Ok(text=f"{address} is a {what} of {node}"))
@@ -272,7 +264,7 @@ def forget(session: Session, request: PublishMembersRemove, _: Any) -> Outcome:
             raise Refused(Code.NOT_FOUND, "NO-MEMBER", f"{node} does not know {address}")
         return replies.Ok(text=f"{address} is removed from {node}")
 
-    return Step(remove_member(RemoveMember(node, account_of(session).id, address)), removed)
+    return Step(remove_member(RemoveMember(node, session.principal.person.id, address)), removed)
 
 
 @handles(PublishMembersAccept)
@@ -280,14 +272,14 @@ def let_in(session: Session, request: PublishMembersAccept, _: Any) -> Outcome:
     """Let a subscriber in who waits."""
     address = _member(session, request.member)
     node = node_name(session, request.node).address
-    unit = accept_subscriber(AcceptSubscriber(node, account_of(session).id, address))
+    unit = accept_subscriber(AcceptSubscriber(node, session.principal.person.id, address))
     return Step(unit, lambda _: replies.Ok(text=f"{address} is subscribed to {node}"))
 
 
 @handles(PublishMembersList)
 def members(session: Session, request: PublishMembersList, _: Any) -> Outcome:
     """Publishers and members by address, then subscribers in the order they came; page by page."""
-    account = account_of(session).id
+    account = session.principal.person.id
     node = node_name(session, request.node).address
     count = 0
 

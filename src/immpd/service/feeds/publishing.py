@@ -30,7 +30,6 @@ from immpd.store.feeds.items import (
 from immpd.store.ids import uuid_text
 
 from .events import checked_title, importance_of, item_name, item_type, node_name, noted
-from .nodes import account_of
 
 _OPENED = replies.Opened()
 
@@ -54,7 +53,7 @@ def publish_item(session: Session, request: Publish, draft: Draft | None) -> Out
         checked_title(request.title)
         if request.type is not None:
             item_type(request.type)
-        too_fast = item_refusal(session, account_of(session).address, node.address)
+        too_fast = item_refusal(session, session.principal.person.address, node.address)
         if too_fast is not None:
             raise too_fast
     except Refused as error:
@@ -62,7 +61,7 @@ def publish_item(session: Session, request: Publish, draft: Draft | None) -> Out
         raise
     if request.length is not None:
         return finish(session, draft)
-    account = account_of(session)
+    account = session.principal.person
 
     unit = check_publisher(CheckPublisher(node.address, account.id, account.address))
     return Step(unit, lambda _: _OPENED, dropping(draft, noted(session, "publish refused", node.address)))
@@ -71,7 +70,7 @@ def publish_item(session: Session, request: Publish, draft: Draft | None) -> Out
 @finishes(Publish)
 def finish_item(session: Session, draft: Draft) -> Outcome:
     """Store it."""
-    account = account_of(session)
+    account = session.principal.person
     if len(draft.parts) != 1 or draft.parts[0].request.headers:
         raise Refused(Code.BAD_VALUE, "NO-CONTENT", "An item is one DATA")
     (part,) = draft.parts
@@ -82,7 +81,7 @@ def finish_item(session: Session, draft: Draft) -> Outcome:
 
 async def _from_file(session: Session, draft: Draft) -> Outcome:
     """Where a session has much in memory a part lies in a file even if it is small."""
-    account = account_of(session)
+    account = session.principal.person
     (part,) = draft.parts
     assert part.spool is not None
     octets = b"".join([piece async for piece in session.services.bodies.blocks(part.spool.name)])
@@ -137,7 +136,7 @@ def item_outcome(imid: str, result: Published) -> replies.PublishedRow:
 
 
 def _named(session: Session, request: PublishRetract | PublishAccept) -> NameItem:
-    account = account_of(session)
+    account = session.principal.person
     node, uuid = item_name(session, request.item)
     return NameItem(node, account.id, account.address, uuid, session.services.clock.now())
 

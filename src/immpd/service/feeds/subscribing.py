@@ -24,7 +24,8 @@ from immpd.protocol.commands import (
 )
 from immpd.protocol.errors import Refused
 from immpd.protocol.lines import Words
-from immpd.service.access import Place, cursor_text, folder_of, read_cursor, with_folder
+from immpd.protocol.registry import Request
+from immpd.service.access import Place, cursor_text, folder_of, mailbox_of, read_cursor, with_folder
 from immpd.service.ids import time_text
 from immpd.service.mail.rendering import blocks
 from immpd.service.outcome import Outcome, Page, Rows, Step
@@ -37,7 +38,6 @@ from immpd.store.ids import uuid_text
 from immpd.store.mail.mailboxes import ByMailbox, mailbox_row
 
 from .events import ROW, event_of, item_name, node_name, noted
-from .nodes import account_of
 
 PAGE = 50
 LISTED = 25
@@ -58,17 +58,17 @@ def _form(push: bool, mail: bool, digest: str | None) -> Form | None:
     return form
 
 
-def _named(session: Session, name: UUID | Imid) -> NameSubscription:
-    now = session.services.clock.now()
+def _named(session: Session, request: Request[Any], name: UUID | Imid) -> NameSubscription:
+    now, mailbox = session.services.clock.now(), mailbox_of(session, request)
     if isinstance(name, UUID):
-        return NameSubscription(session.mailbox, name.bytes, "", now)
-    return NameSubscription(session.mailbox, b"", node_name(session, name).address, now)
+        return NameSubscription(mailbox, name.bytes, "", now)
+    return NameSubscription(mailbox, b"", node_name(session, name).address, now)
 
 
-def _into(session: Session, path: Imid, then: Callable[[Place], Outcome]) -> Outcome:
+def _into(session: Session, request: Request[Any], path: Imid, then: Callable[[Place], Outcome]) -> Outcome:
     """Find the folder that messages are to go to; raises Refused also where messages of one are named."""
     folder_of(path)
-    return with_folder(session, path, then)
+    return with_folder(session, request, path, then)
 
 
 def new_uuid(session: Session) -> bytes:
@@ -79,14 +79,14 @@ def new_uuid(session: Session) -> bytes:
 @handles(Subscribe)
 def subscribe(session: Session, request: Subscribe, _: Any) -> Outcome:
     """Subscribe, or find the subscription that is there."""
-    node = node_name(session, request.to)
+    node, mailbox = node_name(session, request.to), mailbox_of(session, request)
     form = _form(request.push, request.mail, request.digest)
     services = session.services
-    account = account_of(session)
+    account = session.principal.person
 
     def begin(folder: int) -> Step:
         args = store.Subscribe(
-            node.address, session.mailbox, account.address, new_uuid(session), form, folder, services.clock.now(),
+            node.address, mailbox, account.address, new_uuid(session), form, folder, services.clock.now(),
             services.limits.max_subscriptions,
         )  # fmt: skip
         return Step(store.subscribe(args), subscribed, noted(session, "subscription refused", node.address))
@@ -97,7 +97,7 @@ def subscribe(session: Session, request: Subscribe, _: Any) -> Outcome:
 
     if request.folder is None:
         return begin(0)
-    return _into(session, request.folder, lambda place: begin(place.folder))
+    return _into(session, request, request.folder, lambda place: begin(place.folder))
 
 
 @handles(Unsubscribe)
@@ -107,13 +107,13 @@ def unsubscribe(session: Session, request: Unsubscribe, _: Any) -> Outcome:
     def left(one: Subscription) -> Outcome:
         return replies.Unsubscribed(id=uuid_text(one.uuid), text=one.title)
 
-    return Step(store.unsubscribe(_named(session, request.name)), left)
+    return Step(store.unsubscribe(_named(session, request, request.name)), left)
 
 
 @handles(SubscribeSet)
 def change_subscription(session: Session, request: SubscribeSet, _: Any) -> Outcome:
     """Change form, folder, muting, or whether the publisher may count what was seen."""
-    name = _named(session, request.name)
+    name = _named(session, request, request.name)
     form = _form(request.push, request.mail, request.digest)
 
     def begin(folder: int | None) -> Step:
@@ -124,17 +124,17 @@ def change_subscription(session: Session, request: SubscribeSet, _: Any) -> Outc
 
     if request.folder is None:
         return begin(None)
-    return _into(session, request.folder, lambda place: begin(place.folder))
+    return _into(session, request, request.folder, lambda place: begin(place.folder))
 
 
 @handles(SubscribeList)
-def list_(session: Session, _: SubscribeList, __: Any) -> Outcome:
+def list_(session: Session, request: SubscribeList, _: Any) -> Outcome:
     """All subscriptions, the oldest first."""
-    now = session.services.clock.now()
+    now, mailbox = session.services.clock.now(), mailbox_of(session, request)
     count = 0
 
     def page_after(id: int) -> Step:
-        return Step(store.list_subscriptions(ListSubscriptions(session.mailbox, now, id, LISTED)), listed)
+        return Step(store.list_subscriptions(ListSubscriptions(mailbox, now, id, LISTED)), listed)
 
     def listed(page: list[Subscription]) -> Outcome:
         nonlocal count
@@ -150,7 +150,7 @@ def list_(session: Session, _: SubscribeList, __: Any) -> Outcome:
 @handles(SubscribeShow)
 def show(session: Session, request: SubscribeShow, _: Any) -> Outcome:
     """One subscription."""
-    unit = store.one_subscription(_named(session, request.name))
+    unit = store.one_subscription(_named(session, request, request.name))
     return Step(unit, lambda one: replies.Subscriptions(rows=(_row(one, whole=True),)))
 
 
@@ -180,7 +180,9 @@ def _row(one: Subscription, *, whole: bool = False) -> replies.SubscriptionRow:
 def dismiss(session: Session, request: SubscribeDismiss, _: Any) -> Outcome:
     """Clear an item on every device."""
     node, uuid = item_name(session, request.item)
-    return Step(dismiss_item(DismissItem(session.mailbox, node, uuid)), lambda _: replies.Ok(text="Dismissed"))
+    return Step(
+        dismiss_item(DismissItem(mailbox_of(session, request), node, uuid)), lambda _: replies.Ok(text="Dismissed")
+    )
 
 
 # --- catching up
@@ -191,24 +193,26 @@ def since(session: Session, request: SubscribeSince, _: Any) -> Outcome:
     """The items behind a cursor, in order, with their bodies; of one node only where one subscribed to it."""
     if request.node is None:
         return _since(session, request, "")
-    name = _named(session, request.node)
+    name = _named(session, request, request.node)
     return Step(store.one_subscription(name), lambda one: _since(session, request, one.imid))
 
 
 def _since(session: Session, request: SubscribeSince, node: str) -> Outcome:
+    mailbox = mailbox_of(session, request)
     if request.cursor is not None:
         state, item = read_cursor(session, request.cursor)
-        return _Since(session, state, item, node, request.limit).page()
+        return _Since(session, mailbox, state, item, node, request.limit).page()
     # Of the mailbox a cursor says how far it is now, so that a watch from it brings nothing old.
-    unit = mailbox_row(ByMailbox(session.mailbox))
-    return Step(unit, lambda row: _Since(session, row.state, 0, node, request.limit).page())
+    unit = mailbox_row(ByMailbox(mailbox))
+    return Step(unit, lambda row: _Since(session, mailbox, row.state, 0, node, request.limit).page())
 
 
 class _Since:
     """One SUBSCRIBE SINCE on its way."""
 
-    def __init__(self, session: Session, state: int, item: int, node: str, limit: int | None) -> None:
+    def __init__(self, session: Session, mailbox: int, state: int, item: int, node: str, limit: int | None) -> None:
         self.session = session
+        self.mailbox = mailbox
         self.state = state
         self.cursor = item
         self.node = node
@@ -219,7 +223,7 @@ class _Since:
         """Read the next few."""
         count = PAGE if self.left is None else min(PAGE, self.left)
         return Step(
-            items_since(ItemsSince(self.session.mailbox, self.cursor, count, True, self.node)),
+            items_since(ItemsSince(self.mailbox, self.cursor, count, True, self.node)),
             lambda found: self._items(found.items, found),
         )
 

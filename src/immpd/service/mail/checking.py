@@ -30,7 +30,7 @@ class _Check:
     def __init__(self, session: Session, request: MboxCheck) -> None:
         self.session = session
         self.request = request
-        self.mailbox = mailbox_of(session, request.path)
+        self.mailbox = mailbox_of(session, request, request.path)
         self.path = path_of(request.path)
         self.filter = filter_of(request.path.filter)
         self.left: list[Folder] = []

@@ -211,8 +211,7 @@ def _envelope(
 ) -> Envelope:
     """What is believed comes from the session and the command, the rest from the sender's headers."""
     services = session.services
-    account = session.account
-    assert account is not None
+    account = session.principal.person
     sender = account.address
     now = time_text(at)
     importance: Any = "normal"

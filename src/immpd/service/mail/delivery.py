@@ -66,8 +66,7 @@ def open_delivery(session: Session, request: Deliver, draft: Draft | None) -> Ou
     if draft is None:
         raise message_open()
     raise_of(draft)
-    account = session.account
-    assert account is not None
+    account = session.principal.person
     try:
         check_room(session.services.store, deliver)
         wanted = _recipients_of(session, request)
@@ -91,8 +90,7 @@ def open_delivery(session: Session, request: Deliver, draft: Draft | None) -> Ou
 
 def _look_up(session: Session, draft: Draft, wanted: list[Imid], found: list[Found]) -> Step:
     """Ask the store for the sender and for everybody of whom nothing is known yet."""
-    account = session.account
-    assert account is not None
+    account = session.principal.person
     known = session.services.recipients
     sender = Imid(account.local, account.domain)
     asked = [imid for imid, one in zip(wanted, found, strict=True) if not isinstance(one, Refused)]
@@ -193,13 +191,12 @@ def _incoming(session: Session, draft: Draft, content: Content) -> Incoming:
         if not isinstance(found, Refused):
             to.append(Addressee(imid, found.mailbox if isinstance(found, Recipient) else None))
     parts = parts_of(session.services, content.parts, content.drafts)
-    return Incoming("message", session, session.mailbox, content.envelope, parts, tuple(to))
+    return Incoming("message", session, session.principal.person.mailbox, content.envelope, parts, tuple(to))
 
 
 def _store(session: Session, draft: Draft, content: Content, verdicts: Verdicts) -> Outcome:
     request: Deliver = draft.request
-    account = session.account
-    assert account is not None
+    account = session.principal.person
     octets = session.services.ids.octets
     envelope = content.envelope
     important = _important(envelope)

@@ -334,7 +334,7 @@ class Drafts:
     @property
     def account(self) -> int:
         """By which files that are being written are counted: the mailbox, 0 before log-in."""
-        account = self.session.account
+        account = self.session.principal.account
         return 0 if account is None else account.mailbox
 
     def moved(self, octets: int) -> None:

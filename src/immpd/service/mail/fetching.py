@@ -290,12 +290,12 @@ def fetch(session: Session, request: MboxFetch, turn: BulkTurn | None) -> Outcom
     def found(place: Place) -> Outcome:
         return from_position(place, request.after, _Fetch(session, request, place, turn).page)
 
-    return with_folder(session, request.path, found)
+    return with_folder(session, request, request.path, found)
 
 
 def _by_ids(session: Session, request: MboxFetch, turn: BulkTurn | None) -> Outcome:
     """The folder and the first messages are one step: most often that is all."""
-    mailbox, path = mailbox_of(session, request.path), path_of(request.path)
+    mailbox, path = mailbox_of(session, request, request.path), path_of(request.path)
     ids = message_ids(request.path)
 
     def found(there: tuple[Folder, list[Stored]] | None) -> Outcome:

@@ -34,11 +34,13 @@ from .drafts import Draft, message_open
 from .sending import opened, raise_of
 
 OWN_RIGHTS = ("lookup", "read", "write", "flag", "delete", "admin")
+"""As MBOX LIST names them."""
 
 
 @handles(MboxList)
-def list_(session: Session, _: MboxList, __: Any) -> Outcome:
+def list_(session: Session, request: MboxList, _: Any) -> Outcome:
     """All folders of the account's mailbox, page by page."""
+    mailbox = mailbox_of(session, request)
     count = 0
 
     def listed(found: tuple[list[Folder], str | None]) -> Outcome:
@@ -59,15 +61,15 @@ def list_(session: Session, _: MboxList, __: Any) -> Outcome:
         ]
         if after is None:
             return Rows(rows, lambda: replies.Folders(before=count))
-        return Rows(rows, lambda: Step(folder_page(FolderPage(session.mailbox, after)), listed))
+        return Rows(rows, lambda: Step(folder_page(FolderPage(mailbox, after)), listed))
 
-    return Step(folder_page(FolderPage(session.mailbox)), listed)
+    return Step(folder_page(FolderPage(mailbox)), listed)
 
 
 @handles(MboxCreate)
 def create(session: Session, request: MboxCreate, _: Any) -> Outcome:
     """A new folder; parents that are missing are made with it."""
-    mailbox = mailbox_of(session, request.path)
+    mailbox = mailbox_of(session, request, request.path)
     path = folder_of(request.path)
     limit = session.services.limits.max_folders
 
@@ -85,8 +87,8 @@ def create(session: Session, request: MboxCreate, _: Any) -> Outcome:
 @handles(MboxRename)
 def rename(session: Session, request: MboxRename, _: Any) -> Outcome:
     """Another name or place for a folder and all below it."""
-    mailbox = mailbox_of(session, request.path)
-    if mailbox_of(session, request.to) != mailbox:
+    mailbox = mailbox_of(session, request, request.path)
+    if mailbox_of(session, request, request.to, target=True) != mailbox:
         raise Refused(Code.BAD_VALUE, "BAD-PATH", "A folder stays in its mailbox")
     unit = rename_folder(
         RenameFolder(mailbox, folder_of(request.path), folder_of(request.to), _uuids(session, request.to))
@@ -104,7 +106,7 @@ def removal_turn(session: Session, _: str | None, __: MboxRemove) -> BulkTurn:
 def remove(session: Session, request: MboxRemove, turn: BulkTurn) -> Outcome:
     """An empty folder; with +RECURSIVE its messages go to TRASH, in steps."""
     arguments = RemoveFolder(
-        mailbox_of(session, request.path),
+        mailbox_of(session, request, request.path),
         folder_of(request.path),
         session.services.clock.now(),
         force=request.recursive,
@@ -145,7 +147,7 @@ def put(session: Session, request: MboxPut, draft: Draft | None) -> Outcome:
         folder_of(request.path)
         check_subject(request.subject)
         check_references(request)
-        step = with_folder(session, request.path, found)
+        step = with_folder(session, request, request.path, found)
     except Refused as error:
         draft.refuse(error)
         raise

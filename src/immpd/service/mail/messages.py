@@ -189,7 +189,7 @@ def index(session: Session, request: MboxIndex, _: Any) -> Outcome:
         running = _Index(session, request, place)
         return from_position(place, request.after, running.page)
 
-    return with_folder(session, request.path, found)
+    return with_folder(session, request, request.path, found)
 
 
 _decode_row = msgspec.json.Decoder(IndexRow).decode
@@ -324,7 +324,7 @@ def set_flags(session: Session, request: MboxFlag, turn: BulkTurn) -> Outcome:
 
         return _Bulk(session, place, turn).run(request.path, unit_of)
 
-    return with_folder(session, request.path, found)
+    return with_folder(session, request, request.path, found)
 
 
 def mark_read(place: Place, ids: list[bytes]) -> Unit[Any]:
@@ -335,7 +335,7 @@ def mark_read(place: Place, ids: list[bytes]) -> Unit[Any]:
 @handles(MboxMove)
 def move_(session: Session, request: MboxMove, turn: BulkTurn) -> Outcome:
     """Into another folder of the same mailbox; ids stay."""
-    if mailbox_of(session, request.path) != mailbox_of(session, request.to):
+    if mailbox_of(session, request, request.path) != mailbox_of(session, request, request.to, target=True):
         raise Refused(Code.BAD_VALUE, "BAD-PATH", "Messages are moved inside their mailbox")
 
     def move_between(source: Place, target: Place) -> Outcome:
@@ -348,7 +348,7 @@ def move_(session: Session, request: MboxMove, turn: BulkTurn) -> Outcome:
 
         return _Bulk(session, source, turn).run(request.path, unit_of)
 
-    return _between(session, request.path, request.to, move_between)
+    return _between(session, request, move_between)
 
 
 @handles(MboxCopy)
@@ -376,7 +376,7 @@ def copy_(session: Session, request: MboxCopy, turn: BulkTurn) -> Outcome:
         bulk = _Bulk(session, source, turn)
         return bulk.run(request.path, unit_of, rows_of, lambda: replies.Copied(before=count))
 
-    return _between(session, request.path, request.to, copy_between)
+    return _between(session, request, copy_between)
 
 
 @handles(MboxDelete)
@@ -393,9 +393,13 @@ def delete_(session: Session, request: MboxDelete, turn: BulkTurn) -> Outcome:
 
         return _Bulk(session, place, turn).run(request.path, unit_of)
 
-    return with_folder(session, request.path, found)
+    return with_folder(session, request, request.path, found)
 
 
-def _between(session: Session, source: Imid, target: Imid, then: Callable[[Place, Place], Outcome]) -> Outcome:
-    folder_of(target)
-    return with_folder(session, source, lambda a: with_folder(session, target, lambda b: then(a, b)))
+def _between(session: Session, request: MboxMove | MboxCopy, then: Callable[[Place, Place], Outcome]) -> Outcome:
+    folder_of(request.to)
+
+    def found(source: Place) -> Outcome:
+        return with_folder(session, request, request.to, lambda target: then(source, target), target=True)
+
+    return with_folder(session, request, request.path, found)

@@ -32,7 +32,7 @@ class _Conversation:
         self.request = request
         self.show = show
         self.filter = Filter(thread=thread, changed_since=since)
-        self.mailbox = mailbox_of(session, request.path)
+        self.mailbox = mailbox_of(session, request, request.path)
         self.left: list[Folder] = []
         self.state = 0
         self.sent = 0
@@ -72,7 +72,7 @@ def conversation(session: Session, request: MboxIndex, show: Callable[[bytes], b
         raise Refused(Code.BAD_VALUE, "NO-MESSAGE-NAMED", text)
     if request.after is not None:
         raise Refused(Code.BAD_VALUE, "BAD-SWITCH", "+THREADS takes no AFTER: the rows come from several folders")
-    mailbox, path = mailbox_of(session, request.path), path_of(request.path)
+    mailbox, path = mailbox_of(session, request, request.path), path_of(request.path)
 
     def found(thread: str | None) -> Outcome:
         if thread is None:

@@ -78,9 +78,9 @@ class Watcher:
 
     def __init__(self, session: Session, request: Watch) -> None:
         self.session = session
-        self.mailbox = session.mailbox
+        self.mailbox = mailbox_of(session, request)
         for path in request.paths:
-            mailbox_of(session, path)
+            mailbox_of(session, request, path)
         self.wanted = frozenset(folder_key(folder_of(path)) for path in request.paths)
         """Keys of the folders to show; empty: all."""
         self.cursor = 0
@@ -317,11 +317,10 @@ def begin_watch(session: Session, watcher: Watcher, request: Watch) -> Outcome:
             return watcher.begin(*found[watcher.mailbox])
         return Step(mailbox_row(ByMailbox(watcher.mailbox)), from_now)
 
-    account = session.account
-    assert account is not None
-    if not session.device:
+    account = session.principal.person
+    if not session.principal.device:
         return Step(mailbox_row(ByMailbox(watcher.mailbox)), from_now)
-    return Step(positions(Positions(account.id, session.device, request.name)), from_position)
+    return Step(positions(Positions(account.id, session.principal.device, request.name)), from_position)
 
 
 @on_arrival(Watch)
@@ -339,14 +338,18 @@ def watch(session: Session, request: Watch, watcher: Watcher) -> Outcome:
 @handles(Ack)
 def acknowledge(session: Session, request: Ack, _: Any) -> Outcome:
     """Keep the position of this device and name; it never goes back."""
-    account = session.account
-    assert account is not None
-    if not session.device:
+    account = session.principal.person
+    if not session.principal.device:
         text = "Positions are kept for devices: log in with a device label after the mechanism's data"
         raise Refused(Code.NOT_KEPT, "NO-DEVICE", text)
     state, item = read_cursor(session, request.cursor)
     unit = set_positions(
-        SetPositions(account.id, session.device, _checked_name(request.name), ((session.mailbox, state, item),))
+        SetPositions(
+            account.id,
+            session.principal.device,
+            _checked_name(request.name),
+            ((mailbox_of(session, request), state, item),),
+        )
     )
     return Step(unit, lambda _: replies.Kept(cursor=request.cursor))
 

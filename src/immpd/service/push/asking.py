@@ -81,7 +81,7 @@ def plan_of(session: Session, request: Push, draft: Draft, then: Callable[[Plan]
 def _who_asks(session: Session, request: Push, draft: Draft, then: Then) -> Outcome:
     if request.token is not None:
         return _by_token(session, request, request.token, draft, then)
-    account = session.account
+    account = session.principal.account
     if account is None:
         raise Refused(Code.DENIED, "LOG-IN", "Log in first, or show a TOKEN")
     sender = request.from_

@@ -32,6 +32,7 @@ from immpd.protocol.commands import (
     SetGlobal,
 )
 from immpd.protocol.errors import Refused
+from immpd.service.access import mailbox_of
 from immpd.service.ids import time_text
 from immpd.service.outcome import Outcome, Step, in_pages
 from immpd.service.session import Session, handles
@@ -65,7 +66,7 @@ def allow(session: Session, request: PushAllow, _: Any) -> Outcome:
     """Approve a sender."""
     cap = Level.HIGH if request.level is None else named_level(request.level)
     origin = _origin(request.origin)
-    unit = store.allow(store.Allow(session.mailbox, origin, True, cap, session.services.clock.now()))
+    unit = store.allow(store.Allow(mailbox_of(session, request), origin, True, cap, session.services.clock.now()))
     return Step(unit, _ok(f"{origin} may notify you"))
 
 
@@ -73,7 +74,9 @@ def allow(session: Session, request: PushAllow, _: Any) -> Outcome:
 def deny(session: Session, request: PushDeny, _: Any) -> Outcome:
     """Decline a sender."""
     origin = _origin(request.origin)
-    unit = store.allow(store.Allow(session.mailbox, origin, False, Level.SILENT, session.services.clock.now()))
+    unit = store.allow(
+        store.Allow(mailbox_of(session, request), origin, False, Level.SILENT, session.services.clock.now())
+    )
     return Step(unit, _ok(f"{origin} may not notify you"))
 
 
@@ -81,11 +84,13 @@ def deny(session: Session, request: PushDeny, _: Any) -> Outcome:
 def forget(session: Session, request: PushForget, _: Any) -> Outcome:
     """Take a decision back."""
     origin = _origin(request.origin)
-    return Step(store.forget_origin(store.Named(session.mailbox, origin)), _ok(f"{origin} is a stranger again"))
+    return Step(
+        store.forget_origin(store.Named(mailbox_of(session, request), origin)), _ok(f"{origin} is a stranger again")
+    )
 
 
 @handles(PushOrigins)
-def origins(session: Session, _: PushOrigins, __: Any) -> Outcome:
+def origins(session: Session, request: PushOrigins, _: Any) -> Outcome:
     """All decisions."""
 
     def listed(found: list[store.Origin]) -> Outcome:
@@ -96,14 +101,14 @@ def origins(session: Session, _: PushOrigins, __: Any) -> Outcome:
             origin=one.origin, allowed=one.allowed, level=LEVELS[one.cap], since=time_text(one.since)
         )
 
-    return Step(store.origins(store.OfMailbox(session.mailbox)), listed)
+    return Step(store.origins(store.OfMailbox(mailbox_of(session, request))), listed)
 
 
 # --- requests
 
 
 @handles(RequestList)
-def requests(session: Session, _: RequestList, __: Any) -> Outcome:
+def requests(session: Session, request: RequestList, _: Any) -> Outcome:
     """Strangers that wait."""
 
     def listed(found: list[store.PushRequest]) -> replies.Requests:
@@ -120,7 +125,7 @@ def requests(session: Session, _: RequestList, __: Any) -> Outcome:
             )
         )
 
-    return Step(store.requests(store.OfMailbox(session.mailbox)), listed)
+    return Step(store.requests(store.OfMailbox(mailbox_of(session, request))), listed)
 
 
 @handles(RequestAccept, RequestDecline)
@@ -128,7 +133,7 @@ def answer_request(session: Session, request: RequestAccept | RequestDecline, _:
     """Approve or decline a stranger's domain."""
     accepted = isinstance(request, RequestAccept)
     unit = store.answer_request(
-        store.AnswerRequest(session.mailbox, request.id.bytes, accepted, session.services.clock.now())
+        store.AnswerRequest(mailbox_of(session, request), request.id.bytes, accepted, session.services.clock.now())
     )
     return Step(unit, lambda origin: replies.Ok(text=f"{origin} may {'' if accepted else 'not '}notify you"))
 
@@ -150,14 +155,20 @@ def add_token(session: Session, request: PushTokenAdd, _: Any) -> Outcome:
     public, secret = bytes([first ^ 0x80 if first >> 2 == 62 else first, *rest]), services.random(32)
     cap = Level.CRITICAL if request.level is None else named_level(request.level)
     new = store.NewToken(
-        session.mailbox, request.name, public, hashlib.sha256(secret).digest(), cap, every, services.clock.now()
+        mailbox_of(session, request),
+        request.name,
+        public,
+        hashlib.sha256(secret).digest(),
+        cap,
+        every,
+        services.clock.now(),
     )
     text = f"{urlsafe_b64encode(public).decode()}.{urlsafe_b64encode(secret).decode().rstrip('=')}"
     return Step(store.add_token(new), lambda _: replies.NewToken(name=request.name, token=text))
 
 
 @handles(PushTokenList)
-def tokens(session: Session, _: PushTokenList, __: Any) -> Outcome:
+def tokens(session: Session, request: PushTokenList, _: Any) -> Outcome:
     """Without their secrets."""
 
     def listed(found: list[store.Token]) -> replies.Tokens:
@@ -174,21 +185,22 @@ def tokens(session: Session, _: PushTokenList, __: Any) -> Outcome:
             )
         )
 
-    return Step(store.tokens(store.OfMailbox(session.mailbox)), listed)
+    return Step(store.tokens(store.OfMailbox(mailbox_of(session, request))), listed)
 
 
 @handles(PushTokenRemove)
 def remove_token(session: Session, request: PushTokenRemove, _: Any) -> Outcome:
     """It can do nothing from now on."""
-    return Step(store.remove_token(store.Named(session.mailbox, request.name)), _ok(f"{request.name} is removed"))
+    return Step(
+        store.remove_token(store.Named(mailbox_of(session, request), request.name)), _ok(f"{request.name} is removed")
+    )
 
 
 # --- grants
 
 
 def _grant_address(session: Session, code: str) -> str:
-    account = session.account
-    assert account is not None
+    account = session.principal.person
     return str(Imid(account.local, account.domain, f"g-{code}"))
 
 
@@ -205,12 +217,12 @@ def add_grant(session: Session, request: GrantAdd, _: Any) -> Outcome:
     if "@" in domain:
         raise Refused(Code.BAD_VALUE, "BAD-ORIGIN", "A grant is for a domain")
     code = b32encode(session.services.random(16)).decode().rstrip("=").lower()
-    new = store.NewGrant(session.mailbox, code, domain, uses, until, session.services.clock.now())
+    new = store.NewGrant(mailbox_of(session, request), code, domain, uses, until, session.services.clock.now())
     return Step(store.add_grant(new), lambda _: replies.NewGrant(address=_grant_address(session, code)))
 
 
 @handles(GrantList)
-def grants(session: Session, _: GrantList, __: Any) -> Outcome:
+def grants(session: Session, request: GrantList, _: Any) -> Outcome:
     """What is left of them."""
     now = session.services.clock.now()
 
@@ -227,18 +239,17 @@ def grants(session: Session, _: GrantList, __: Any) -> Outcome:
             created=time_text(one.created),
         )
 
-    return Step(store.grants(store.OfMailbox(session.mailbox)), listed)
+    return Step(store.grants(store.OfMailbox(mailbox_of(session, request))), listed)
 
 
 @handles(GrantRemove)
 def remove_grant(session: Session, request: GrantRemove, _: Any) -> Outcome:
     """By its address."""
-    account = session.account
-    assert account is not None
+    account = session.principal.person
     code = request.address.grant
     if code is None or request.address.address != account.address:
         raise Refused(Code.BAD_VALUE, "BAD-GRANT", f"{request.address} is none of your grants; GRANT LIST shows them")
-    return Step(store.remove_grant(store.Named(session.mailbox, code)), _ok("It opens nothing any more"))
+    return Step(store.remove_grant(store.Named(mailbox_of(session, request), code)), _ok("It opens nothing any more"))
 
 
 # --- settings of the account
@@ -283,11 +294,11 @@ def set_global(session: Session, request: SetGlobal, _: Any) -> Outcome:
         rows = [(one, found.get(one, "")) for one in SETTINGS if not name or one == name]
         return replies.Settings(rows=tuple(replies.SettingRow(name=one, text=text) for one, text in rows))
 
-    show = Step(store.settings(store.OfMailbox(session.mailbox)), listed)
+    show = Step(store.settings(store.OfMailbox(mailbox_of(session, request))), listed)
     if not equals:
         return show
     try:
         kept = SETTINGS[name][0](value) if value else ""
     except ValueError as error:
         raise Refused(Code.BAD_VALUE, "BAD-SETTING", f"{name}: {error}") from None
-    return Step(store.set_setting(store.SetSetting(session.mailbox, name, kept)), lambda _: show)
+    return Step(store.set_setting(store.SetSetting(mailbox_of(session, request), name, kept)), lambda _: show)

@@ -14,7 +14,9 @@ from immpd.protocol import replies
 from immpd.protocol.codes import Code
 from immpd.protocol.commands import PushAnswer, PushDismiss, PushList, PushRetract, PushShow, PushStatus
 from immpd.protocol.errors import Refused
+from immpd.protocol.registry import Request
 from immpd.protocol.text import escape_json
+from immpd.service.access import mailbox_of
 from immpd.service.ids import time_text
 from immpd.service.mail.rendering import blocks
 from immpd.service.outcome import Outcome, Page, Step
@@ -99,21 +101,21 @@ def list_(session: Session, request: PushList, _: Any) -> Outcome:
         return replies.Notifications(rows=rows, n=len(rows), more=more)
 
     def page(before: int | None) -> Step:
-        unit = notifications(ListNotifications(session.mailbox, request.all, before, limit + 1, now))
+        unit = notifications(ListNotifications(mailbox_of(session, request), request.all, before, limit + 1, now))
         return Step(unit, listed)
 
     if request.after is None:
         return page(None)
-    return _one(session, request.after.bytes, lambda one: page(one.id))
+    return _one(session, request, request.after.bytes, lambda one: page(one.id))
 
 
-def _one(session: Session, uuid: bytes, then: Callable[[Notification], Outcome]) -> Step:
+def _one(session: Session, request: Request[Any], uuid: bytes, then: Callable[[Notification], Outcome]) -> Step:
     def found(there: dict[bytes, Notification]) -> Outcome:
         if uuid not in there:
             raise Refused(Code.NOT_FOUND, "NO-NOTIFICATION", "There is no such notification; PUSH LIST shows them")
         return then(there[uuid])
 
-    return Step(by_ids(ByIds(session.mailbox, (uuid,), session.services.clock.now())), found)
+    return Step(by_ids(ByIds(mailbox_of(session, request), (uuid,), session.services.clock.now())), found)
 
 
 @handles(PushShow)
@@ -125,28 +127,28 @@ def show(session: Session, request: PushShow, _: Any) -> Outcome:
         pieces = [row, *blocks(f"{uuid_text(one.uuid)} 1".encode(), one.body)]
         return Page(pieces, lambda: replies.Notifications(n=1))
 
-    return _one(session, request.id.bytes, shown)
+    return _one(session, request, request.id.bytes, shown)
 
 
 @handles(PushAnswer)
 def answer_(session: Session, request: PushAnswer, _: Any) -> Outcome:
     """Press a button, once."""
     now = session.services.clock.now()
-    unit = answer(Answer(session.mailbox, request.id.bytes, request.action, now, time_text(now)))
+    unit = answer(Answer(mailbox_of(session, request), request.id.bytes, request.action, now, time_text(now)))
     return Step(unit, lambda _: replies.Ok(text="Answered"))
 
 
 @handles(PushDismiss)
 def dismiss_(session: Session, request: PushDismiss, _: Any) -> Outcome:
     """Clear it on all devices."""
-    unit = dismiss(Dismiss(session.mailbox, request.id.bytes, session.services.clock.now()))
+    unit = dismiss(Dismiss(mailbox_of(session, request), request.id.bytes, session.services.clock.now()))
     return Step(unit, lambda _: replies.Ok(text="Dismissed"))
 
 
 @handles(PushRetract)
 def retract_(session: Session, request: PushRetract, _: Any) -> Outcome:
     """Take back what nobody answered."""
-    unit = retract(Retract(session.mailbox, request.id.bytes, session.services.clock.now()))
+    unit = retract(Retract(mailbox_of(session, request), request.id.bytes, session.services.clock.now()))
 
     def taken_back(more: bool) -> Outcome:
         return Step(unit, taken_back) if more else replies.Ok(text="Taken back")
@@ -161,7 +163,7 @@ def status(session: Session, request: PushStatus, _: Any) -> Outcome:
     def told(found: list[Notification]) -> replies.PushStatuses:
         return replies.PushStatuses(rows=tuple([_status(one) for one in found]))
 
-    return Step(sent(ByPush(session.mailbox, request.id.bytes)), told)
+    return Step(sent(ByPush(mailbox_of(session, request), request.id.bytes)), told)
 
 
 def _status(one: Notification) -> replies.PushStatusRow:

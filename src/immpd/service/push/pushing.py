@@ -132,7 +132,7 @@ def _incoming(session: Session, plan: Plan, content: _Content) -> Incoming:
     """What a stage of acceptance sees of it."""
     asking = plan.asking
     own = asking.author if asking.token_of is None else asking.token_of
-    account = session.account
+    account = session.principal.account
     now = time_text(session.services.clock.now())
     importance: Importance = "low" if plan.level < Level.NORMAL else "high" if plan.level > Level.NORMAL else "normal"
     envelope = Envelope(
