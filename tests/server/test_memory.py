@@ -70,6 +70,30 @@ async def test_an_account_has_a_bounded_number_of_connections(serve, talk):
     assert (await (await talk(alice, on=server)).ask("NOOP")).code == 200
 
 
+async def test_who_takes_nothing_of_a_large_message_keeps_no_other_device_from_one(serve, talk):
+    server = await serve()
+    alice = await server.add_account("alice")
+    phones = [await talk(alice, f"phone {number}", on=server) for number in range(4)]
+    laptop = await talk(alice, "laptop", on=server)
+    assert (await laptop.deliver(alice, body=b"x" * 8_000_000)).code == 273
+    large, mailbox = server.services.large, next(iter(server.services.sessions.of(str(alice)))).principal.person.mailbox
+    for phone in phones:
+        phone.writer.transport.pause_reading()
+        phone.send("MBOX FETCH /inbox::* +MIME -READ")
+    await until(lambda: sum(one.stream.paused for one in server.server.conversations) == 4)
+    server.pass_time(31)
+    assert large.running(mailbox) == 4  # nobody else wants one
+    laptop.send("MBOX FETCH /inbox::* +MIME -READ")
+    await until(lambda: large.waiting(mailbox) == 1)
+    server.pass_time(1)
+    assert (await laptop.reply()).code == 250
+    assert large.running(mailbox) == 3
+    (ended,) = (one.session.principal.device for one in server.server.conversations if one.stream.closed)
+    phone = phones[int(ended[-1])]
+    phone.writer.transport.resume_reading()
+    assert (await phone.rest())[-1].startswith("721 [NOT-TAKEN]")
+
+
 @pytest.mark.parametrize("form", ["+MIME", ""])
 async def test_large_messages_that_are_rendered_wait_for_their_turn(serve, talk, form):
     server = await serve()

@@ -53,6 +53,10 @@ WORDS: dict[str, tuple[tuple[Code, ...], str]] = {
         "More octets before log-in, or behind a command that stands alone, than a connection may send",
     ),
     "IDLE": ((Code.BOUND,), "Nothing came for too long"),
+    "NOT-TAKEN": (
+        (Code.BOUND,),
+        "The client took nothing of a large message for too long, and another connection of the account waited for it",
+    ),
     "TOO-MANY-CONNECTIONS": (
         (Code.BOUND,),
         "The server, this address or the account has as many connections as it may",

@@ -382,9 +382,18 @@ class Conversation(Pipelines):
         else:
             if now - self.said > bounds.alive or now - self.seen > bounds.idle:
                 self._look_after_silence(now)
+            if self.stream.paused and now - self.seen > bounds.untaken:
+                self._give_way()
             drafts = self.session.drafts
             if drafts is not None and drafts.opened:
                 drafts.expire(now)
+
+    def _give_way(self) -> None:
+        """What its client does not take is held in memory, and another device of the account waits for room there."""
+        account = self.session.principal.account
+        if account is not None and self.session.services.large.keeps_waiting(self.session, account.mailbox):
+            text = f"Nothing of a large message was taken for {self.server.bounds.untaken} s, and others wait"
+            self.leave(Refused(Code.BOUND, "NOT-TAKEN", text))
 
     def _look_after_silence(self, now: float) -> None:
         """A watch shows from time to time that it stands; who neither speaks nor watches is hung up."""

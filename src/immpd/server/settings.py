@@ -15,6 +15,9 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ] = 65_536
     before_login_pipelines: Annotated[int, msgspec.Meta(ge=1, description="pipelines before log-in")] = 4
     idle: Annotated[int, msgspec.Meta(ge=60, description="seconds until an idle session is closed")] = 1800
+    untaken: Annotated[
+        int, msgspec.Meta(ge=1, description="seconds in which a client must take something others wait for")
+    ] = 30
     alive: Annotated[int, msgspec.Meta(ge=1, description="seconds between signs of life of an idle watch")] = 300
     pipelines: Annotated[int, msgspec.Meta(ge=1, le=1024, description="pipelines of a session")] = 64
     unanswered: Annotated[

@@ -21,12 +21,12 @@ class BulkQueue:
 
     def __init__(self, at_once: int) -> None:
         self._at_once = at_once
-        self._running: dict[int, int] = {}
+        self._running: dict[int, set[BulkTurn]] = {}
         self._waiting: dict[int, deque[BulkTurn]] = {}
 
     def running(self, mailbox: int) -> int:
         """How many run now."""
-        return self._running.get(mailbox, 0)
+        return len(self._running.get(mailbox, ()))
 
     def waiting(self, mailbox: int) -> int:
         """How many wait."""
@@ -34,25 +34,30 @@ class BulkQueue:
 
     def enter(self, turn: "BulkTurn", mailbox: int) -> bool:
         """Whether it may run; otherwise it waits, and is told."""
-        running = self.running(mailbox)
-        if running < self._at_once:
-            self._running[mailbox] = running + 1
+        if self.running(mailbox) < self._at_once:
+            self._running.setdefault(mailbox, set()).add(turn)
             return True
         self._waiting.setdefault(mailbox, deque()).append(turn)
         return False
 
-    def leave(self, mailbox: int) -> None:
+    def leave(self, turn: "BulkTurn", mailbox: int) -> None:
         """One that ran is over: the next of the mailbox runs."""
-        waiting = self._waiting.get(mailbox)
+        running, waiting = self._running[mailbox], self._waiting.get(mailbox)
+        running.remove(turn)
         if waiting:
             following = waiting.popleft()
             if not waiting:
                 del self._waiting[mailbox]
+            running.add(following)
             following.granted()
-            return
-        self._running[mailbox] -= 1
-        if not self._running[mailbox]:
+        elif not running:
             del self._running[mailbox]
+
+    def keeps_waiting(self, session: "Session", mailbox: int) -> bool:
+        """Whether the session has a turn that another session of the mailbox waits for."""
+        return any(turn.session is session for turn in self._running.get(mailbox, ())) and any(
+            turn.session is not session for turn in self._waiting.get(mailbox, ())
+        )
 
     def forget(self, turn: "BulkTurn", mailbox: int) -> None:
         """It waits no longer."""
@@ -65,10 +70,10 @@ class BulkQueue:
 class BulkTurn:
     """What a bulk command has besides its request: its turn among those of its account."""
 
-    __slots__ = ("_has", "_mailbox", "_queue", "_session", "_waker")
+    __slots__ = ("_has", "_mailbox", "_queue", "_waker", "session")
 
     def __init__(self, session: "Session", queue: BulkQueue) -> None:
-        self._session = session
+        self.session = session
         self._queue = queue
         self._mailbox = 0
         """0: it does not want a turn (yet)."""
@@ -100,7 +105,7 @@ class BulkTurn:
 
     def stored(self) -> None:
         """The store has done a step; where the connection was lost meanwhile, it was the last."""
-        if self._session.closed:
+        if self.session.closed:
             self.leave()
 
     def leave(self) -> None:
@@ -111,7 +116,7 @@ class BulkTurn:
         self._waker = None
         if self._has:
             self._has = False
-            self._queue.leave(mailbox)
+            self._queue.leave(self, mailbox)
         else:
             self._queue.forget(self, mailbox)
 
