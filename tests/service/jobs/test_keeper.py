@@ -24,6 +24,8 @@ from immpd.store.settings import Storage
 from immpd.store.sqlite.engine import open_sqlite
 from immpd.store.units import Tx, read_unit, write_unit
 
+CONFIGURATION = Configuration(domains=(DOMAIN,), storage=Storage(keep_free=0, reserve=0))
+
 
 @write_unit
 def make_work(tx: Tx, _: None) -> None:
@@ -127,6 +129,7 @@ class World:
         self.first = first
         self.folder = folder
         self.clock: ManualClock = first.clock  # type: ignore[assignment]
+        self.began = self.clock.now()
         self.log: RecordingLog = first.log  # type: ignore[assignment]
 
     @asynccontextmanager
@@ -139,6 +142,13 @@ class World:
         finally:
             await store.close()
 
+    @asynccontextmanager
+    async def apart(self, folder: Path) -> AsyncIterator[Services]:
+        """A server of its own, when the world began."""
+        self.clock.set(self.began)
+        async with opened(folder, CONFIGURATION, self.log, self.clock) as services:
+            yield services
+
     async def all_done(self) -> None:
         """Until nothing is left; the store has been written by then."""
         async with asyncio.timeout(PATIENCE):
@@ -149,9 +159,8 @@ class World:
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    configuration = Configuration(domains=(DOMAIN,), storage=Storage(keep_free=0, reserve=0))
     log = RecordingLog()
-    async with opened(tmp_path, configuration, log, ManualClock()) as services:
+    async with opened(tmp_path, CONFIGURATION, log, ManualClock()) as services:
         await services.store.write(make_work(None))
         yield World(services, tmp_path)
     assert log.errors == []
