@@ -46,6 +46,8 @@ def damage(tx: Tx, args: Damage) -> None:
         ("UPDATE content SET size = 7 WHERE id = 2", {"content"}),
         ("UPDATE content SET parts = '[' WHERE id = 2", {"content"}),
         ('UPDATE content SET files = \'{"1":"gone"}\' WHERE id = 2', {"content"}),
+        ("UPDATE mailbox_state SET closed = 1", {"account"}),
+        ("UPDATE account SET disabled = 1", {"account"}),
         ("SELECT 1", set()),
     ],
 )

@@ -20,6 +20,7 @@ from immpd.store.errors import NoMessage, StoreDamaged, StoreError
 from immpd.store.mail.bodies import BodyFiles, Names, inline_places, known_files
 from immpd.store.units import Tx, read_unit
 
+from .verify_accounts import verify_accounts
 from .verify_feeds import verify_nodes
 
 STEP = 1000
@@ -29,7 +30,9 @@ STEP_OCTETS = 1 << 20
 EXACT = 20
 """Suspected reference counts that are counted again exactly; each takes a walk over all placements."""
 
-Kind = Literal["file", "counts", "placement", "place", "content", "references", "body", "node", "notification", "room"]
+Kind = Literal[
+    "file", "counts", "placement", "place", "content", "references", "body", "account", "node", "notification", "room"
+]
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -276,6 +279,7 @@ async def verify(store: Store, files: BodyFiles) -> list[Finding]:
     findings += await _as_far("contents", _verify_contents(store, refs if counted else None))
     findings += await _as_far("octets", _verify_digests(store))
     findings += await _as_far("files", _verify_files(store, files))
+    findings += await _as_far("accounts", _verify_accounts(store))
     findings += await _as_far("notifications", _verify_notifications(store))
     findings += await _as_far("nodes", _verify_feeds(store))
     return findings
@@ -308,6 +312,11 @@ async def _verify_digests(store: Store) -> AsyncIterator[Finding]:
         for finding in step.findings:
             yield finding
         last = await _next(step)
+
+
+async def _verify_accounts(store: Store) -> AsyncIterator[Finding]:
+    async for address, said in verify_accounts(store):
+        yield Finding("account", address, said)
 
 
 async def _verify_notifications(store: Store) -> AsyncIterator[Finding]:
