@@ -38,6 +38,7 @@ from immpd.service.jobs.registry import jobs_of
 from immpd.service.mail.fetching import LARGE_AT_ONCE
 from immpd.service.pacing import Pace
 from immpd.service.ports import Clock, Log
+from immpd.service.routing import Routes
 from immpd.service.session import Services, Session
 from immpd.store.errors import StoreUnavailable
 from immpd.store.integrity.damage import Damage
@@ -92,6 +93,7 @@ async def opened(
             log.warning("files that no message names stay until the next start", reason=str(error))
         rendering = ThreadPoolExecutor(1, "rendering")
         stack.callback(rendering.shutdown)
+        domains = frozenset(configuration.domains)
         yield Services(
             store=store,
             bodies=bodies,
@@ -102,7 +104,8 @@ async def opened(
             clock=clock,
             random=random,
             ids=IdMaker(clock, random),
-            domains=frozenset(configuration.domains),
+            domains=domains,
+            routes=Routes(domains),
             limits=configuration.limits,
             authentication=configuration.authentication,
             desk=desk,

@@ -41,13 +41,13 @@ if TYPE_CHECKING:
     from immpd.service.feeds.cursors import ItemCursors
     from immpd.service.feeds.events import HintEvents
     from immpd.service.mail.drafts import Drafts
-    from immpd.store.accounts.directory import Recipient
     from immpd.store.integrity.damage import Damage
     from immpd.store.mail.bodies import BodyFiles
     from immpd.store.room import Room
 
     from .bulk import BulkQueue
     from .pacing import Pace
+    from .routing import Routes
 
 R = TypeVar("R", bound=Reply)
 
@@ -68,6 +68,7 @@ class Services(msgspec.Struct, kw_only=True, gc=False):
     random: Randomness
     ids: IdMaker
     domains: frozenset[str]
+    routes: "Routes"
     limits: Limits
     authentication: Authentication
     desk: "AuthDesk"
@@ -82,8 +83,6 @@ class Services(msgspec.Struct, kw_only=True, gc=False):
     log: Log
     rendering: Executor
     """One thread for what would hold up the loop."""
-    recipients: dict[str, "Recipient"] = {}
-    """What was found of plain addresses lately; whoever disables an account takes it out."""
     folder_paths: WeakValueDictionary[int, FolderPaths] = msgspec.field(default_factory=WeakValueDictionary)
     """By mailbox, what its watches know of its folders: long names of many folders are there once."""
     sessions: "OpenSessions"

@@ -12,7 +12,6 @@ from typing import Any
 import msgspec
 
 from immpd.model.feed import Item, ItemHint, Level
-from immpd.model.imid import Imid, ImidError
 from immpd.protocol.codes import Code
 from immpd.protocol.errors import Refused
 from immpd.protocol.text import escape_json
@@ -48,35 +47,6 @@ def noted(session: Session, what: str, node: str) -> Callable[[BaseException], O
         raise error
 
     return failed
-
-
-def node_name(session: Session, imid: Imid) -> Imid:
-    """The node that a command names; raises Refused where it is none, or of a domain that is not served here."""
-    node = _node_name(session, imid)
-    if node.ids:
-        raise Refused(Code.BAD_VALUE, "BAD-NODE", f"{imid} names an item; the node is {node.bare()}")
-    return node
-
-
-def _node_name(session: Session, imid: Imid) -> Imid:
-    try:
-        node = imid.as_node()
-    except ImidError as error:
-        raise Refused(Code.BAD_VALUE, "BAD-NODE", str(error)) from None
-    if "/" not in node.local:
-        raise Refused(Code.BAD_VALUE, "BAD-NODE", f"{imid} is no node: a node is written account/name@domain")
-    if node.domain not in session.services.domains:
-        text = f"{node.domain} is not served here, and feeds of other domains are not available yet"
-        raise Refused(Code.NO_ROUTE, "NO-ROUTE", text)
-    return node
-
-
-def item_name(session: Session, imid: Imid) -> tuple[str, bytes]:
-    """The node and the id of the item that a command names: node#id."""
-    node = _node_name(session, imid)
-    if len(node.ids) != 1:
-        raise Refused(Code.BAD_VALUE, "BAD-NODE", f"Name one item: {node.bare()}#id")
-    return node.address, node.ids[0].bytes
 
 
 def checked_title(title: str | None) -> str:

@@ -28,6 +28,7 @@ from immpd.protocol.errors import Refused
 from immpd.protocol.lines import Words
 from immpd.service.ids import time_text
 from immpd.service.outcome import Outcome, Page, Rows, Step, in_pages
+from immpd.service.routing import node_name
 from immpd.service.session import Session, handles
 from immpd.store.feeds.item_pages import NodeItem, NodeItems, node_items
 from immpd.store.feeds.nodes import (
@@ -58,7 +59,7 @@ from immpd.store.feeds.subscriptions import (
 )
 from immpd.store.ids import uuid_text
 
-from .events import checked_title, node_name
+from .events import checked_title
 
 MOST_KEPT = 1000
 """Items that a node can keep."""

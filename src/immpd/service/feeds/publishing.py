@@ -16,6 +16,7 @@ from immpd.service.floods import item_refusal
 from immpd.service.mail.drafts import Draft, WholeDraft, drafts_of, message_open
 from immpd.service.mail.sending import dropping, finish, finishes
 from immpd.service.outcome import Outcome, Step
+from immpd.service.routing import item_name, node_name
 from immpd.service.session import Session, handles, on_arrival
 from immpd.store.feeds.items import (
     CheckPublisher,
@@ -29,7 +30,7 @@ from immpd.store.feeds.items import (
 )
 from immpd.store.ids import uuid_text
 
-from .events import checked_title, importance_of, item_name, item_type, node_name, noted
+from .events import checked_title, importance_of, item_type, noted
 
 _OPENED = replies.Opened()
 

@@ -29,6 +29,7 @@ from immpd.service.access import Place, cursor_text, folder_of, mailbox_of, read
 from immpd.service.ids import time_text
 from immpd.service.mail.rendering import blocks
 from immpd.service.outcome import Outcome, Page, Rows, Step
+from immpd.service.routing import item_name, node_name
 from immpd.service.session import Session, handles
 from immpd.store.feeds import subscriptions as store
 from immpd.store.feeds.dismissals import DismissItem, dismiss_item
@@ -37,7 +38,7 @@ from immpd.store.feeds.subscriptions import ListSubscriptions, NameSubscription,
 from immpd.store.ids import uuid_text
 from immpd.store.mail.mailboxes import ByMailbox, mailbox_row
 
-from .events import ROW, event_of, item_name, node_name, noted
+from .events import ROW, event_of, noted
 
 PAGE = 50
 LISTED = 25

@@ -7,11 +7,12 @@ its parts is judged for each recipient before it is stored (acceptance.py); watc
 """
 
 from collections.abc import Iterable
+from functools import partial
 
 import msgspec
 
 from immpd.model.flags import Flag, split_flags
-from immpd.model.imid import Imid, folder_key, is_reserved_folder, parse_imid, path_text
+from immpd.model.imid import Imid, parse_imid
 from immpd.model.message import Envelope
 from immpd.protocol import replies
 from immpd.protocol.codes import Code
@@ -30,15 +31,9 @@ from immpd.service.acceptance import (
 )
 from immpd.service.feeds.mailing_lists import Listed, publish_to_lists
 from immpd.service.outcome import Outcome, Step
+from immpd.service.routing import DELIVER, Found, Remote, no_recipient, no_route
 from immpd.service.session import Session, check_room, handles
-from immpd.store.accounts.directory import (
-    Account,
-    FindRecipient,
-    FindRecipients,
-    MailingList,
-    Recipient,
-    find_recipients,
-)
+from immpd.store.accounts.directory import Account, MailingList, Recipient
 from immpd.store.ids import uuid_text
 from immpd.store.mail.deliver import Delivered, Target, deliver, retry_key
 
@@ -48,9 +43,6 @@ from .sending import finishes, opened, raise_of
 
 MAX_RECIPIENT = 2000
 Recipients = list[tuple[str, Recipient | MailingList | Refused]]
-Found = Recipient | MailingList | Refused | None
-"""What is known of a recipient; None: there is none."""
-KNOWN_RECIPIENTS = 16_384
 _READ, _IMPORTANT = int(Flag.READ), int(Flag.IMPORTANT)
 _DELIVERED = int(Code.DELIVERED)
 _NO_LISTS: Listed = {}
@@ -77,37 +69,7 @@ def open_delivery(session: Session, request: Deliver, draft: Draft | None) -> Ou
     except Refused as error:
         draft.refuse(error)
         raise
-    known = session.services.recipients
-    sender = known.get(account.address)
-    found: list[Found] = []
-    complete = sender is not None
-    for imid in wanted:
-        one = _reason_against(session, imid) or (known.get(imid.address) if imid.folder is None else None)
-        found.append(one)
-        complete = complete and one is not None
-    return _opened(session, draft, wanted, found, sender) if complete else _look_up(session, draft, wanted, found)
-
-
-def _look_up(session: Session, draft: Draft, wanted: list[Imid], found: list[Found]) -> Step:
-    """Ask the store for the sender and for everybody of whom nothing is known yet."""
-    account = session.principal.person
-    known = session.services.recipients
-    sender = Imid(account.local, account.domain)
-    asked = [imid for imid, one in zip(wanted, found, strict=True) if not isinstance(one, Refused)]
-
-    def answered(recipients: tuple[Recipient | MailingList | None, ...]) -> Outcome:
-        if len(known) > KNOWN_RECIPIENTS:
-            known.clear()
-        for imid, recipient in zip((*asked, sender), recipients, strict=True):
-            if imid.folder is None and isinstance(recipient, Recipient) and not recipient.disabled:
-                known[imid.address] = recipient
-        answers = iter(recipients)
-        all_found = [one if isinstance(one, Refused) else next(answers) for one in found]
-        own = next(answers)
-        return _opened(session, draft, wanted, all_found, own if isinstance(own, Recipient) else None)
-
-    lookups = tuple([FindRecipient(imid.address, _plus_key(imid)) for imid in (*asked, sender)])
-    return Step(find_recipients(FindRecipients(lookups, account.id)), answered)
+    return session.services.routes.find(wanted, account, partial(_opened, session, draft, wanted))
 
 
 def _opened(
@@ -117,9 +79,7 @@ def _opened(
     refusal: Refused | None = None
     somebody = False
     for imid, one in zip(wanted, found, strict=True):
-        outcome = one
-        if outcome is None or (isinstance(outcome, Recipient) and outcome.disabled):
-            outcome = no_recipient(imid.address)
+        outcome = no_route(one, DELIVER) if isinstance(one, Remote) else one
         if isinstance(outcome, Refused):
             refusal = refusal or outcome
         else:
@@ -154,22 +114,6 @@ def check_lengths(wanted: Iterable[Imid]) -> None:
 def _check_sender(account: Account, sender: Imid) -> None:
     if sender.address != account.address or sender.path or sender.ids:
         raise Refused(Code.DENIED, "NOT-YOURS", f"{account.address} has no right to send as {sender}")
-
-
-def _reason_against(session: Session, imid: Imid) -> Refused | None:
-    if imid.is_own_box or imid.path or imid.ids or imid.filter is not None or imid.options:
-        return Refused(Code.BAD_VALUE, "BAD-RECIPIENT", f"{imid} names no recipient: name@domain or name+folder@domain")
-    if imid.domain not in session.services.domains:
-        text = f"{imid.domain} is not served here, and delivery to other domains is not available yet"
-        return Refused(Code.NO_ROUTE, "NO-ROUTE", text)
-    return None
-
-
-def _plus_key(imid: Imid) -> str:
-    """The folder that a plus-address names, as the store finds it; never one of the special ones."""
-    if imid.folder is None or is_reserved_folder(imid.folder):
-        return ""
-    return folder_key(path_text(("INBOX", imid.folder)))
 
 
 # --- DONE
@@ -314,11 +258,6 @@ def _refusal(imid: str, result: Delivered) -> Refused:
     if result == "closed":
         return no_recipient(imid)
     return Refused(Code.CONFLICT, "ID-REUSED", "This ID was used for another message to this recipient")
-
-
-def no_recipient(address: str) -> Refused:
-    """There is no such mailbox, or its account is disabled, which nobody else need know."""
-    return Refused(Code.NOT_FOUND, "NO-RECIPIENT", f"There is no mailbox {address} here")
 
 
 @finishes(MboxPut)

@@ -22,12 +22,13 @@ from immpd.protocol.codes import Code
 from immpd.protocol.commands import Push
 from immpd.protocol.errors import Refused
 from immpd.service.accounts.auth import counted_failure
-from immpd.service.feeds.events import node_name, noted
+from immpd.service.feeds.events import noted
 from immpd.service.floods import pace_refusal, tell_operator
 from immpd.service.mail.delivery import check_lengths
 from immpd.service.mail.drafts import Draft
 from immpd.service.mail.sending import dropping
 from immpd.service.outcome import Outcome, Step
+from immpd.service.routing import PUSH, Remote, no_route, node_name
 from immpd.service.session import Services, Session
 from immpd.store.accounts.directory import Account
 from immpd.store.feeds.items import CheckPublisher, check_publisher
@@ -47,6 +48,8 @@ class Plan(msgspec.Struct):
     """What a PUSH asks; times are milliseconds UTC, ``token`` is the public half of the one that was shown."""
 
     to: list[Imid]
+    against: list[Refused | None]
+    """Of each, why nobody here can be notified by this name."""
     level: int
     due: int
     expires: int
@@ -70,9 +73,17 @@ def plan_of(session: Session, request: Push, draft: Draft, then: Callable[[Plan]
         raise Refused(Code.BAD_VALUE, "NO-RECIPIENT", "PUSH needs at least one TO")
     if len(wanted) > limit:
         raise Refused(Code.LIMIT, "TOO-MANY-RECIPIENTS", f"A notification has at most {limit} recipients here")
+    against = [_reason_against(session.services, imid) for imid in wanted]
     return _who_asks(
-        session, request, draft, lambda asking, token: then(Plan(wanted, level, due, expires, asking, token))
+        session, request, draft, lambda asking, token: then(Plan(wanted, against, level, due, expires, asking, token))
     )
+
+
+def _reason_against(services: Services, imid: Imid) -> Refused | None:
+    place = services.routes.lead(imid, PUSH)
+    if isinstance(place, Remote):
+        return no_route(place, PUSH)
+    return place if isinstance(place, Refused) else None
 
 
 # --- who asks
@@ -213,15 +224,3 @@ def times_of(request: Push, now: int) -> tuple[int, int]:
     if not 0 < ttl <= MAX_TTL:
         raise Refused(Code.BAD_VALUE, "BAD-TIME", f"TTL is 1 to {MAX_TTL} seconds")
     return due, due + ttl * 1000
-
-
-def reason_against(services: Services, imid: Imid) -> Refused | None:
-    """Why nobody here can be notified by this name."""
-    if imid.is_own_box or imid.path or imid.ids or imid.filter is not None or imid.options:
-        return Refused(Code.BAD_VALUE, "BAD-RECIPIENT", f"{imid} names no person: name@domain")
-    if imid.folder is not None and imid.grant is None:
-        return Refused(Code.BAD_VALUE, "BAD-RECIPIENT", f"A notification goes into no folder: {imid.bare()}")
-    if imid.domain not in services.domains:
-        text = f"{imid.domain} is not served here, and other domains cannot be notified yet"
-        return Refused(Code.NO_ROUTE, "NO-ROUTE", text)
-    return None

@@ -31,7 +31,7 @@ from immpd.store.mail.deliver import retry_key
 from immpd.store.push.admission import Asking, NewPush, PushTo
 from immpd.store.push.pushes import Pushed, push
 
-from .asking import Plan, checked_type, plan_of, reason_against, tell_of_flood
+from .asking import Plan, checked_type, plan_of, tell_of_flood
 
 MAX_BEFORE_LOGIN = 16 * 1024
 """Octets of the data block where a token is all that is shown."""
@@ -147,8 +147,8 @@ def _incoming(session: Session, plan: Plan, content: _Content) -> Incoming:
         verified=True,
     )
     to = []
-    for imid in plan.to:
-        if reason_against(session.services, imid) is None:
+    for imid, against in zip(plan.to, plan.against, strict=True):
+        if against is None:
             is_own = asking.token_of is not None or (account is not None and imid.address == account.address)
             to.append(Addressee(imid.text, own if is_own else None))
     part = IncomingPart(Part(1, "body", content.type, len(content.body)), content.body, "", session.services)
@@ -162,8 +162,8 @@ def _put(session: Session, draft: Draft, content: _Content, verdicts: Verdicts) 
     asking = plan.asking
     rows: list[Refused | None] = []
     to: list[PushTo] = []
-    for imid in plan.to:
-        reason = reason_against(services, imid)
+    for imid, against in zip(plan.to, plan.against, strict=True):
+        reason = against
         if verdicts and reason is None:
             reason = refusal(verdicts.get(imid.text), imid.text, has_folders=False)
         rows.append(reason)
