@@ -48,7 +48,7 @@ async def test_downloads_take_turns_block_by_block(talk, big):
     assert ahead <= MIB  # of 8: a thread may bring the blocks of one a little later
 
 
-async def test_small_messages_in_a_long_answer_take_turns_too(account, talk):
+async def test_small_messages_in_a_long_answer_take_turns_too(account, talk, no_time_passes):
     alice = await account()
     one = await talk(alice)
     for _ in range(8):
