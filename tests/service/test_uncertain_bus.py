@@ -8,7 +8,7 @@ import pytest
 from tests.bus.uncertain import FATES, UncertainBus
 from tests.server.quiet import until
 from tests.service.accounts.test_sessions import ended, is_there, verifier
-from tests.service.test_feeds import a_node, event, publish, subscribe, titles, watching
+from tests.service.feeds.test_watching import a_node, event, publish, subscribe, titles, watching
 from tests.serving import Serving, serving
 
 BUSES = [pytest.param((seed, FATES), id=f"seed-{seed}") for seed in range(4)] + [

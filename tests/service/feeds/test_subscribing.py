@@ -4,7 +4,7 @@ import itertools
 from functools import partial
 
 import pytest
-from tests.service.test_feeds import a_node, event, publish, subscribe, titles, watching
+from tests.service.feeds.test_watching import a_node, event, publish, subscribe, titles, watching
 
 from immpd.server.settings import Bounds
 from immpd.service.settings import Limits

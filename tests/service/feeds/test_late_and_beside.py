@@ -5,9 +5,9 @@ import json
 from uuid import UUID
 
 import pytest
+from tests.service.feeds.test_watching import a_node, event, publish, subscribe, watching
 from tests.service.jobs.doing import do_chore
-from tests.service.test_feeds import a_node, event, publish, subscribe, watching
-from tests.service.test_who_may_push import pushed
+from tests.service.push.test_consent import pushed
 from tests.serving import serving
 
 from immpd.model.feed import ItemHint

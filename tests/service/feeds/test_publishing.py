@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from tests.service.test_feeds import a_node, event, publish, subscribe, titles, watching
+from tests.service.feeds.test_watching import a_node, event, publish, subscribe, titles, watching
 from tests.serving import Talk
 
 from immpd.store.feeds.items import PublishItem

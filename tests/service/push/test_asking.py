@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from tests.service.test_who_may_push import CARD, NOTIFICATION, event, pushed
+from tests.service.push.test_consent import CARD, NOTIFICATION, event, pushed
 
 NODE = "news/updates@site.test"
 
