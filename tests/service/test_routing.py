@@ -9,6 +9,7 @@ from tests.service.driving import account, answers, deliver, services_in
 
 import immpd.service.routing as routing
 from immpd.model.imid import Imid, parse_imid
+from immpd.model.news import SessionsEnd, WhyEnded
 from immpd.protocol.commands import AccountDisable, PublishCreate
 from immpd.protocol.errors import Refused
 from immpd.protocol.states import State
@@ -156,6 +157,28 @@ async def test_who_was_disabled_is_not_found_and_who_is_enabled_is(alice: Sessio
     await answers(operator, AccountDisable(address=parse_imid("bob@a.test"), disabled=False))
     assert await found("bob@a.test") == [before]
     assert (await deliver(alice, "bob@a.test")).rows[0].outcome == "delivered"
+
+
+@pytest.mark.parametrize("why", ["disabled", "removed"])
+async def test_who_was_closed_by_another_process_is_asked_for_again(alice: Session, why: WhyEnded) -> None:
+    found = Found(alice.services, "alice@a.test")
+    await found("bob@a.test")
+    alice.services.bus.publish([SessionsEnd("alice@a.test", "ended"), SessionsEnd("bob@a.test", "password")])
+    await found("bob@a.test")
+    assert not found.asked_store
+    alice.services.bus.publish([SessionsEnd("bob@a.test", why)])
+    await found("bob@a.test")
+    assert found.asked_store
+    await found("bob@a.test")
+    assert not found.asked_store
+
+
+async def test_where_news_were_lost_everybody_is_asked_for_again(alice: Session) -> None:
+    found = Found(alice.services, "alice@a.test")
+    await found("bob@a.test")
+    alice.services.bus.gap()
+    await found("bob@a.test")
+    assert found.asked_store
 
 
 async def test_what_is_known_of_recipients_is_bounded(alice: Session) -> None:

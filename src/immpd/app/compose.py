@@ -94,6 +94,8 @@ async def opened(
         rendering = ThreadPoolExecutor(1, "rendering")
         stack.callback(rendering.shutdown)
         domains = frozenset(configuration.domains)
+        routes = Routes(domains)
+        bus.on_ends(routes.told)
         yield Services(
             store=store,
             bodies=bodies,
@@ -105,7 +107,7 @@ async def opened(
             random=random,
             ids=IdMaker(clock, random),
             domains=domains,
-            routes=Routes(domains),
+            routes=routes,
             limits=configuration.limits,
             authentication=configuration.authentication,
             desk=desk,

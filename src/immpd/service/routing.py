@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import msgspec
 
 from immpd.model.imid import Imid, ImidError, folder_key, is_reserved_folder, path_text
+from immpd.model.news import SessionsEnd
 from immpd.protocol.codes import Code
 from immpd.protocol.errors import Refused
 from immpd.store.accounts.directory import (
@@ -155,9 +156,13 @@ class Routes:
             self._known.clear()
         self._known[address] = recipient
 
-    def forget(self, address: str) -> None:
-        """The account was disabled, enabled or removed."""
-        self._known.pop(address, None)
+    def told(self, ends: Sequence[SessionsEnd]) -> None:
+        """Ends of sessions, from the bus: who was disabled or removed is forgotten; without any, everybody is."""
+        for end in ends:
+            if end.why in ("disabled", "removed"):
+                self._known.pop(end.account, None)
+        if not ends:
+            self._known.clear()
 
 
 # --- where it leads nowhere

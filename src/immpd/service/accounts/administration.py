@@ -126,7 +126,6 @@ def disable(session: Session, request: AccountDisable, _: Any) -> Outcome:
     address = account_address(session, request.address)
 
     def done(account: Account) -> replies.Ok:
-        session.services.routes.forget(account.address)
         return replies.Ok(text=f"{account.address} is {'disabled' if request.disabled else 'enabled'}")
 
     return Step(set_disabled(SetDisabled(address, request.disabled)), done)
@@ -139,7 +138,6 @@ def remove(session: Session, request: AccountRemove, _: Any) -> Outcome:
     address = account_address(session, request.address)
 
     def done(_: None) -> replies.Ok:
-        services.routes.forget(address)
         services.log.info("account removed", account=address, peer=session.peer)
         return replies.Ok(text=f"{address} is removed; what it had goes soon")
 
