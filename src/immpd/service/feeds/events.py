@@ -73,12 +73,14 @@ class HintEvents:
 
     def __init__(self) -> None:
         self._hints: Sequence[ItemHint] = ()
-        self._events: list[bytes] = []
+        self._events: list[tuple[int, int, bytes]] = []
 
-    def of(self, hints: Sequence[ItemHint]) -> list[bytes]:
-        """The event of each hint behind its cursor; empty where the store has to be asked."""
+    def of(self, hints: Sequence[ItemHint]) -> list[tuple[int, int, bytes]]:
+        """Of each hint its number, that before it, and its event behind the cursor: none where the store is asked."""
         if hints is not self._hints:
-            self._events = [b"" if hint.item is None else item_event(hint.item) for hint in hints]
+            self._events = [
+                (hint.seq, hint.prev, b"" if hint.item is None else item_event(hint.item)) for hint in hints
+            ]
             self._hints = hints
         return self._events
 

@@ -90,14 +90,14 @@ class FeedCursor:
         cursor, head, octets = self.cursor, self._event_head(), services.cursors.octets
         pieces = []
         size = 0
-        for hint, event in zip(hints, services.hint_events.of(hints), strict=True):
-            if hint.seq <= cursor:
+        for seq, prev, event in services.hint_events.of(hints):
+            if seq <= cursor:
                 continue
             size += len(event)
-            if hint.prev > cursor or not event or size > MOST_AT_ONCE:
+            if prev > cursor or not event or size > MOST_AT_ONCE:
                 break
-            pieces.append(head + octets(hint.seq) + event)
-            cursor = hint.seq
+            pieces.append(head + octets(seq) + event)
+            cursor = seq
         else:
             if not pieces or waker.say(pieces[0] if len(pieces) == 1 else b"".join(pieces)):
                 self.cursor = cursor
