@@ -64,10 +64,13 @@ class Listeners(Generic[N]):
 
 def tell_in_turns(listeners: tuple[Told[N], ...], news: N, then: Callable[[], None] | None = None, at: int = 0) -> None:
     """Tell all of these, some now and the others after others had their turn; at last call ``then`` from the loop."""
-    for listener in listeners[at : at + AT_ONCE]:
-        _tell(listener, news)
-    at += AT_ONCE
     loop = asyncio.get_running_loop()
+    for listener in listeners[at : at + AT_ONCE]:
+        try:  # here, not in a function: there may be thousands
+            listener(news)
+        except Exception as failed:
+            loop.call_exception_handler({"message": "a listener failed", "exception": failed})
+    at += AT_ONCE
     if at < len(listeners):
         loop.call_soon(tell_in_turns, listeners, news, then, at)
     elif then is not None:
