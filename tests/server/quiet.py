@@ -9,6 +9,7 @@ import msgspec
 from tests.serving import PATIENCE, Serving, Talk
 
 from immpd.server.conversation import Conversation
+from immpd.service.jobs import keeper
 
 
 async def until(predicate: Callable[[], Any]) -> None:
@@ -33,9 +34,15 @@ def owned(server: Serving) -> Owned:
     listeners = sum(server.services.bus.listening)
     sessions = len(server.services.sessions)
     files = sum(1 for _ in (server.folder / "bodies").iterdir())
-    tasks = len(asyncio.all_tasks())
+    tasks = sum(not _is_a_job(task) for task in asyncio.all_tasks())
     addresses = sum(server.server._by_address.values())
     return Owned(len(server.server.conversations), listeners, sessions, addresses, files, tasks)
+
+
+def _is_a_job(task: asyncio.Task[Any]) -> bool:
+    """Whether the keeper of jobs has it: those begin just after the server, and come and go by themselves."""
+    code = getattr(task.get_coro(), "cr_code", None)
+    return code is not None and code.co_filename == keeper.__file__
 
 
 @asynccontextmanager
