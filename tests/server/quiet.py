@@ -68,7 +68,7 @@ def conversation_of(server: Serving, talk: Talk) -> Conversation:
 def buffered(server: Serving, talk: Talk) -> int:
     """Octets that the server holds for a peer that does not take them."""
     conversation = conversation_of(server, talk)
-    return conversation.stream.transport.get_write_buffer_size() + conversation._written
+    return conversation.stream.transport.get_write_buffer_size() + conversation.outlet.written
 
 
 def part(body: bytes, pid: str = "", more: str = "+CONTENT") -> bytes:

@@ -39,7 +39,7 @@ async def test_a_connection_that_is_lost_leaves_nothing(server, talk, big, at):
             one.send(
                 f"DELIVER TO {account}\nAS a DATA x +CHUNKED +CONTENT\n".encode() + part(bytes(300_000)) + b"DONE\n"
             )
-            await until(lambda: len(conversation.pipelines) == 2 and conversation.pipelines[None][0]._task)
+            await until(lambda: len(conversation.pipelines.busy) == 2 and conversation.pipelines.busy[None][0]._task)
         one.reset()
 
 
@@ -52,7 +52,7 @@ async def test_a_connection_lost_during_the_commit_loses_no_message(server, acco
     one = await talk(alice)
     conversation = conversation_of(server, one)
     one.send(f"DELIVER TO {alice}\n".encode() + part(bytes(300_000)) + b"DONE\n")
-    await until(lambda: conversation.pipelines.get(None) and conversation.pipelines[None][0].committing)
+    await until(lambda: conversation.pipelines.busy.get(None) and conversation.pipelines.busy[None][0].committing)
     one.reset()
     assert '"event":"mail"' in await watching.row("w")
     assert (await watching.ask("FETCH /inbox::* +RAW")).octets() == bytes(300_000)
@@ -100,7 +100,7 @@ async def test_many_short_commands_over_many_connections_leave_others_their_turn
     conversations = [conversation_of(server, one) for one in many]
     for conversation in conversations:
         conversation.received(line * 500)
-    assert all(one._held for one in conversations)
+    assert all(one.outlet.held for one in conversations)
     untouched = [one for one in conversations if len(one._unread) == len(line * 500)]
     assert len(untouched) == len(many) - 1
     for one in many:

@@ -165,7 +165,7 @@ async def test_a_store_that_is_full_of_work_stops_the_reading(serve, talk):
                 one.send(f"AS {pid} DONE")
         await until(lambda: server.services.store.saturated)
         talks[0].send("NOOP\nNOOP\n")
-        await until(lambda: conversation_of(server, talks[0])._held)
+        await until(lambda: conversation_of(server, talks[0]).outlet.held)
         stranger.execute("ROLLBACK")
     assert [answer.code for answer in await talks[0].replies(2)] == [200, 200]
     for one in talks:

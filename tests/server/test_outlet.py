@@ -72,9 +72,9 @@ async def test_hostile_mail_as_text_for_people_never_holds_up_others(server, acc
     )
     assert [answer.code for answer in await one.replies(3)] == [270, 272, 273]
     one.send("FETCH /inbox::*")
-    await until(lambda: conversation_of(server, one).pipelines)
+    await until(lambda: conversation_of(server, one).pipelines.busy)
     assert (await other.ask("NOOP")).code == 200
-    assert conversation_of(server, one).pipelines  # it is still being made
+    assert conversation_of(server, one).pipelines.busy  # it is still being made
     answer = await one.reply()
     assert answer.code == 250
     assert answer.rows[-2].startswith("[Not all of part 1 is shown; FETCH with PART 1 brings its 7.5 MiB]")
@@ -104,7 +104,7 @@ async def test_who_does_not_read_his_answers_is_not_read(server, account, talk):
         deaf = await talk(await account())
         deaf.writer.transport.pause_reading()
         deaf.send(b"HELP\n" * 50_000)  # more than 200 MiB of answers
-        await until(lambda: conversation_of(server, deaf)._held)
+        await until(lambda: conversation_of(server, deaf).outlet.held)
         other = await talk()
         for _ in range(50):
             assert (await other.ask("NOOP")).code == 200
@@ -148,8 +148,8 @@ async def test_what_is_not_answered_is_bounded(server, account, talk):
     assert [line[:10] for line in await raw_lines(one, 2)] == ["270 Send D", "other: 271"]
     one.send(b"NOOP\n" * 100_000)
     conversation = conversation_of(server, one)
-    await until(lambda: conversation._held)
-    assert sum(map(len, conversation.pipelines.values())) < 5000
+    await until(lambda: conversation.outlet.held)
+    assert sum(map(len, conversation.pipelines.busy.values())) < 5000
     one.reset()
 
 
@@ -160,5 +160,5 @@ async def test_acknowledgements_do_not_use_up_what_may_be_unanswered(server, acc
     for _ in range(12):
         one.send(f"ACK {cursor}\n" * 500)
         assert {answer.code for answer in await one.replies(500)} == {205}
-    assert conversation_of(server, one)._unanswered < 1000
+    assert conversation_of(server, one).pipelines.unanswered < 1000
     assert (await one.ask(f"AS x ACK {cursor}", "x")).code == 205

@@ -50,7 +50,7 @@ async def test_a_commit_that_hangs_holds_up_nobody_else(server, account, talk):
     other.execute("BEGIN IMMEDIATE")
     try:
         one.send(f"AS m DELIVER TO {alice}\n".encode() + part(b"x", "m") + b"AS m DONE\n")
-        await until(lambda: "m" in conversation_of(server, one).pipelines)
+        await until(lambda: "m" in conversation_of(server, one).pipelines.busy)
         assert (await one.ask("NOOP")).code == 200
         assert [answer.code for answer in await one.replies(2, "m")] == [270, 272]
     finally:

@@ -52,10 +52,11 @@ class Job:
         "beside",
         "call",
         "cancelled",
-        "conversation",
         "done",
         "error",
+        "outlet",
         "pid",
+        "pipelines",
         "prefix",
         "size",
         "starting",
@@ -64,14 +65,15 @@ class Job:
 
     def __init__(
         self,
-        conversation: "Pipelines",
+        pipelines: "Pipelines",
         pid: str | None,
         call: Call | None,
         attached: Attached | None,
         error: Refused | None,
         size: int,
     ) -> None:
-        self.conversation = conversation
+        self.pipelines = pipelines
+        self.outlet = pipelines.outlet
         self.pid = pid
         self.prefix = "" if pid is None else f"{pid}: "
         self.call = call
@@ -104,7 +106,7 @@ class Job:
             self.refuse(self.error or CANCELLED)
             return
         try:
-            outcome = self.conversation.session.begin(call.request, self.attached)
+            outcome = self.pipelines.session.begin(call.request, self.attached)
         except Exception as error:
             self.fail(error)
             return
@@ -113,7 +115,7 @@ class Job:
     def start_later(self) -> None:
         """Its turn has come, but the peer must first take what was said before."""
         self._late = True
-        self.conversation.take_turns_later(self)
+        self.pipelines.take_turns_later(self)
 
     def take_turn(self) -> None:
         """The others had their turn: begin, or go on."""
@@ -124,8 +126,8 @@ class Job:
 
     def drive(self, outcome: Outcome) -> None:
         """Follow the chain until it has to wait for something or is answered."""
-        conversation = self.conversation
-        is_over = conversation.share.is_over
+        outlet = self.outlet
+        is_over = outlet.share.is_over
         try:
             while True:
                 if type(outcome) is Step:
@@ -141,7 +143,7 @@ class Job:
                     outcome = self._after_store(outcome, *answer)
                 elif type(outcome) is Page:
                     rest = self._write(outcome)
-                    if rest is not None or self.written >= TURN or conversation.stream.paused or is_over():
+                    if rest is not None or self.written >= TURN or outlet.stream.paused or is_over():
                         self._go_on_later(outcome.then if rest is None else rest)
                         return
                     outcome = outcome.then()
@@ -165,15 +167,15 @@ class Job:
         """Others first."""
         self.written = 0
         self._then = (lambda: following) if isinstance(following, Step | Page) else following
-        self.conversation.take_turns_later(self)
+        self.pipelines.take_turns_later(self)
 
     def wake(self) -> None:
         """There is more, or it is this job's turn again."""
         then = self._then
         if self.done or then is None:
             return
-        if self.conversation.share.is_spent():
-            self.conversation.take_turns_later(self)
+        if self.outlet.share.is_spent():
+            self.pipelines.take_turns_later(self)
             return
         self._then = None
         try:
@@ -185,12 +187,12 @@ class Job:
 
     def say(self, octets: bytes) -> bool:
         """Write lines between two waits; False where the peer takes nothing now."""
-        conversation = self.conversation
-        if self.done or conversation.stream.paused:
+        outlet = self.outlet
+        if self.done or outlet.stream.paused:
             return False
         if self.prefix:
             octets = _prefixed(self.prefix.encode(), octets)
-        conversation.write(octets)
+        outlet.write(octets)
         return True
 
     def _write(self, page: Page) -> Page | None:
@@ -211,7 +213,7 @@ class Job:
             pieces = [prefix + piece for piece in pieces]
         octets = b"".join(pieces)
         self.written += len(octets)
-        self.conversation.write(octets)
+        self.outlet.write(octets)
         return rest
 
     # --- the store
@@ -221,7 +223,7 @@ class Job:
         self._step = step
         self._submitting = True
         try:
-            self.conversation.store.submit(step.unit, self._stored)
+            self.pipelines.store.submit(step.unit, self._stored)
         finally:
             self._submitting = False
         answer, self._answer = self._answer, None
@@ -266,7 +268,7 @@ class Job:
     def _run(self, work: Coroutine[Any, Any, Outcome]) -> None:
         call = self.call
         if call is not None and call.command.body:
-            self.conversation.say_ready(self)
+            self.pipelines.say_ready(self)
         self._task = asyncio.get_running_loop().create_task(work)
         self._task.add_done_callback(self._ran)
 
@@ -289,8 +291,8 @@ class Job:
         if self.done:
             return
         self.done = True
-        self.conversation.write(octets)
-        self.conversation.finished(self, reply)
+        self.outlet.write(octets)
+        self.pipelines.finished(self, reply)
 
     def refuse(self, error: Refused) -> None:
         """An error is the final reply; what the command had is let go."""
@@ -301,10 +303,10 @@ class Job:
         self.done = True
         if self.beside:
             error = Refused(Code.NOT_KEPT, error.word, error.text, error.retry)
-        self.conversation.write(error_line(error, self.prefix))
+        self.outlet.write(error_line(error, self.prefix))
         if error.code.closes:
-            self.conversation.close()
-        self.conversation.finished(self, None)
+            self.outlet.close()
+        self.pipelines.finished(self, None)
 
     def fail(self, error: BaseException) -> None:
         """Something was raised: the protocol's words for it."""
@@ -312,16 +314,16 @@ class Job:
             self.refuse(error.bare())  # a draft may keep it, and with its frames this job and all that it holds
         elif isinstance(error, UnknownOutcome):
             self.attached = None  # perhaps the store has its files: the sweep at the next start will know
-            self.conversation.log_failure(self, error)
-            if not self.conversation.stream.closed:
-                self.conversation.write(error_line(UNKNOWN, ""))  # the connection's word, no answer to the command
-                self.conversation.close()
+            self.pipelines.log_failure(self, error)
+            if not self.outlet.stream.closed:
+                self.outlet.write(error_line(UNKNOWN, ""))  # the connection's word, no answer to the command
+                self.outlet.close()
         elif isinstance(error, StoreError):
             if isinstance(error, StoreDamaged):
-                self.conversation.log_failure(self, error)
+                self.pipelines.log_failure(self, error)
             self.refuse(refusal_of(error))
         else:
-            self.conversation.log_failure(self, error)
+            self.pipelines.log_failure(self, error)
             self.refuse(FAILED)
 
     def cancel(self) -> None:

@@ -125,7 +125,7 @@ class Server:
             return Refused(Code.BOUND, "TOO-MANY-CONNECTIONS", text, 30)
         self._by_address[network] = count + 1
         conversation.counted_address = network
-        conversation.share = self.turns.share_of(network)  # else many connections would be as many shares
+        conversation.outlet.share = self.turns.share_of(network)  # else many connections would be as many shares
         self.conversations.add(conversation)
         return None
 
@@ -134,7 +134,7 @@ class Server:
         self._uncount(conversation)
         account = conversation.session.principal.account
         if account is not None:
-            conversation.share = self.turns.share_of(account.address)
+            conversation.outlet.share = self.turns.share_of(account.address)
             if len(tuple(self.services.sessions.of(account.address))) > self.bounds.per_account:
                 text = f"An account has at most {self.bounds.per_account} connections here"
                 conversation.end(Refused(Code.BOUND, "TOO-MANY-CONNECTIONS", text, 30))
@@ -156,16 +156,16 @@ class Server:
             else:
                 self._by_address.pop(network, None)
 
-    def flush_later(self, conversation: Outlet) -> None:
-        """Send what a conversation wrote, together with all that happens in this tick."""
-        self._dirty.append(conversation)
+    def flush_later(self, outlet: Outlet) -> None:
+        """Send what was written there, together with all that happens in this tick."""
+        self._dirty.append(outlet)
         if len(self._dirty) == 1:
             self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
         dirty, self._dirty = self._dirty, []
-        for conversation in dirty:
-            conversation.flush()
+        for outlet in dirty:
+            outlet.flush()
 
     def domain_of(self, tls: ssl.SSLObject) -> str:
         """The served domain that the client asked for, else the first."""

@@ -88,7 +88,7 @@ class Watchdog:
 def _command_of(frame: FrameType | None) -> str:
     """The name of the command that runs there."""
     while frame is not None:
-        if frame.f_code is Pipelines._begin.__code__:
+        if frame.f_code is Pipelines.begin.__code__:
             return str(frame.f_locals["call"].command.name)
         if frame.f_code in (Job.start.__code__, Job.drive.__code__):
             call = frame.f_locals["self"].call

@@ -76,7 +76,7 @@ async def test_watches_of_one_mailbox_know_its_folders_once(server, account, tal
         one.send(command)
         for pid in "ab":
             await event(watching, pid)
-        a, b = [jobs[0].attached.paths for jobs in conversation_of(server, watching).pipelines.values()]
+        a, b = [jobs[0].attached.paths for jobs in conversation_of(server, watching).pipelines.busy.values()]
         assert a is b
 
 
@@ -165,7 +165,7 @@ async def test_a_slow_watcher_costs_nothing_and_catches_up(server, account, talk
         await sender.replies(300)
         sent += 100
         assert buffered(server, slow) < 1 << 20
-    assert conversation_of(server, slow)._written == 0
+    assert conversation_of(server, slow).outlet.written == 0
     slow.writer.transport.resume_reading()
     seen = await events(slow, sent)
     cursors = [number(one["cursor"]) for one in seen]
