@@ -24,6 +24,17 @@ A_contra = TypeVar("A_contra", contravariant=True)
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
 
+Lockable = Literal["account", "node", "node name", "fan-out", "mailbox"]
+
+LOCKS: dict[Lockable, tuple[str, str]] = {
+    "account": ("account", "id"),
+    "node": ("node", "id"),
+    "node name": ("node", "imid"),
+    "fan-out": ("fan_out", "item"),
+    "mailbox": ("mailbox_state", "mailbox"),
+}
+"""What ``Tx.lock`` can lock: by which table and column the rows are found, in the order in which they are locked."""
+
 Room = Literal["keeps", "grows", "frees"]
 """What a unit that writes does to the room on the disk: about nothing, takes some, or (in the end) gives some back."""
 
@@ -56,8 +67,12 @@ class Tx(Protocol):
     def take_ids(self, table: str, count: int) -> int:
         """Reserve ``count`` successive integer keys of ``table``; return the first."""
 
-    def lock(self, mailboxes: Iterable[int]) -> None:
-        """Keep others from changing these mailboxes until commit; call it before reading what you change."""
+    def lock(self, kind: Lockable, keys: Iterable[Any]) -> None:
+        """Keep others from changing these rows, and what hangs on them, until commit (LOCKS).
+
+        Call it before reading what you change by more than a relative or conditional UPDATE; where several kinds are
+        wanted in the order in which LOCKS names them, else two units may wait for each other and one runs again.
+        """
 
     def tell(self, *news: News) -> None:
         """Have this told once the commit is on disk, and never if the unit fails; only units that write tell."""

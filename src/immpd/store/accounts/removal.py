@@ -59,7 +59,8 @@ def remove_account(tx: Tx, args: RemoveAccount) -> None:
     if row is None:
         raise NoAccount(args.address)
     account, mailbox = row
-    tx.lock((mailbox,))
+    tx.lock("account", (account,))
+    tx.lock("mailbox", (mailbox,))
     nodes = tx.rows(
         "SELECT imid FROM node WHERE owner = :account AND imid IS NOT NULL ORDER BY imid LIMIT :n",
         {"account": account, "n": NAMED + 1},
@@ -67,11 +68,13 @@ def remove_account(tx: Tx, args: RemoveAccount) -> None:
     if nodes:
         raise OwnsNodes(tuple(node[0] for node in nodes[:NAMED]), more=len(nodes) > NAMED)
     # Salt and rounds stay: the name goes on to look like any other.
-    tx.execute(
+    closed = tx.one(
         "UPDATE account SET disabled = 1, removed = :now, stored_key = :none, server_key = :none, sealed = NULL"
-        " WHERE id = :account",
+        " WHERE id = :account AND removed IS NULL RETURNING 1",
         {"now": args.now, "none": b"", "account": account},
     )
+    if closed is None:
+        raise NoAccount(args.address)
     tx.execute("UPDATE mailbox_state SET closed = 1 WHERE mailbox = :mailbox", {"mailbox": mailbox})
     remove_tokens(tx, mailbox)
     tx.execute(
@@ -96,7 +99,7 @@ def remove_some(tx: Tx, args: RemoveSome) -> RemovalStep:
     if row is None:
         return RemovalStep(more=False)
     account, mailbox, notification, address = row
-    tx.lock((mailbox,))
+    tx.lock("mailbox", (mailbox,))
     if (
         _forget_rows(tx, account, mailbox, address, args.rows)
         or _leave_nodes(tx, mailbox, args.rows)
@@ -211,6 +214,7 @@ def _disown(tx: Tx, account: int, mailbox: int, after: int, limit: int) -> bool:
         {"after": after, "last": rows[-1][0], "mailbox": mailbox},
     )
     tx.execute(
-        "UPDATE removal SET notification = :last WHERE account = :account", {"last": rows[-1][0], "account": account}
+        "UPDATE removal SET notification = :last WHERE account = :account AND notification = :after",
+        {"last": rows[-1][0], "account": account, "after": after},
     )
     return True

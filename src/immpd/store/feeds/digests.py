@@ -131,11 +131,19 @@ def send_digest(tx: Tx, args: SendDigest) -> None:
         return
     mailbox, folder, inbox, state, disabled, gone = row
     period = None if gone else DIGESTS.get(digest.form)
-    tx.execute(
-        "UPDATE subscription SET digested = :upto, due = :due, digest_end = NULL, digest_failed = 0 WHERE id = :id",
-        {"upto": digest.upto, "due": None if period is None else args.now + period, "id": digest.subscription},
+    noted = tx.one(
+        "UPDATE subscription SET digested = :upto, due = :due, digest_end = NULL, digest_failed = 0"
+        " WHERE id = :id AND digested = :since AND form = :form AND due <= :now RETURNING 1",
+        {
+            "upto": digest.upto,
+            "due": None if period is None else args.now + period,
+            "id": digest.subscription,
+            "since": digest.since,
+            "form": digest.form,
+            "now": args.now,
+        },
     )
-    if args.message is None or disabled or state != "active":
+    if noted is None or args.message is None or disabled or state != "active":
         return
     target = Target(mailbox, folder or inbox, inbox, args.id)
     deliver.run(tx, msgspec.structs.replace(args.message, targets=(target,)))

@@ -107,6 +107,7 @@ def put_off(tx: Tx, args: PutOff) -> None:
 @growing_unit
 def fan_out_step(tx: Tx, args: FanOutStep) -> bool:
     """Deliver to the next subscribers; who is disabled is counted as blocked. True while somebody is left."""
+    tx.lock("fan-out", (args.item,))
     row = tx.one(
         "SELECT f.node, f.cursor, i.retracted FROM fan_out f JOIN item i ON i.seq = f.item WHERE f.item = :item",
         {"item": args.item},

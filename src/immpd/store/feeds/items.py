@@ -96,6 +96,7 @@ _ACCOUNTING = "accepted, pending, left_before, blocked, over_quota"
 @growing_unit
 def publish(tx: Tx, args: PublishItem) -> Published:
     """Store an item. Raises NoNode, NotPublisher, IdReused, FeedsFull."""
+    tx.lock("node name", (args.imid,))
     node, trusted = _checked(tx, args)
     if args.keyed and not _remember(tx, node, args):
         if _waits(tx, node, args.uuid):
@@ -262,6 +263,7 @@ def _empty(tx: Tx, seq: int, why: int) -> None:
 @growing_unit
 def accept_item(tx: Tx, args: NameItem) -> Published:
     """Publish an item that waits for the node's owner. Raises NoNode, NotOwner, NoItem."""
+    tx.lock("node name", (args.imid,))
     node = owned_node(tx, args.imid, args.account)
     key = {"node": node.id, "uuid": args.uuid}
     row = tx.one(
@@ -281,6 +283,7 @@ def retract(tx: Tx, args: NameItem) -> bool:
 
     Publishers may take back any item of their node, others what they published themselves.
     """
+    tx.lock("node name", (args.imid,))
     node = find_node(tx, args.imid)
     trusted = publishes(tx, node, args.account, args.address)
     key = {"node": node.id, "uuid": args.uuid}

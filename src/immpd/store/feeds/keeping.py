@@ -68,13 +68,17 @@ def forget_items(tx: Tx, args: ForgetItems) -> tuple[int, bool]:
 
     What waits for the owner is forgotten at the same age.
     """
-    row = tx.one(
-        "SELECT id, keep, age, items FROM node WHERE id > :after AND imid IS NOT NULL ORDER BY id LIMIT 1",
-        {"after": args.after},
+    found = tx.one(
+        "SELECT id FROM node WHERE id > :after AND imid IS NOT NULL ORDER BY id LIMIT 1", {"after": args.after}
     )
-    if row is None:
+    if found is None:
         return 0, False
-    node, keep, age, items = row
+    node = int(found[0])
+    tx.lock("node", (node,))
+    row = tx.one("SELECT keep, age, items FROM node WHERE id = :node", {"node": node})
+    if row is None:
+        return node, False
+    keep, age, items = row
     before = args.now - age * DAY
     expired = tx.executemany(
         "DELETE FROM waiting_item WHERE node = :node AND uuid IN"

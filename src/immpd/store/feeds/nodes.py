@@ -197,6 +197,7 @@ def speaks_for(tx: Tx, imid: str, account: int, address: str) -> bool:
 @write_unit
 def create_node(tx: Tx, args: NewNode) -> Node:
     """Make a node. Raises NoAccount, NodeExists, also where an account has the name, NodeOfAnother and FeedsFull."""
+    tx.lock("account", (args.owner,))
     # What its session sent just before an account was removed may come here after it.
     if tx.one("SELECT 1 FROM account WHERE id = :owner AND removed IS NULL", {"owner": args.owner}) is None:
         raise NoAccount(args.imid)
@@ -258,6 +259,7 @@ def node_by_imid(tx: Tx, args: ByNode) -> Node | None:
 @write_unit
 def set_node(tx: Tx, args: SetNode) -> Node:
     """Change what is given. Raises NoNode, NotOwner."""
+    tx.lock("node name", (args.imid,))
     node = owned_node(tx, args.imid, args.account)
     given = {name: value for name, value in msgspec.structs.asdict(args.options).items() if value is not None}
     node = msgspec.structs.replace(node, **given)
@@ -294,6 +296,7 @@ def expect_sign(tx: Tx, node: Node, now: int) -> Node:
 @freeing_unit
 def remove_node(tx: Tx, args: RemoveNode) -> None:
     """Take a node's name away and tell its subscribers by a row of the sequence. Raises NoNode, NotOwner."""
+    tx.lock("node name", (args.imid,))
     node = owned_node(tx, args.imid, args.account)
     seq = tx.take_ids("item", 1)
     tx.execute(
@@ -334,6 +337,7 @@ def published_node(tx: Tx, args: PublishedNode) -> Node:
 @write_unit
 def add_member(tx: Tx, args: SetMember) -> None:
     """Make somebody a member, or a publisher. Raises NoNode, NotOwner, FeedsFull."""
+    tx.lock("node name", (args.imid,))
     node = owned_node(tx, args.imid, args.account)
     others = "SELECT count(*) FROM node_member WHERE node = :node AND address <> :address"
     count = tx.one(others, {"node": node.id, "address": args.address})
@@ -349,14 +353,11 @@ def add_member(tx: Tx, args: SetMember) -> None:
 @freeing_unit
 def remove_member(tx: Tx, args: RemoveMember) -> bool:
     """Forget somebody and end their subscription: whether there was anything. Raises NoNode, NotOwner."""
+    tx.lock("node name", (args.imid,))
     node = owned_node(tx, args.imid, args.account)
     key = {"node": node.id, "address": args.address}
     gone = tx.executemany("DELETE FROM node_member WHERE node = :node AND address = :address", [key])
-    row = tx.one(
-        "SELECT s.id, s.mailbox, s.uuid, s.state, s.form FROM account a JOIN subscription s ON s.mailbox = a.mailbox"
-        " WHERE a.address = :address AND s.node = :node AND s.state <> 'left'",
-        key,
-    )
+    row = locked_subscription(tx, node, args.address)
     if row is None:
         return bool(gone)
     id_, mailbox, uuid, state, form = row
@@ -365,6 +366,18 @@ def remove_member(tx: Tx, args: RemoveMember) -> bool:
         count_subscribers(tx, node.id, -1, -1 if form == "message" else 0)
     tell_subscription(tx, mailbox, uuid, args.imid, "removed")
     return True
+
+
+def locked_subscription(tx: Tx, node: Node, address: str) -> Row | None:
+    """Somebody's subscription that they have not left, locked: id, mailbox, uuid, state, form."""
+    found = tx.one("SELECT mailbox FROM account WHERE address = ?", (address,))
+    if found is None:
+        return None
+    tx.lock("mailbox", found)
+    return tx.one(
+        "SELECT id, mailbox, uuid, state, form FROM subscription WHERE mailbox = ? AND node = ? AND state <> 'left'",
+        (found[0], node.id),
+    )
 
 
 @read_unit

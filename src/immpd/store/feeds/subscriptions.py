@@ -11,7 +11,7 @@ from immpd.store.errors import FanOutRunning, FeedsFull, NoFolder, NoNode, NoSub
 from immpd.store.units import Row, Tx, freeing_unit, read_unit, write_unit
 
 from .items import newest_item
-from .nodes import DAY, count_subscribers, find_node, owned_node, tell_subscription
+from .nodes import DAY, count_subscribers, find_node, locked_subscription, owned_node, tell_subscription
 
 OPEN = (1 << 53) - 1
 """A sequence number behind all there will be."""
@@ -167,6 +167,8 @@ def _named(tx: Tx, name: NameSubscription, *, gone: bool = False) -> Subscriptio
 @write_unit
 def subscribe(tx: Tx, args: Subscribe) -> Subscription:
     """Subscribe, or find the subscription that is there. Raises NoNode, FeedsFull, NoFolder."""
+    tx.lock("node name", (args.imid,))  # an item that is just published counts who subscribed before it
+    tx.lock("mailbox", (args.mailbox,))
     node = find_node(tx, args.imid)
     key = {"node": node.id, "mailbox": args.mailbox}
     there = tx.one("SELECT id, state FROM subscription WHERE mailbox = :mailbox AND node = :node", key)
@@ -236,6 +238,7 @@ def _check_folder(tx: Tx, mailbox: int, folder: int) -> None:
 @freeing_unit
 def unsubscribe(tx: Tx, args: NameSubscription) -> Subscription:
     """Leave at once, also a node that was removed. Raises NoSubscription."""
+    tx.lock("mailbox", (args.mailbox,))
     one = _named(tx, args, gone=True)
     tx.execute("UPDATE subscription SET state = 'left', due = NULL WHERE id = :id", {"id": one.id})
     if one.state == "active":
@@ -248,6 +251,9 @@ def unsubscribe(tx: Tx, args: NameSubscription) -> Subscription:
 def set_subscription(tx: Tx, args: SetSubscription) -> Subscription:
     """Change form, folder, muting, or whether it tells. Raises NoSubscription, NoFolder, FanOutRunning (temporary)."""
     name = args.name
+    if args.form is not None:
+        tx.lock("node", (_named(tx, name).node,))
+    tx.lock("mailbox", (name.mailbox,))
     one = _named(tx, name)
     form = args.form or one.form
     if args.folder is not None:
@@ -312,15 +318,12 @@ _PUSH_AGAIN = (
 @write_unit
 def accept_subscriber(tx: Tx, args: AcceptSubscriber) -> None:
     """Let somebody in who waits. Raises NoNode, NotOwner, NoSubscription."""
+    tx.lock("node name", (args.imid,))
     node = owned_node(tx, args.imid, args.account)
-    row = tx.one(
-        "SELECT s.id, s.mailbox, s.uuid, s.form, s.state FROM account a JOIN subscription s ON s.mailbox = a.mailbox"
-        " WHERE a.address = :address AND s.node = :node AND s.state <> 'left'",
-        {"address": args.address, "node": node.id},
-    )
+    row = locked_subscription(tx, node, args.address)
     if row is None:
         raise NoSubscription
-    id_, mailbox, uuid, form, state = row
+    id_, mailbox, uuid, state, form = row
     if state == "active":
         return
     tx.execute(

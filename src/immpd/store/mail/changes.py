@@ -146,7 +146,7 @@ def set_positions(tx: Tx, args: SetPositions) -> None:
 @freeing_unit
 def forget_changes(tx: Tx, args: ForgetChanges) -> bool:
     """One step of forgetting old changes; the floor rises with it. True while there is more to do."""
-    tx.lock((args.mailbox,))
+    tx.lock("mailbox", (args.mailbox,))
     row = tx.one("SELECT state, floor FROM mailbox_state WHERE mailbox = :id", {"id": args.mailbox})
     if row is None:
         raise NoMailbox

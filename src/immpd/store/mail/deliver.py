@@ -110,7 +110,7 @@ def retry_key(origin: str, sender: str, recipient: str, message_id: str) -> byte
 @growing_unit
 def deliver(tx: Tx, args: Delivery) -> tuple[Delivered, ...]:
     """Deliver to every target and say what became of each, in their order. Raises NoMailbox or NoFolder."""
-    tx.lock(target.mailbox for target in args.targets)
+    tx.lock("mailbox", (target.mailbox for target in args.targets))
     outcomes = _remember(tx, args)
     targets = [target for target, outcome in zip(args.targets, outcomes, strict=True) if outcome == "delivered"]
     if not targets:
@@ -127,7 +127,7 @@ def deliver(tx: Tx, args: Delivery) -> tuple[Delivered, ...]:
 @deliver.batched
 def deliver_many(tx: Tx, many: Sequence[Delivery]) -> list[tuple[Delivered, ...]]:
     """Deliver a batch in a constant number of statements; raises where any has to take the longer way."""
-    tx.lock(target.mailbox for args in many for target in args.targets)
+    tx.lock("mailbox", (target.mailbox for args in many for target in args.targets))
     keys = [
         (target.key, args.digest, args.now // DAY) for args in many for target in args.targets if target.key is not None
     ]

@@ -120,7 +120,7 @@ def flag(tx: Tx, args: FlagMessages) -> tuple[Change, ...]:
 @flag.batched
 def flag_many(tx: Tx, many: Sequence[FlagMessages]) -> list[tuple[Change, ...]]:
     """Change flags for many callers at once; raises where one has to be run alone."""
-    tx.lock(args.mailbox for args in many)
+    tx.lock("mailbox", (args.mailbox for args in many))
     plans: list[list[tuple[Placed, list[Placed]]]] = []
     wanted: dict[int, int] = {}
     seen: set[tuple[int, bytes]] = set()
@@ -179,7 +179,7 @@ def _keywords(old: str | None, add: tuple[str, ...], drop: tuple[str, ...]) -> s
 @write_unit
 def move(tx: Tx, args: MoveMessages) -> tuple[Change, ...]:
     """Move messages to another folder of the mailbox; into TRASH is ``delete``."""
-    tx.lock((args.mailbox,))
+    tx.lock("mailbox", (args.mailbox,))
     role = folder_role(tx, args.mailbox, args.target)
     messages = messages_of(tx, args.mailbox, args.source, args.ids, args.if_state)
     if args.source == args.target or not messages:
@@ -237,7 +237,7 @@ def to_trash(tx: Tx, mailbox: int, trash: int, messages: Sequence[Placed], now: 
 @freeing_unit
 def delete(tx: Tx, args: DeleteMessages) -> tuple[Change, ...]:
     """Move messages to TRASH, from where ``undelete`` takes them back; what is there stays there."""
-    tx.lock((args.mailbox,))
+    tx.lock("mailbox", (args.mailbox,))
     trash = folder_of_role(tx, args.mailbox, "trash")
     messages = messages_of(tx, args.mailbox, args.folder, args.ids, args.if_state)
     if args.folder == trash or not messages:
@@ -248,7 +248,7 @@ def delete(tx: Tx, args: DeleteMessages) -> tuple[Change, ...]:
 @write_unit
 def undelete(tx: Tx, args: UndeleteMessages) -> tuple[Change, ...]:
     """Take messages out of TRASH into the folders they were in; INBOX where those are gone."""
-    tx.lock((args.mailbox,))
+    tx.lock("mailbox", (args.mailbox,))
     trash = folder_of_role(tx, args.mailbox, "trash")
     inbox = folder_of_role(tx, args.mailbox, "inbox")
     messages = messages_of(tx, args.mailbox, trash, args.ids, args.if_state)
@@ -281,7 +281,7 @@ def undelete(tx: Tx, args: UndeleteMessages) -> tuple[Change, ...]:
 @growing_unit
 def copy(tx: Tx, args: CopyMessages) -> Copied:
     """Put messages into a further folder: the same ids in this mailbox, new ids in another one."""
-    tx.lock({args.mailbox, args.target_mailbox})
+    tx.lock("mailbox", {args.mailbox, args.target_mailbox})
     role = folder_role(tx, args.target_mailbox, args.target)
     messages = messages_of(tx, args.mailbox, args.source, args.ids, args.if_state)
     filing = Filing(args.target_mailbox)
@@ -313,7 +313,7 @@ def copy(tx: Tx, args: CopyMessages) -> Copied:
 @freeing_unit
 def purge(tx: Tx, args: PurgeMessages) -> tuple[Change, ...]:
     """Take messages out of a folder for good; their octets go with the last folder that holds them."""
-    tx.lock((args.mailbox,))
+    tx.lock("mailbox", (args.mailbox,))
     folder_role(tx, args.mailbox, args.folder)
     return _purge(tx, args.mailbox, messages_of(tx, args.mailbox, args.folder, args.ids, args.if_state))
 
@@ -348,7 +348,7 @@ def expire_trash(tx: Tx, args: ExpireTrash) -> bool:
     by_mailbox: dict[int, dict[bytes, None]] = {}
     for mailbox, message in rows:
         by_mailbox.setdefault(mailbox, {})[message] = None
-    tx.lock(by_mailbox)
+    tx.lock("mailbox", by_mailbox)
     for mailbox, ids in sorted(by_mailbox.items()):
         trash = folder_of_role(tx, mailbox, "trash")
         there = [

@@ -277,7 +277,7 @@ def _spelled(tx: Tx, mailbox: int, path: str) -> str:
 def create_folder(tx: Tx, args: CreateFolder) -> Folder:
     """Make a folder and the parents that are missing. Raises FolderExists or NoMailbox."""
     mailbox = args.mailbox
-    tx.lock((mailbox,))
+    tx.lock("mailbox", (mailbox,))
     if folder_at.run(tx, FolderAt(mailbox, args.path)) is not None:
         raise FolderExists(args.path)
     path = _spelled(tx, mailbox, args.path)
@@ -295,7 +295,7 @@ def rename_folder(tx: Tx, args: RenameFolder) -> None:
     Raises NoFolder, FolderSpecial, FolderExists (also for a path below itself), StateConflict, TooMuch.
     """
     mailbox = args.mailbox
-    tx.lock((mailbox,))
+    tx.lock("mailbox", (mailbox,))
     folder = _at(tx, mailbox, args.path)
     _may_change(folder, args.if_state)
     old_key, new_key = folder_key(folder.path), folder_key(args.new_path)
@@ -333,7 +333,7 @@ def remove_folder(tx: Tx, args: RemoveFolder) -> bool:
     (unless ``force``), StateConflict, TooMuch.
     """
     mailbox = args.mailbox
-    tx.lock((mailbox,))
+    tx.lock("mailbox", (mailbox,))
     folder = _at(tx, mailbox, args.path)
     _may_change(folder, args.if_state)
     below = [

@@ -187,17 +187,19 @@ class Filing:
 
 
 def release(tx: Tx, less: dict[int, int]) -> None:
-    """Take ``less[content]`` placements off each content; what has none left goes, its files are doomed."""
-    refs = dict.fromkeys(less, 1)
-    rows = tx.rows_of_many("SELECT content, refs FROM shared WHERE content = ?", [(content,) for content in less])
-    refs.update((content, held) for content, held in rows)
-    left = {content: held - less[content] for content, held in refs.items()}
-    unshared = [(content,) for content, n in left.items() if n <= 1]
-    tx.executemany("DELETE FROM shared WHERE content = ?", unshared)
-    tx.executemany(
-        "UPDATE shared SET refs = ? WHERE content = ?", [(n, content) for content, n in left.items() if n > 1]
+    """Take ``less[content]`` placements off each content; what has none left goes, its files are doomed.
+
+    Mailboxes that share a content do not wait for each other's locks: only what the UPDATE came to tells who was last.
+    """
+    taken = tx.rows_of_many(
+        "UPDATE shared SET refs = refs - ? WHERE content = ? RETURNING content, refs",
+        [(by, content) for content, by in less.items()],
     )
-    dead = [(content,) for content, n in left.items() if n <= 0]
+    left: dict[int, int] = dict(taken)
+    unshared = [(content,) for content, n in taken if n <= 1]
+    if unshared:
+        tx.executemany("DELETE FROM shared WHERE content = ?", unshared)
+    dead = [(content,) for content in less if left.get(content, 0) <= 0]  # what nobody shared has no row
     if dead:
         files = tx.rows_of_many("DELETE FROM content WHERE id = ? AND files IS NOT NULL RETURNING id", dead)
         tx.executemany("DELETE FROM content WHERE id = ?", dead)

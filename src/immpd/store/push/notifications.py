@@ -213,10 +213,16 @@ def _of(tx: Tx, mailbox: int, uuid: bytes, now: int) -> Notification:
     return found
 
 
+def lock_notifications(tx: Tx, ids: Sequence[int]) -> None:
+    """Lock the mailboxes that these notifications are in, which never change."""
+    rows = tx.rows_of_many("SELECT mailbox FROM notification WHERE id = ?", [(one,) for one in ids]) if ids else ()
+    tx.lock("mailbox", {row[0] for row in rows})
+
+
 @write_unit
 def answer(tx: Tx, args: Answer) -> None:
     """Answer it, once; its sender is told. Raises NoNotification, Ended, NoAction."""
-    tx.lock((args.mailbox,))
+    tx.lock("mailbox", (args.mailbox,))
     found = _of(tx, args.mailbox, args.id, args.now)
     actions = read_card(found.body).actions if found.type == MEDIA_TYPE else ()
     chosen = next((action for action in actions if action.id == args.action and not action.url), None)
@@ -238,7 +244,7 @@ def answer(tx: Tx, args: Answer) -> None:
 @freeing_unit
 def dismiss(tx: Tx, args: Dismiss) -> None:
     """Clear it. Raises NoNotification, Ended."""
-    tx.lock((args.mailbox,))
+    tx.lock("mailbox", (args.mailbox,))
     found = _of(tx, args.mailbox, args.id, args.now)
     number = take_states(tx, {args.mailbox: 1})[args.mailbox] + 1
     seen = push_settings(tx, args.mailbox).get("push.seen") == "yes"
@@ -254,13 +260,10 @@ def retract(tx: Tx, args: Retract) -> bool:
     """
     if tx.one("SELECT 1 FROM notification WHERE push = ? AND author = ?", (args.push, args.author)) is None:
         raise NoNotification
-    found = [
-        Notification(*row)
-        for row in tx.rows(
-            COLUMNS + " WHERE push = ? AND author = ? AND status IN ('waiting', 'shown') ORDER BY id LIMIT ?",
-            (args.push, args.author, MAX_STEP),
-        )
-    ]
+    which, those = "WHERE push = ? AND author = ? AND status IN ('waiting', 'shown')", (args.push, args.author)
+    mailboxes = tx.rows(f"SELECT mailbox FROM notification {which} ORDER BY id LIMIT ?", (*those, MAX_STEP))  # noqa: S608
+    tx.lock("mailbox", {row[0] for row in mailboxes})
+    found = [Notification(*row) for row in tx.rows(f"{COLUMNS} {which} ORDER BY id LIMIT ?", (*those, MAX_STEP))]
     wanted: dict[int, int] = {}
     for one in found:
         if one.status == "shown":

@@ -35,7 +35,7 @@ def push(tx: Tx, args: NewPush) -> tuple[Pushed, ...]:
     if publisher is not None and not speaks_for(tx, args.asking.sender, *publisher):
         return tuple(["not-publisher" for _ in args.to])
     mailboxes = _mailboxes(tx, args.to)
-    tx.lock(mailboxes.values())
+    tx.lock("mailbox", mailboxes.values())
     decided = [decide(tx, args, to, mailboxes.get(to.address)) for to in args.to]
     wanted = {one.mailbox: one.changes for one in decided if isinstance(one, Admitted) and one.changes}
     numbers = take_states(tx, wanted) if wanted else {}

@@ -42,7 +42,12 @@ def token_silent(tx: Tx, token: int, now: int, ids: tuple[bytes, bytes]) -> None
     mailbox, name, every, used, silent, local, domain = row
     if silent or not every or used + every * 1000 > now:
         return
-    tx.execute("UPDATE push_token SET silent = 1 WHERE id = ?", (token,))
+    noted = tx.one(
+        "UPDATE push_token SET silent = 1 WHERE id = ? AND silent = 0 AND coalesce(used, created) = ? RETURNING 1",
+        (token, used),
+    )
+    if noted is None:
+        return
     settings = push_settings(tx, mailbox)
     uuid, key = ids
     due = shown_at(settings, Level.HIGH, now)

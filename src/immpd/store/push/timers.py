@@ -11,7 +11,7 @@ from immpd.store.feeds.nodes import NODE_SILENCE
 from immpd.store.mail.states import take_states
 from immpd.store.units import Tx, read_unit, write_unit
 
-from .notifications import COLUMNS, Notification, close, end, note
+from .notifications import COLUMNS, Notification, close, end, lock_notifications, note
 from .schedule import promote_after, push_settings, repeat_after, set_timer, set_timers_of_shown, shown_at
 from .silence import node_silent, token_silent
 
@@ -80,11 +80,16 @@ def put_off_timer(tx: Tx, args: PutOffTimer) -> None:
 @write_unit
 def fire(tx: Tx, args: Fire) -> Fired:
     """Do what is due, the oldest first."""
-    due = tx.rows(
-        "SELECT kind, subject FROM timer WHERE due <= ? ORDER BY due, kind, subject LIMIT ?",
-        (args.now, min(args.limit, len(args.ids))),
+    limit = min(args.limit, len(args.ids))
+    found_due = tx.rows(
+        "SELECT kind, subject FROM timer WHERE due <= ? ORDER BY due, kind, subject LIMIT ?", (args.now, limit)
     )
-    tx.executemany("DELETE FROM timer WHERE kind = ? AND subject = ?", due)
+    due = tx.rows_of_many(
+        "DELETE FROM timer WHERE kind = ? AND subject = ? AND due <= ? RETURNING kind, subject",
+        [(*one, args.now) for one in found_due],
+    )
+    tx.lock("node", [subject for kind, subject in due if kind == NODE_SILENCE])
+    lock_notifications(tx, [subject for kind, subject in due if kind not in ("silence", NODE_SILENCE)])
     promote: list[Notification] = []
     for (kind, subject), ids in zip(due, args.ids, strict=False):
         if kind == "silence":
@@ -103,7 +108,7 @@ def fire(tx: Tx, args: Fire) -> Fired:
                 promote.append(found)
         else:
             _ON_TIME[kind](tx, found, args.now)
-    return Fired(tuple(promote), len(due) == args.limit)
+    return Fired(tuple(promote), len(found_due) == args.limit)
 
 
 def _show(tx: Tx, found: Notification, now: int) -> None:
@@ -154,6 +159,7 @@ _ON_TIME = {"show": _show, "repeat": _repeat, "expire": _expire}
 @write_unit
 def promoted(tx: Tx, args: Promoted) -> None:
     """It was delivered as mail and ends here, unless it ended or was changed meanwhile."""
+    lock_notifications(tx, (args.id,))
     row = tx.one(COLUMNS + " WHERE id = ?", (args.id,))
     if row is None:
         return

@@ -1,12 +1,13 @@
 """A Tx on an SQLite connection: the shortest way from a unit's statement to apsw."""
 
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import apsw
 
 from immpd.model.news import News
 from immpd.store.errors import StoreError
-from immpd.store.units import Params, Row
+from immpd.store.units import Lockable, Params, Row
 
 Damaged = Callable[[apsw.CorruptError], StoreError]
 """Told of damage that a statement met; makes the error that a unit sees, and may go around."""
@@ -77,7 +78,7 @@ class SqliteTx:
         assert row is not None, table
         return int(row[0])
 
-    def lock(self, mailboxes: Iterable[int]) -> None:
+    def lock(self, kind: Lockable, keys: Iterable[Any]) -> None:
         """Nothing: SQLite has one writer."""
 
     def tell(self, *news: News) -> None:
