@@ -26,7 +26,7 @@ from immpd.cli.person.main import make_app
 from immpd.protocol import replies
 from immpd.protocol.codes import Code
 from immpd.protocol.commands import Noop
-from immpd.protocol.lines import TEXT, Words
+from immpd.protocol.lines import TEXT, Words, may_be_missing, named_fields
 from immpd.protocol.registry import BY_REQUEST, COMMANDS, COMMON_CODES, Command
 from immpd.protocol.replies.base import JsonListed, Reply
 from immpd.protocol.states import STATE_NAMES, TRANSITIONS
@@ -127,14 +127,11 @@ def _template(kind: type[Words]) -> str:
     """Words by place, fields by name, those that may be left out in brackets, and the text."""
     pieces, fields = [], []
     for field in msgspec.structs.fields(kind):
-        if field.name in ("rows", "lines", "before", TEXT):
-            continue
-        optional = type(None) in typing.get_args(field.type) or field.default in ("", ())
         if field.name in kind.WORDS:
             pieces.append(f"<{field.encode_name}>")
-        else:
-            value = f"{field.encode_name}=<{_kind_of(field.type)}>"
-            fields.append(f"[{value}]" if optional else value)
+    for field in named_fields(kind):
+        value = f"{field.encode_name}=<{_kind_of(field.type)}>"
+        fields.append(f"[{value}]" if may_be_missing(field) else value)
     text = ["text…"] if any(field.name == TEXT for field in msgspec.structs.fields(kind)) else []
     return " ".join([*pieces, *text, *fields] if kind.FIELDS_LAST else [*pieces, *fields, *text]).replace("|", "\\|")
 

@@ -19,7 +19,7 @@ from immpd.model.notification import LEVELS
 from immpd.protocol import replies
 from immpd.protocol.codes import Code
 from immpd.protocol.commands import Noop
-from immpd.protocol.lines import _LINES_OF_THEIR_OWN, TEXT, Words
+from immpd.protocol.lines import _LINES_OF_THEIR_OWN, TEXT, Words, may_be_missing, named_fields
 from immpd.protocol.registry import BY_REQUEST, COMMANDS, READERS, Command, Parameter
 from immpd.protocol.replies.base import JsonListed, Listed, Reply
 from immpd.protocol.states import State
@@ -272,15 +272,9 @@ def _fields(struct: type[Words]) -> str:
     text = [f"[ SP {_kind_of_field(struct, known[TEXT])} ]"] if TEXT in known else []
     if struct.FIELDS_LAST:
         pieces += text
-    for name, field in known.items():
-        if name in (*struct.WORDS, TEXT, *_LINES_OF_THEIR_OWN):
-            continue
+    for field in named_fields(struct):
         piece = f'SP %s"{field.encode_name}=" {_kind_of_field(struct, field)}'
-        optional = (
-            f"{struct.__name__}.{name}" in _IN_TLS
-            or type(None) in typing.get_args(field.type)
-            or field.default in ("", ())
-        )
+        optional = f"{struct.__name__}.{field.name}" in _IN_TLS or may_be_missing(field)
         pieces.append(f"[ {piece} ]" if optional else piece)
     if not struct.FIELDS_LAST:
         pieces += text

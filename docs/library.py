@@ -4,6 +4,7 @@ Rules: what ``immpd.client`` exports is described, and every value that comes ba
 nothing is imported (griffe reads the source), so that the page is the same on every machine.
 """
 
+import ast
 import re
 from collections.abc import Iterator
 from functools import cache
@@ -37,7 +38,9 @@ def _members(one: griffe.Class) -> Iterator[griffe.Function | griffe.Attribute]:
     """Public attributes and methods, its own first."""
     for name, member in {**one.members, **one.inherited_members}.items():
         target = _resolved(member)
-        if not name.startswith("_") and name not in INNER and target.docstring is not None:
+        if name.startswith("_") or name in INNER:
+            continue
+        if target.docstring is not None or (isinstance(target, griffe.Attribute) and _marks(target)):
             yield target
 
 
@@ -81,9 +84,24 @@ def _class(name: str, one: griffe.Class) -> list[str]:
     return pieces
 
 
+def _marks(field: griffe.Attribute) -> list[str | griffe.Expr]:
+    """The type and the marks of a field that is Annotated."""
+    hint = field.annotation
+    marked = isinstance(hint, griffe.ExprSubscript) and hint.canonical_name == "Annotated"
+    return list(hint.slice.elements) if marked and isinstance(hint.slice, griffe.ExprTuple) else []
+
+
 def _field(field: griffe.Attribute) -> str:
-    kind = "" if field.annotation is None else f" ({field.annotation})"
-    words = " ".join(_text(field).split())
+    hint, *marks = _marks(field) or [field.annotation]
+    kind = "" if hint is None else f" ({hint})"
+    told = [
+        ast.literal_eval(str(one.value))
+        for mark in marks
+        if isinstance(mark, griffe.ExprCall)
+        for one in mark.arguments
+        if isinstance(one, griffe.ExprKeyword) and one.name == "help"
+    ]
+    words = " ".join([*told, *_text(field).split()])
     return f"* `{field.name}`{kind}{': ' if words else ''}{words}"
 
 
@@ -132,7 +150,9 @@ def library() -> str:
     for name, value in sorted(_values(answers).items()):
         if name not in exported:
             fields = [
-                field for field in value.attributes.values() if field.annotation and not field.name.startswith("_")
+                field
+                for field in value.attributes.values()
+                if field.annotation and not field.name.startswith("_") and not field.name.isupper()
             ]
             lines = [_field(field) for field in fields if "ClassVar" not in str(field.annotation)]
             pieces += [f"### {name}", _text(value), "\n".join(lines)]

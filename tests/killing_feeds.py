@@ -13,7 +13,7 @@ from uuid import UUID
 
 from tests.process import ServerProcess
 
-from immpd.client import Client, ClientError, Secret, new_id
+from immpd.client import Client, ClientError, NodeOptions, Secret, new_id
 
 OWNER = "news@demo.test"
 READERS = {"push@demo.test": "notification", "mail@demo.test": "message", "post@demo.test": "message"}
@@ -50,7 +50,7 @@ class Feed:
     async def open(self) -> None:
         """Make the node and let everybody subscribe."""
         async with AsyncExitStack() as stack:
-            await (await self.client(stack, OWNER)).create_node(self.node, keep=KEPT)
+            await (await self.client(stack, OWNER)).create_node(self.node, NodeOptions(keep=KEPT))
             for address, form in READERS.items():
                 you = await self.client(stack, address)
                 await you.subscribe(self.node, form=form)

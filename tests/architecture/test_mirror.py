@@ -37,7 +37,6 @@ ELSEWHERE: dict[str, dict[str, str]] = {
     "model": {
         "change": "store/mail/test_changes.py",
         "errors": "client/test_errors.py",
-        "feed": "store/feeds/test_nodes.py",
         "filters flags message": "store/mail/test_messages.py",
         "news": "bus/test_local.py",
         "notification quiet": "store/push/test_notifications.py",

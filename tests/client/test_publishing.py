@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 import pytest
 from tests.serving import Account
 
-from immpd.client import Client, Refused
+from immpd.client import Client, NodeOptions, Refused
 from immpd.protocol.codes import Code
 
 Login = Callable[..., Awaitable[Client]]
@@ -21,7 +21,7 @@ async def test_a_feed_and_a_subscriber(account, login: Login) -> None:
     owner, reader = await account("news"), await account("reader")
     me, you = await login(owner), await login(reader)
     node = feed_of(owner)
-    await me.create_node(node, title="News", language="en", keep=10)
+    await me.create_node(node, NodeOptions(title="News", language="en", keep=10))
     done = await you.subscribe(f"immp://{node}?subscribe")
     assert (UUID(done.id).version, done.text, done.state) == (4, "News", "")
     watch = you.watch()
@@ -58,7 +58,7 @@ async def test_a_moderated_list(account, login: Login) -> None:
     owner, reader = await account("club"), await account("reader")
     me, you = await login(owner), await login(reader)
     node = feed_of(owner)
-    await me.create_node(node, access="approve", mailing_list=True, moderated=True, form="notification")
+    await me.create_node(node, NodeOptions(access="approve", list=True, moderated=True, form="notification"))
     assert (await you.subscribe(node)).state == "waiting"
     with pytest.raises(Refused) as caught:
         await you.publish(node, "Too early", "x")
@@ -67,7 +67,7 @@ async def test_a_moderated_list(account, login: Login) -> None:
     waits = await you.publish(node, "Hello", "x")
     assert waits.rows[0].outcome == "queued"
     assert (await me.accept_item(node, waits.id)).rows[0].accepted == 1
-    await me.set_node(node, title="The club", moderated=False)
+    await me.set_node(node, NodeOptions(title="The club", moderated=False))
     await me.add_member(node, "carol@a.test", publisher=True)
     assert [(one.address, one.role) async for one in me.members(node)] == [
         ("carol@a.test", "publisher"),

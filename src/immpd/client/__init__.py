@@ -8,6 +8,8 @@
 ``immpd.client.blocking`` offers the same without ``async``. Errors: ``immpd.client.errors``, all of them ImmpError.
 """
 
+from immpd.model.feed import NodeOptions
+
 from .caller import Caller, MessagePipeline, ReplyStream
 from .client import Client, Secret, at
 from .composing import Attachment, new_id
@@ -46,6 +48,7 @@ __all__ = [
     "ImmpError",
     "KnownPeersUnreadable",
     "MessagePipeline",
+    "NodeOptions",
     "NotSecure",
     "PasswordNeeded",
     "ProtocolFault",

@@ -14,6 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from uuid import UUID
 
+from immpd.model.feed import NodeOptions
 from immpd.model.imid import Imid
 from immpd.model.message import FetchedMessage, IndexRow
 from immpd.model.notification import Action
@@ -29,7 +30,7 @@ from .composing import Attachment, Recipients
 from .connecting import open_client
 from .events import Event
 from .notifying import Id
-from .publishing import Access, Digest, Form, NodeLike
+from .publishing import Digest, Form, NodeLike
 from .watching import PathLike, Reconnecting
 
 __all__ = ["Client", "connect"]
@@ -360,76 +361,13 @@ class Client:
         """Publish what a subscriber of one's moderated list wrote: PUBLISH ACCEPT."""
         return self._thread.run(self._client.accept_item(node, id))
 
-    def create_node(
-        self,
-        node: NodeLike,
-        *,
-        title: str | None = None,
-        description: str | None = None,
-        language: str | None = None,
-        icon: str | None = None,
-        access: Access | None = None,
-        form: Form | None = None,
-        keep: int | None = None,
-        age: int | None = None,
-        every: int | None = None,
-        mailing_list: bool | None = None,
-        moderated: bool | None = None,
-    ) -> r.Ok:
-        """Make a node under one's own name: PUBLISH CREATE. ``keep`` counts items, ``age`` days.
+    def create_node(self, node: NodeLike, options: NodeOptions | None = None) -> r.Ok:
+        """Make a node under one's own name: PUBLISH CREATE; what is not given has its default."""
+        return self._thread.run(self._client.create_node(node, options))
 
-        ``every``: seconds in which it promises to publish something; if it does not, its subscribers are told.
-        """
-        return self._thread.run(
-            self._client.create_node(
-                node,
-                title=title,
-                description=description,
-                language=language,
-                icon=icon,
-                access=access,
-                form=form,
-                keep=keep,
-                age=age,
-                every=every,
-                mailing_list=mailing_list,
-                moderated=moderated,
-            )
-        )
-
-    def set_node(
-        self,
-        node: NodeLike,
-        *,
-        title: str | None = None,
-        description: str | None = None,
-        language: str | None = None,
-        icon: str | None = None,
-        access: Access | None = None,
-        form: Form | None = None,
-        keep: int | None = None,
-        age: int | None = None,
-        every: int | None = None,
-        mailing_list: bool | None = None,
-        moderated: bool | None = None,
-    ) -> r.Ok:
+    def set_node(self, node: NodeLike, options: NodeOptions) -> r.Ok:
         """Change what is given of one's node: PUBLISH SET."""
-        return self._thread.run(
-            self._client.set_node(
-                node,
-                title=title,
-                description=description,
-                language=language,
-                icon=icon,
-                access=access,
-                form=form,
-                keep=keep,
-                age=age,
-                every=every,
-                mailing_list=mailing_list,
-                moderated=moderated,
-            )
-        )
+        return self._thread.run(self._client.set_node(node, options))
 
     def remove_node(self, node: NodeLike) -> r.Ok:
         """Remove one's node with all its items: PUBLISH REMOVE."""

@@ -30,6 +30,7 @@ from datetime import datetime
 from pathlib import Path
 from uuid import UUID
 
+from immpd.model.feed import NodeOptions
 from immpd.model.imid import Imid
 from immpd.model.message import FetchedMessage, IndexRow
 from immpd.model.notification import Action
@@ -45,7 +46,7 @@ from .composing import Attachment, Recipients
 from .connecting import open_client
 from .events import Event
 from .notifying import Id
-from .publishing import Access, Digest, Form, NodeLike
+from .publishing import Digest, Form, NodeLike
 from .watching import PathLike, Reconnecting
 
 __all__ = ["Client", "connect"]

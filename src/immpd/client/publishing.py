@@ -5,11 +5,12 @@ Rules: those of client.py, which builds on this; a node is written ``newsletter/
 """
 
 from collections.abc import AsyncIterator
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 import msgspec
 
+from immpd.model.feed import NodeOptions
 from immpd.model.imid import Imid, ImidError, parse_imid
 from immpd.protocol import commands as c
 from immpd.protocol import replies as r
@@ -21,7 +22,6 @@ from .errors import ProtocolFault
 from .events import Event
 
 NodeLike = str | Imid
-Access = Literal["open", "approve", "members"]
 Form = Literal["notification", "message"]
 Digest = Literal["hourly", "daily"]
 
@@ -68,74 +68,13 @@ class Publishing(Caller):
         """Publish what a subscriber of one's moderated list wrote: PUBLISH ACCEPT."""
         return await self.call(c.PublishAccept(item=_item(node, id)))
 
-    async def create_node(
-        self,
-        node: NodeLike,
-        *,
-        title: str | None = None,
-        description: str | None = None,
-        language: str | None = None,
-        icon: str | None = None,
-        access: Access | None = None,
-        form: Form | None = None,
-        keep: int | None = None,
-        age: int | None = None,
-        every: int | None = None,
-        mailing_list: bool | None = None,
-        moderated: bool | None = None,
-    ) -> r.Ok:
-        """Make a node under one's own name: PUBLISH CREATE. ``keep`` counts items, ``age`` days.
+    async def create_node(self, node: NodeLike, options: NodeOptions | None = None) -> r.Ok:
+        """Make a node under one's own name: PUBLISH CREATE; what is not given has its default."""
+        return await self.call(c.PublishCreate(node=_node(node), **_given(options)))
 
-        ``every``: seconds in which it promises to publish something; if it does not, its subscribers are told.
-        """
-        request = c.PublishCreate(
-            node=_node(node),
-            title=title,
-            description=description,
-            language=language,
-            icon=icon,
-            access=access,
-            form=form,
-            keep=keep,
-            age=age,
-            every=every,
-            list=mailing_list,
-            moderated=moderated,
-        )
-        return await self.call(request)
-
-    async def set_node(
-        self,
-        node: NodeLike,
-        *,
-        title: str | None = None,
-        description: str | None = None,
-        language: str | None = None,
-        icon: str | None = None,
-        access: Access | None = None,
-        form: Form | None = None,
-        keep: int | None = None,
-        age: int | None = None,
-        every: int | None = None,
-        mailing_list: bool | None = None,
-        moderated: bool | None = None,
-    ) -> r.Ok:
+    async def set_node(self, node: NodeLike, options: NodeOptions) -> r.Ok:
         """Change what is given of one's node: PUBLISH SET."""
-        request = c.PublishSet(
-            node=_node(node),
-            title=title,
-            description=description,
-            language=language,
-            icon=icon,
-            access=access,
-            form=form,
-            keep=keep,
-            age=age,
-            every=every,
-            list=mailing_list,
-            moderated=moderated,
-        )
-        return await self.call(request)
+        return await self.call(c.PublishSet(node=_node(node), **_given(options)))
 
     async def remove_node(self, node: NodeLike) -> r.Ok:
         """Remove one's node with all its items: PUBLISH REMOVE."""
@@ -254,6 +193,10 @@ class Publishing(Caller):
 
 def _node(name: NodeLike) -> Imid:
     return name if isinstance(name, Imid) else parse_imid(name)
+
+
+def _given(options: NodeOptions | None) -> dict[str, Any]:
+    return {} if options is None else msgspec.structs.asdict(options)
 
 
 def _item(node: NodeLike, id: UUID | str) -> Imid:

@@ -1,10 +1,14 @@
 """Feeds: a node that publishes, an item of it, somebody's subscription.
 
+A node is the thing that has a name, an owner and items; a feed is what people see of it, and what its item is read as.
+
 Rules: every value is frozen and store-neutral; an item's number is server-wide and rises in the order of
-commits, so one number tells how far somebody has come in all feeds (docs/protocol.md, "Feeds").
+commits, so one number tells how far somebody has come in all feeds (docs/protocol.md, "Feeds"). An option of
+a node is written here, as it is given (NodeOptions) and as it stands (NodeTerms), under one name: commands,
+rows, columns, the library and the command line have it from these two.
 """
 
-from typing import Literal
+from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 import msgspec
 
@@ -18,35 +22,106 @@ ItemKind = Literal["item", "retracted", "removed"]
 Heard = Literal["all", "some", "end"]
 """Which rows of a node are events for a subscriber: all, some (the store tells), or its removal alone."""
 
-DEFAULT_KEEP = 100
-"""Items that a node keeps."""
-DEFAULT_AGE = 365
-"""Days that it keeps them."""
+MOST_KEPT = 1000
+"""Items that a node can keep."""
 
 DIGESTS: dict[str, int] = {"hourly": 3_600_000, "daily": 86_400_000}
 """Milliseconds between two digests."""
 
 
-class NodeOptions(msgspec.Struct, frozen=True):
-    """What a node's owner decides about it; None: as it is, or the default."""
+class Option(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be known of an option of a node besides its name and type."""
 
-    title: str | None = None
-    description: str | None = None
-    language: str | None = None
-    icon: str | None = None
-    access: Access | None = None
-    form: NodeForm | None = None
-    mailing_list: bool | None = None
-    """Subscribers may publish."""
-    moderated: bool | None = None
-    """What they publish waits for the owner."""
-    keep: int | None = None
-    age: int | None = None
-    every: int | None = None
+    help: str
+    default: Any
+    """What a node has that was made without it; it is the same type as the option."""
+    bounds: tuple[int, int] | None = None
+    """The least and the most that a number may be."""
+    unit: str = ""
+    """Of the number."""
+    or_none: bool = False
+    """0 is allowed beside the bounds, and takes the option away."""
+    words: tuple[str, ...] = ()
+    """One of them, in any case."""
+    octets: int | None = None
+    """So long may a text be."""
+
+
+class NodeOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What a node's owner decides about it; None: as it is, or the default.
+
+    A word beside the option is what help calls its value.
+    """
+
+    title: Annotated[str | None, Option(help="What subscribers see.", default="")] = None
+    """By default the node's name."""
+    description: Annotated[str | None, Option(help="A sentence about it.", default="", octets=2000)] = None
+    language: Annotated[str | None, Option(help="Its language: en, de.", default="", octets=200)] = None
+    icon: Annotated[str | None, "url", Option(help="URL of a picture.", default="", octets=200)] = None
+    access: Annotated[
+        Access | None,
+        Option(
+            help="Who may subscribe: open, approve (you let them in), members (whom you add).",
+            default="open",
+            words=get_args(Access),
+        ),
+    ] = None
+    form: Annotated[
+        NodeForm | None,
+        Option(
+            help="What subscribers get who choose nothing: notification or message.",
+            default="notification",
+            words=get_args(NodeForm),
+        ),
+    ] = None
+    """By default messages for a mailing list."""
+    keep: Annotated[
+        int | None,
+        "items",
+        Option(help="How many items it keeps, 1 to 1000.", default=100, bounds=(1, MOST_KEPT)),
+    ] = None
+    age: Annotated[int | None, "days", Option(help="For how many days.", default=365, bounds=(1, 3650))] = None
+    every: Annotated[
+        int | None,
+        "seconds",
+        Option(
+            help="A promise: it publishes something in each such span, 2h or 1d, else its subscribers are told. 0 ends"
+            " it.",
+            default=0,
+            bounds=(60, 90 * 86_400),
+            unit="seconds",
+            or_none=True,
+        ),
+    ] = None
     """Seconds in which it promises to publish something; 0: it promises nothing."""
+    list: Annotated[bool | None, Option(help="A mailing list: subscribers may publish.", default=False)] = None
+    moderated: Annotated[bool | None, Option(help="What they publish waits for you.", default=False)] = None
 
 
-class Node(msgspec.Struct, frozen=True):
+class NodeTerms(msgspec.Struct, frozen=True, kw_only=True):
+    """The options of a node as they stand, but its title, which each calls by its own name."""
+
+    access: str
+    form: str
+    list: bool
+    moderated: bool
+    keep: int
+    age: int
+    every: int | None = None
+    """Seconds in which it promises to publish something."""
+    language: str = ""
+    icon: str = ""
+    description: str = ""
+
+
+OPTIONS: dict[str, Option] = {
+    name: next(mark for mark in hint.__metadata__ if isinstance(mark, Option))
+    for name, hint in get_type_hints(NodeOptions, include_extras=True).items()
+}
+"""Name → what is to be known of it."""
+
+
+class Node(NodeTerms, frozen=True, kw_only=True):
     """A node as its publishers and subscribers see it."""
 
     id: int
@@ -57,16 +132,6 @@ class Node(msgspec.Struct, frozen=True):
     created: int
     """Milliseconds UTC, as all times here."""
     title: str
-    description: str
-    language: str
-    icon: str
-    access: Access
-    form: NodeForm
-    mailing_list: bool
-    moderated: bool
-    keep: int
-    age: int
-    every: int
     last_item: int
     items: int
     """What it keeps: neither retracted nor replaced."""

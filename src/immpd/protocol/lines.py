@@ -37,6 +37,9 @@ class Words(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, renam
     FIELDS_LAST: ClassVar[bool] = False
     """The text is the server's own and stands before the fields."""
 
+    MISSING_LAST: ClassVar[bool] = False
+    """Fields that may be missing stand behind the others: of a row that has some fields from elsewhere."""
+
     def to_text(self) -> str:
         """The line after its code. Items of lists may neither be empty nor hold a comma (ValueError)."""
         return (_PLANS.get(type(self)) or _plan(type(self))).print(self)
@@ -80,12 +83,23 @@ class _Plan(msgspec.Struct, frozen=True):
 _PLANS: dict[type[Words], _Plan] = {}
 
 
+def may_be_missing(field: msgspec.structs.FieldInfo) -> bool:
+    """Whether a line says nothing of the field where it has its default."""
+    return type(None) in typing.get_args(field.type) or field.default in ("", ())
+
+
+def named_fields(cls: type[Words]) -> list[msgspec.structs.FieldInfo]:
+    """The ``name=value`` fields of a line as they stand on it."""
+    fields = [one for one in msgspec.structs.fields(cls) if one.name not in {*cls.WORDS, TEXT, *_LINES_OF_THEIR_OWN}]
+    return sorted(fields, key=may_be_missing) if cls.MISSING_LAST else fields
+
+
 def _plan(cls: type[Words]) -> _Plan:
     plan = _PLANS.get(cls)
     if plan is None:
         known = {field.name: field for field in msgspec.structs.fields(cls)}
         words = [known[name] for name in cls.WORDS]
-        fields = [field for name, field in known.items() if name not in {*cls.WORDS, TEXT, *_LINES_OF_THEIR_OWN}]
+        fields = named_fields(cls)
         plan = _PLANS[cls] = _Plan(
             words=tuple(field.encode_name for field in words),
             fields=tuple(field.encode_name for field in fields),

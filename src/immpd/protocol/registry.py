@@ -251,8 +251,9 @@ def _fields_of(request: type[Request[Any]]) -> tuple[list[Parameter], list[Switc
         if kind is bool:
             switches.append(Switch(name=name, field=field.name, default=field.default))
             continue
+        one_of = typing.get_origin(kind) is Literal  # read as any text: the handler says which words there are
+        read, value = (str, "|".join(typing.get_args(kind))) if one_of else READERS[kind]
         described = [mark for mark in marks if isinstance(mark, str)]
-        read, value = READERS[kind]
         parameters.append(
             Parameter(
                 name=name,
@@ -265,6 +266,8 @@ def _fields_of(request: type[Request[Any]]) -> tuple[list[Parameter], list[Switc
                 default=None if field.required else field.default,
             )
         )
+    # A struct that several commands share has its fields before the command's own.
+    parameters.sort(key=lambda parameter: not parameter.positional)
     return parameters, switches, free
 
 

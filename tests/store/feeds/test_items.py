@@ -21,7 +21,7 @@ DAY = 86_400_000
 
 async def a_moderated_list(store: Store):
     owner, alice, bob = [await make_box(store, f"{name}@a.example") for name in ("news", "alice", "bob")]
-    await make_node(store, owner, mailing_list=True, moderated=True, form="notification")
+    await make_node(store, owner, list=True, moderated=True, form="notification")
     await join(store, alice)
     await join(store, bob)
     uuid = new_id()

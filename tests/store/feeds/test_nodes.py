@@ -310,7 +310,7 @@ async def test_who_may_publish(store: Store) -> None:
 async def test_what_subscribers_of_a_moderated_list_publish_waits(store: Store, heard: Heard) -> None:
     owner, alice = await make_box(store, "club@a.example"), await make_box(store, "alice@a.example")
     imid = "club/list@a.example"
-    node = await make_node(store, owner, imid, mailing_list=True, moderated=True, form="notification")
+    node = await make_node(store, owner, imid, list=True, moderated=True, form="notification")
     with pytest.raises(NotPublisher):
         await put_item(store, alice, imid)
     await join(store, alice, imid)
@@ -559,7 +559,7 @@ async def test_a_member_becomes_a_publisher_also_where_the_list_is_full(store: S
 async def test_what_waits_for_an_owner_is_bounded_for_each_publisher_and_in_time(store: Store) -> None:
     """One subscriber does not fill the room of all, and what nobody decided on goes with the node's age."""
     owner, bob, eve = [await make_box(store, f"{name}@a.example") for name in ("news", "bob", "eve")]
-    node = await make_node(store, owner, mailing_list=True, moderated=True, age=10)
+    node = await make_node(store, owner, list=True, moderated=True, age=10)
     for box in (bob, eve):
         await join(store, box)
     items = [an_item(eve) for _ in range(MOST_WAITING_OF_ONE)]

@@ -1,11 +1,14 @@
 """``immp publish``, and a feed of one's own: ``immp feed create|set|ls|stats|members|accept|retract|remove``."""
 
 from collections.abc import AsyncIterator
+from dataclasses import field, make_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
 from uuid import UUID
 
 from cyclopts import Parameter
+
+from immpd.model.feed import MOST_KEPT, OPTIONS, NodeOptions
 
 from .common import Common, UsageError, at_least_one, run, session
 
@@ -14,11 +17,7 @@ if TYPE_CHECKING:
     from immpd.model.imid import Imid
     from immpd.protocol.replies import Published
 
-MOST_SHOWN = 1000
-"""Items of a feed that a server shows."""
 _SWITCH = Parameter(negative=())
-Access = Literal["open", "approve", "members"]
-Form = Literal["notification", "message"]
 
 
 def publish(
@@ -118,93 +117,50 @@ def _tell(done: "Published", common: Common | None) -> None:
 # --- feeds of one's own
 
 
-def create(
-    node: str,
-    /,
-    *,
-    title: Annotated[str | None, Parameter(name=("--title", "-t"))] = None,
-    description: str | None = None,
-    language: str | None = None,
-    icon: str | None = None,
-    access: Access | None = None,
-    form: Form | None = None,
-    keep: int | None = None,
-    age: int | None = None,
-    every: str | None = None,
-    list: Annotated[bool | None, Parameter(name="--list")] = None,
-    moderated: bool | None = None,
-    common: Common | None = None,
-) -> int:
+def _parameter(name: str, hint: Any) -> tuple[str, Any, Any]:
+    """An option of a feed on the command line."""
+    kind = str | None if name == "every" else get_args(hint)[0]
+    spelling = ("--title", "-t") if name == "title" else f"--{name}"
+    return name, Annotated[kind, Parameter(name=spelling, help=OPTIONS[name].help)], field(default=None)
+
+
+if TYPE_CHECKING:
+    FeedOptions = NodeOptions
+else:
+    _shown = [_parameter(*one) for one in get_type_hints(NodeOptions, include_extras=True).items()]
+    FeedOptions = Parameter(name="*")(make_dataclass("FeedOptions", _shown, namespace={"__module__": __name__}))
+
+
+def _options(given: FeedOptions | None) -> NodeOptions:
+    values: dict[str, Any] = {} if given is None else {name: getattr(given, name) for name in OPTIONS}
+    return NodeOptions(**values | {"every": _span(values.get("every"))})
+
+
+def create(node: str, /, *, options: FeedOptions | None = None, common: Common | None = None) -> int:
     """Make a feed under your own name: immp feed create YOU/NAME@DOMAIN.
 
     Parameters
     ----------
     node
         Its name: newsletter/updates@website.com, for the account newsletter@website.com.
-    title
-        What subscribers see.
-    description
-        A sentence about it.
-    language
-        Its language: en, de.
-    icon
-        URL of a picture.
-    access
-        Who may subscribe: open, approve (you let them in), members (whom you add).
-    form
-        What subscribers get who choose nothing: notification or message.
-    keep
-        How many items it keeps, 1 to 1000.
-    age
-        For how many days.
-    every
-        A promise: it publishes something in each such span, 2h or 1d, else its subscribers are told. 0 ends it.
-    list
-        A mailing list: subscribers may publish.
-    moderated
-        What they publish waits for you.
     """
-
-    span = _span(every)
+    chosen = _options(options)
 
     async def work() -> None:
         async with session(common) as me:
-            done = await me.create_node(
-                node, title=title, description=description, language=language, icon=icon, access=access, form=form,
-                keep=keep, age=age, every=span, mailing_list=list, moderated=moderated,
-            )  # fmt: skip
+            done = await me.create_node(node, chosen)
         _done(done.text, common)
 
     return run(work())
 
 
-def change(
-    node: str,
-    /,
-    *,
-    title: Annotated[str | None, Parameter(name=("--title", "-t"))] = None,
-    description: str | None = None,
-    language: str | None = None,
-    icon: str | None = None,
-    access: Access | None = None,
-    form: Form | None = None,
-    keep: int | None = None,
-    age: int | None = None,
-    every: str | None = None,
-    list: Annotated[bool | None, Parameter(name="--list")] = None,
-    moderated: bool | None = None,
-    common: Common | None = None,
-) -> int:
+def change(node: str, /, *, options: FeedOptions | None = None, common: Common | None = None) -> int:
     """Change a feed; the options are those of create."""
-
-    span = _span(every)
+    chosen = _options(options)
 
     async def work() -> None:
         async with session(common) as me:
-            done = await me.set_node(
-                node, title=title, description=description, language=language, icon=icon, access=access, form=form,
-                keep=keep, age=age, every=span, mailing_list=list, moderated=moderated,
-            )  # fmt: skip
+            done = await me.set_node(node, chosen)
         _done(done.text, common)
 
     return run(work())
@@ -348,7 +304,7 @@ async def _whole(me: "Client", node: "Imid", piece: str) -> UUID:
     from .naming import whole_item
 
     async def ids() -> AsyncIterator[str]:
-        for row in (await me.node(node, limit=MOST_SHOWN)).rows:
+        for row in (await me.node(node, limit=MOST_KEPT)).rows:
             yield row.id
 
     return await whole_item(node, piece, ids)

@@ -6,6 +6,7 @@ Rules: nodes and items are named by IMIDs, and only their owner, publishers and 
 from typing import Annotated
 from uuid import UUID
 
+from immpd.model.feed import NodeOptions
 from immpd.model.imid import Imid
 from immpd.protocol import replies as r
 from immpd.protocol.codes import Code
@@ -40,21 +41,10 @@ class Publish(Request[r.Published], frozen=True, kw_only=True):
 @command(
     "PUBLISH CREATE", states=MEMBER, shape=Shape.UNIT, codes=(Code.OK, *NODE_CODES), summary="Make a node of one's own"
 )
-class PublishCreate(Request[r.Ok], frozen=True, kw_only=True):
+class PublishCreate(NodeOptions, Request[r.Ok], frozen=True, kw_only=True):
     """A node under the account's own name; everything can be changed later."""
 
     node: NodeName
-    title: str | None = None
-    description: str | None = None
-    language: str | None = None
-    icon: Annotated[str | None, "url"] = None
-    access: Annotated[str | None, "open|approve|members"] = None
-    form: Annotated[str | None, "notification|message"] = None
-    keep: Annotated[int | None, "items"] = None
-    age: Annotated[int | None, "days"] = None
-    every: Annotated[int | None, "seconds"] = None
-    list: bool | None = None
-    moderated: bool | None = None
 
 
 @command(
@@ -83,21 +73,10 @@ class PublishShow(Request[r.NodeShown], frozen=True, kw_only=True):
 
 
 @command("PUBLISH SET", states=MEMBER, shape=Shape.UNIT, codes=(Code.OK, *NODE_CODES), summary="Change a node")
-class PublishSet(Request[r.Ok], frozen=True, kw_only=True):
+class PublishSet(NodeOptions, Request[r.Ok], frozen=True, kw_only=True):
     """What is given changes, the rest stays; for its owner."""
 
     node: NodeName
-    title: str | None = None
-    description: str | None = None
-    language: str | None = None
-    icon: Annotated[str | None, "url"] = None
-    access: Annotated[str | None, "open|approve|members"] = None
-    form: Annotated[str | None, "notification|message"] = None
-    keep: Annotated[int | None, "items"] = None
-    age: Annotated[int | None, "days"] = None
-    every: Annotated[int | None, "seconds"] = None
-    list: bool | None = None
-    moderated: bool | None = None
 
 
 @command(

@@ -5,6 +5,7 @@ from typing import Self
 
 import msgspec
 
+from immpd.model.feed import NodeTerms
 from immpd.protocol.codes import Code
 from immpd.protocol.lines import Line, Words
 
@@ -36,26 +37,16 @@ class Published(Listed, frozen=True, kw_only=True):
         return self.to_text()
 
 
-class NodeRow(Reply, frozen=True, kw_only=True):
+class NodeRow(NodeTerms, Reply, frozen=True, kw_only=True):
     """A node: a row of PUBLISH LIST, and the end of PUBLISH SHOW; ``text`` is its title."""
 
     CODE = Code.NODE
     WORDS = ("node",)
+    MISSING_LAST = True
     node: str
-    access: str
-    form: str
-    list: bool
-    moderated: bool
-    keep: int
-    age: int
     created: str
     items: int
     subscribers: int
-    every: int | None = None
-    """Seconds in which it promises to publish something."""
-    language: str = ""
-    icon: str = ""
-    description: str = ""
     text: str = ""
 
 

@@ -5,11 +5,10 @@ for the owner alone, and never with a subscription's UUID (docs/protocol.md, "Fe
 """
 
 import re
-import typing
 from typing import Any
 from urllib.parse import urlsplit
 
-from immpd.model.feed import Access, Node, NodeForm, NodeOptions
+from immpd.model.feed import MOST_KEPT, OPTIONS, Node, NodeOptions, NodeTerms, Option
 from immpd.model.imid import Imid
 from immpd.protocol import replies
 from immpd.protocol.codes import Code
@@ -61,14 +60,6 @@ from immpd.store.ids import uuid_text
 
 from .events import checked_title
 
-MOST_KEPT = 1000
-"""Items that a node can keep."""
-MOST_DAYS = 3650
-SHORTEST_PROMISE = 60
-LONGEST_PROMISE = 90 * 86_400
-MAX_DESCRIPTION = 2000
-MAX_SHORT = 200
-"""Octets of LANGUAGE and ICON."""
 PAGE = 200
 LISTED = 50
 """Nodes and items that are written at once: each has a long row."""
@@ -76,32 +67,34 @@ _LANGUAGE = re.compile(r"(?:[A-Za-z]{2,8}|[xi](?=-))(?:-[A-Za-z0-9]{1,8})*")
 
 
 def _options(request: PublishCreate | PublishSet) -> NodeOptions:
-    access = _one_of("ACCESS", request.access, typing.get_args(Access))
-    form = _one_of("FORM", request.form, typing.get_args(NodeForm))
-    for name, value, most in (("KEEP", request.keep, MOST_KEPT), ("AGE", request.age, MOST_DAYS)):
-        if value is not None and not 1 <= value <= most:
-            raise Refused(Code.BAD_VALUE, "BAD-OPTION", f"{name} is a number from 1 to {most}")
-    if request.every and not SHORTEST_PROMISE <= request.every <= LONGEST_PROMISE:
-        text = f"EVERY is 0, or {SHORTEST_PROMISE} to {LONGEST_PROMISE} seconds"
-        raise Refused(Code.BAD_VALUE, "BAD-OPTION", text)
+    """What is given, where each may be what it is."""
+    given = {name: _checked(name, option, getattr(request, name)) for name, option in OPTIONS.items()}
     if request.title is not None:
         checked_title(request.title)
-    bounds = (
-        ("DESCRIPTION", request.description, MAX_DESCRIPTION),
-        ("LANGUAGE", request.language, MAX_SHORT),
-        ("ICON", request.icon, MAX_SHORT),
-    )
-    for name, said, most in bounds:
-        if said is not None and len(said.encode()) > most:
-            raise Refused(Code.LIMIT, "TOO-LARGE", f"{name} has at most {most} octets")
     if request.language and not _LANGUAGE.fullmatch(request.language):
         raise Refused(Code.BAD_VALUE, "BAD-OPTION", "LANGUAGE is a tag of BCP 47: en, de-CH, zh-Hans")
     if request.icon and not _is_https(request.icon):
         raise Refused(Code.BAD_VALUE, "BAD-OPTION", "ICON is a URL that begins with https://")
-    return NodeOptions(
-        request.title, request.description, request.language, request.icon, access, form,
-        request.list, request.moderated, request.keep, request.age, request.every,
-    )  # fmt: skip
+    return NodeOptions(**given)
+
+
+def _checked(name: str, option: Option, value: Any) -> Any:
+    """The value, one of a few words in lower case; raises Refused."""
+    if value is None:
+        return None
+    if option.bounds is not None:
+        least, most = option.bounds
+        if not least <= value <= most and not (option.or_none and value == 0):
+            may = f"0, or {least} to {most} {option.unit}" if option.or_none else f"a number from {least} to {most}"
+            raise Refused(Code.BAD_VALUE, "BAD-OPTION", f"{name.upper()} is {may}")
+    if option.octets is not None and len(value.encode()) > option.octets:
+        raise Refused(Code.LIMIT, "TOO-LARGE", f"{name.upper()} has at most {option.octets} octets")
+    words = option.words
+    if not words:
+        return value
+    if value.lower() not in words:
+        raise Refused(Code.BAD_VALUE, "BAD-OPTION", f"{name.upper()} is {', '.join(words[:-1])} or {words[-1]}")
+    return value.lower()
 
 
 def _is_https(text: str) -> bool:
@@ -113,12 +106,6 @@ def _is_https(text: str) -> bool:
         return False
     plain = text.isascii() and text.isprintable() and not set(' "<>\\^`{|}') & set(text)
     return plain and url.scheme == "https" and bool(url.hostname) and "@" not in url.netloc
-
-
-def _one_of(name: str, value: str | None, those: tuple[Any, ...]) -> Any:
-    if value is not None and value.lower() not in those:
-        raise Refused(Code.BAD_VALUE, "BAD-OPTION", f"{name} is {', '.join(those[:-1])} or {those[-1]}")
-    return None if value is None else value.lower()
 
 
 @handles(PublishCreate)
@@ -156,21 +143,13 @@ def remove(session: Session, request: PublishRemove, _: Any) -> Outcome:
 
 def node_row(node: Node) -> dict[str, Any]:
     """The fields of a node's line."""
+    terms = {name: getattr(node, name) for name in NodeTerms.__struct_fields__}
     return {
+        **terms,
         "node": node.imid,
-        "access": node.access,
-        "form": node.form,
-        "list": node.mailing_list,
-        "moderated": node.moderated,
-        "keep": node.keep,
-        "age": node.age,
-        "every": node.every or None,
         "created": time_text(node.created),
         "items": node.items,
         "subscribers": node.subscribers,
-        "language": node.language,
-        "icon": node.icon,
-        "description": node.description,
         "text": node.title,
     }
 

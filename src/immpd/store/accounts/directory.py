@@ -352,5 +352,5 @@ def _mailing_list(tx: Tx, wanted: FindRecipient, account: int) -> MailingList | 
     if "/" not in wanted.address or wanted.folder:
         return None
     node = node_by_imid.run(tx, ByNode(wanted.address))
-    there = node is not None and node.mailing_list and is_there_for(tx, node, account)
+    there = node is not None and node.list and is_there_for(tx, node, account)
     return MailingList(wanted.address) if there else None

@@ -135,7 +135,7 @@ def _checked(tx: Tx, args: PublishItem | CheckPublisher) -> tuple[Node, bool]:
     trusted = publishes(tx, node, args.account, args.address)
     if not trusted:
         key = {"node": node.id, "subscriber": args.address}
-        if not node.mailing_list or tx.one(_SUBSCRIBED, key) is None:
+        if not node.list or tx.one(_SUBSCRIBED, key) is None:
             raise refusal(tx, node, args.account, NotPublisher(args.imid))
     return node, trusted
 

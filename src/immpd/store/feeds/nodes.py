@@ -10,7 +10,7 @@ from typing import Any, Literal
 import msgspec
 
 from immpd.model.change import Change
-from immpd.model.feed import DEFAULT_AGE, DEFAULT_KEEP, Item, ItemHint, Node, NodeOptions
+from immpd.model.feed import OPTIONS, Item, ItemHint, Node, NodeOptions
 from immpd.store.errors import (
     FeedsFull,
     NoAccount,
@@ -25,10 +25,11 @@ from immpd.store.mail.states import take_states
 from immpd.store.push.schedule import set_timer
 from immpd.store.units import Row, Tx, freeing_unit, read_unit, write_unit
 
-NODE_COLUMNS = (
-    "id, imid, owner, created, title, description, language, icon, access, form, list, moderated, keep, age,"
-    " every, last_item, items, marks, subscribers, by_mail"
-)
+NODE_COLUMNS = ", ".join(Node.__struct_fields__)
+_NAMES = ", ".join(OPTIONS)
+_VALUES = ", ".join(f":{name}" for name in OPTIONS)
+_CHANGES = ", ".join(f"{name} = coalesce(:{name}, {name})" for name in OPTIONS)
+_SWITCHES = tuple(field.name for field in msgspec.structs.fields(Node) if field.type is bool)
 NODE_SILENCE = "node-silence"
 """The timer of a promise that a node made."""
 DAY = 86_400_000
@@ -130,9 +131,24 @@ class SweepNodes(msgspec.Struct, frozen=True):
 
 def node_of(row: Row) -> Node:
     """The node of a row of NODE_COLUMNS."""
-    values: list[Any] = list(row)
-    values[10], values[11] = bool(values[10]), bool(values[11])
-    return Node(*values)
+    values: dict[str, Any] = dict(zip(Node.__struct_fields__, row, strict=True))
+    for name in _SWITCHES:
+        values[name] = bool(values[name])
+    values["every"] = values["every"] or None
+    return Node(**values)
+
+
+def _columns(options: NodeOptions) -> dict[str, Any]:
+    """Option → what is written into its column; None where it is not given."""
+    given = ((name, getattr(options, name)) for name in OPTIONS)
+    return {name: int(value) if isinstance(value, bool) else value for name, value in given}
+
+
+def _with_defaults(options: NodeOptions, imid: str) -> NodeOptions:
+    """The options of a new node, all of them."""
+    given = {name: value for name, value in msgspec.structs.asdict(options).items() if value is not None}
+    depend = {"title": imid, **({"form": "message"} if options.list else {})}
+    return NodeOptions(**{name: option.default for name, option in OPTIONS.items()} | depend | given)
 
 
 def node_by_id(tx: Tx, number: int) -> Node | None:
@@ -209,28 +225,15 @@ def create_node(tx: Tx, args: NewNode) -> Node:
     count = tx.one("SELECT count(*) FROM node WHERE owner = :owner AND imid IS NOT NULL", {"owner": args.owner})
     if count is not None and count[0] >= args.most:
         raise FeedsFull
-    given = args.options
     rows = tx.rows(
-        "INSERT INTO node (id, imid, was, owner, created, title, description, language, icon, access, form, list,"
-        " moderated, keep, age, every)"
-        " VALUES (:id, :imid, :imid, :owner, :created, :title, :description, :language, :icon, :access, :form, :list,"
-        f" :moderated, :keep, :age, :every) RETURNING {NODE_COLUMNS}",
+        f"INSERT INTO node (id, imid, was, owner, created, {_NAMES})"
+        f" VALUES (:id, :imid, :imid, :owner, :created, {_VALUES}) RETURNING {NODE_COLUMNS}",
         {
             "id": tx.take_ids("node", 1),
             "imid": args.imid,
             "owner": args.owner,
             "created": args.now,
-            "title": args.imid if given.title is None else given.title,
-            "description": given.description or "",
-            "language": given.language or "",
-            "icon": given.icon or "",
-            "access": given.access or "open",
-            "form": given.form or ("message" if given.mailing_list else "notification"),
-            "list": int(bool(given.mailing_list)),
-            "moderated": int(bool(given.moderated)),
-            "keep": given.keep or DEFAULT_KEEP,
-            "age": given.age or DEFAULT_AGE,
-            "every": given.every or 0,
+            **_columns(_with_defaults(args.options, args.imid)),
         },
     )
     return expect_sign(tx, node_of(rows[0]), args.now)
@@ -261,28 +264,11 @@ def set_node(tx: Tx, args: SetNode) -> Node:
     """Change what is given. Raises NoNode, NotOwner."""
     tx.lock("node name", (args.imid,))
     node = owned_node(tx, args.imid, args.account)
-    given = {name: value for name, value in msgspec.structs.asdict(args.options).items() if value is not None}
-    node = msgspec.structs.replace(node, **given)
-    tx.execute(
-        "UPDATE node SET title = :title, description = :description, language = :language, icon = :icon,"
-        " access = :access, form = :form, list = :list, moderated = :moderated, keep = :keep, age = :age,"
-        " every = :every"
-        " WHERE id = :id",
-        {
-            "title": node.title,
-            "description": node.description,
-            "language": node.language,
-            "icon": node.icon,
-            "access": node.access,
-            "form": node.form,
-            "list": int(node.mailing_list),
-            "moderated": int(node.moderated),
-            "keep": node.keep,
-            "age": node.age,
-            "every": node.every,
-            "id": node.id,
-        },
+    rows = tx.rows(
+        f"UPDATE node SET {_CHANGES} WHERE id = :id RETURNING {NODE_COLUMNS}",
+        {"id": node.id, **_columns(args.options)},
     )
+    node = node_of(rows[0])
     return node if args.options.every is None else expect_sign(tx, node, args.now)
 
 
