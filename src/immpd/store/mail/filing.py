@@ -350,10 +350,12 @@ def expire_trash(tx: Tx, args: ExpireTrash) -> bool:
         by_mailbox.setdefault(mailbox, {})[message] = None
     tx.lock("mailbox", by_mailbox)
     for mailbox, ids in sorted(by_mailbox.items()):
+        # Who undeleted it, or deleted it again, was faster than the lock.
+        gone = tx.rows_of_many(
+            "DELETE FROM trashed WHERE id = ? AND mailbox = ? AND deleted < ? RETURNING id",
+            [(one, mailbox, args.before) for one in ids],
+        )
         trash = folder_of_role(tx, mailbox, "trash")
-        there = [
-            Placed(*row) for row in tx.rows_of_many(PLACED + " AND m.folder = ?", [(i, mailbox, trash) for i in ids])
-        ]
-        _purge(tx, mailbox, there)
-        tx.executemany("DELETE FROM trashed WHERE id = ? AND mailbox = ?", [(one, mailbox) for one in ids])
+        wanted = [(one, mailbox, trash) for one in dict.fromkeys(row[0] for row in gone)]
+        _purge(tx, mailbox, [Placed(*row) for row in tx.rows_of_many(PLACED + " AND m.folder = ?", wanted)])
     return len(rows) == args.limit
