@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tests.protocol.making import any_texts, line_texts
 
 from immpd.model.characters import INVISIBLE
+from immpd.protocol.errors import SyntaxFault
 from immpd.protocol.grammar import split_quoted
 from immpd.protocol.text import CONTROL, UNSAFE, LineReader, clean, escape_json, quote, quote_text, unescape
 
@@ -21,6 +22,19 @@ def test_a_quoted_value_is_one_word(value: str, names: frozenset[str]) -> None:
     if not printed.startswith('"'):
         assert printed == value
         assert value.upper() not in names
+
+
+@given(st.text(alphabet='ab "+é', max_size=14))
+def test_plain_quotes_are_read_as_all_others(text: str) -> None:
+    """A semicolon behind it makes the line take the longer way."""
+
+    def words_of(line: str) -> list[tuple[type, str]] | str:
+        try:
+            return [(type(word), word) for word in split_quoted(line)[0]]
+        except SyntaxFault as error:
+            return error.text
+
+    assert words_of(text) == words_of(f"{text} ;")
 
 
 @pytest.mark.parametrize(

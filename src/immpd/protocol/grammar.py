@@ -105,6 +105,10 @@ def parse_line(octets: bytes, state: State | None = None) -> list[Parsed]:
 
 def split_quoted(text: str) -> list[list[str]]:
     """The words of each command of a line that has quotes; raises SyntaxFault where they are wrong."""
+    if ";" not in text and "\\" not in text:
+        plain = _split_plainly(text)
+        if plain is not None:
+            return [plain]
     words: list[str] = []
     commands = [words]
     for word, quoted, semicolon, rest in _PIECES.findall(text):
@@ -119,6 +123,25 @@ def split_quoted(text: str) -> list[list[str]]:
             place = len(text) - len(rest) + 1
             raise SyntaxFault("QUOTES", f"The quotes are wrong at character {place} of the line")
     return commands
+
+
+def _split_plainly(text: str) -> list[str] | None:
+    """The words where each quote is as plain as most are: between spaces, and nothing is escaped; else None."""
+    pieces = text.split('"')
+    last = len(pieces) - 1
+    if last % 2:
+        return None
+    words: list[str] = []
+    for number, piece in enumerate(pieces):
+        if number % 2:
+            words.append(Quoted(piece))
+            continue
+        if (number and piece[:1] not in (" ", "")) or (number < last and piece[-1:] not in (" ", "")):
+            return None
+        if not piece and 0 < number < last:
+            return None  # two quoted values without a space between them
+        words += [word for word in piece.split(" ") if word]
+    return words
 
 
 def parse_command(words: list[str], state: State | None = None, many: bool = False) -> Parsed:

@@ -13,13 +13,11 @@ from immpd.model.characters import CONTROLS, UNSAFE
 _LEADS = (0x7F, 0xC2, 0xCD, 0xD8, 0xE1, 0xE2, 0xE3, 0xEF, 0xF0, 0xF3)
 """Octets with which those characters begin in UTF-8; a test knows them all."""
 CONTROL = re.compile(rf"[{CONTROLS}]")
-_NEEDS_QUOTES = re.compile(r'[ ";]|\A[+\-]|\A\Z')
 _INSIDE = r'"([^"\\]*+(?:\\.[^"\\]*+)*+)"'
 _QUOTED = re.compile(_INSIDE)
 _WORD = re.compile(rf" *+(?:{_INSIDE}(?![^ ])|([^ ]++))")
 _FIELD = re.compile(rf' *+([a-z][a-z0-9\-]*+)=(?:{_INSIDE}|([^ "]*+))(?![^ ])')
-_TEXT_AFTER_FIELDS = re.compile(r'\A[ "]| \Z|\A[a-z][a-z0-9\-]*+=')
-_TEXT_BEFORE_FIELDS = re.compile(r'\A | \Z|[="]')
+_LIKE_A_FIELD = re.compile(r"[a-z][a-z0-9\-]*+=")
 _ESCAPED = re.compile(r'\\(["\\])')
 
 
@@ -47,7 +45,15 @@ def _escape(found: re.Match[str]) -> str:
 
 def quote(value: str, names: frozenset[str] = frozenset()) -> str:
     """The value as it stands on a line; ``names`` are words it must not be mistaken for."""
-    if _NEEDS_QUOTES.search(value) or (names and value.upper() in names):
+    # One look after the other takes a fraction of what one pattern takes: values are short, and few have any of these.
+    if (
+        not value
+        or value[0] in "+-"
+        or " " in value
+        or '"' in value
+        or ";" in value
+        or (names and value.upper() in names)
+    ):
         return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
     return value
 
@@ -62,8 +68,13 @@ def quote_text(text: str, before_fields: bool) -> str:
 
     ``before_fields`` says that fields follow it; without, it runs to the end of the line.
     """
-    pattern = _TEXT_BEFORE_FIELDS if before_fields else _TEXT_AFTER_FIELDS
-    if pattern.search(text):
+    if not text:
+        return text
+    if before_fields:
+        is_doubtful = "=" in text or '"' in text
+    else:
+        is_doubtful = text[0] == '"' or ("=" in text and _LIKE_A_FIELD.match(text) is not None)
+    if is_doubtful or text[0] == " " or text[-1] == " ":
         return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
     return text
 

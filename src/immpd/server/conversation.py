@@ -206,8 +206,10 @@ class Conversation:
                         if len(unread) > FEW and outlet.share.is_over():
                             outlet.read_later()
                             break
-                        size = SLICE if unread.count(b"\n", 0, SLICE) <= MANY_LINES else SHORT_SLICE
-                        piece, self._unread = (unread, b"") if len(unread) <= size else (unread[:size], unread[size:])
+                        piece = unread if len(unread) <= SLICE else unread[:SLICE]
+                        if len(piece) > SHORT_SLICE and _has_many_lines(piece):
+                            piece = unread[:SHORT_SLICE]
+                        self._unread = b"" if piece is unread else unread[len(piece) :]
                         self._events = iter(self.connection.receive_data(piece))
                         continue
                     self._events = _NOTHING
@@ -404,3 +406,8 @@ class Conversation:
             drafts = self.session.drafts
             if drafts is not None and drafts.opened:
                 drafts.expire(now)
+
+
+def _has_many_lines(octets: bytes) -> bool:
+    """Whether they are mostly commands. ``count`` would look at one octet after the other, however many there are."""
+    return len(octets) - len(octets.replace(b"\n", b"", MANY_LINES + 1)) > MANY_LINES

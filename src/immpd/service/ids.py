@@ -4,6 +4,7 @@ Rules: randomness comes in pools, because a call for each id costs more than the
 maker are never equal and never fall, also when the clock stands still or goes back.
 """
 
+import struct
 from functools import lru_cache
 from time import gmtime, strftime
 from uuid import UUID
@@ -11,6 +12,10 @@ from uuid import UUID
 from .ports import Clock, Randomness
 
 _POOL = 4096
+_words = struct.Struct(f">{_POOL // 8}Q").unpack
+_two_words = struct.Struct(">QQ").pack
+_VARIANT = 0x8000_0000_0000_0000
+_RANDOM = 0x3FFF_FFFF_FFFF_FFFF
 
 
 class IdMaker:
@@ -19,22 +24,18 @@ class IdMaker:
     def __init__(self, clock: Clock, random: Randomness) -> None:
         self._clock = clock
         self._random = random
-        self._pool = b""
-        self._at = 0
+        self._pool: list[int] = []
         self._last = 0
 
     def octets(self) -> bytes:
         """The next id as 16 octets."""
-        if self._at >= len(self._pool):
-            self._pool = self._random(_POOL)
-            self._at = 0
-        tail = self._pool[self._at : self._at + 8]
-        self._at += 8
+        pool = self._pool
+        if not pool:
+            pool.extend(_words(self._random(_POOL)))
         stamp = self._clock.now() << 12
         # The counter takes over the 12 bits behind the milliseconds and may run into the next one.
-        self._last = stamp if stamp > self._last else self._last + 1
-        high = (self._last >> 12) << 16 | 0x7000 | self._last & 0xFFF
-        return high.to_bytes(8) + bytes((0x80 | tail[0] & 0x3F,)) + tail[1:]
+        last = self._last = stamp if stamp > self._last else self._last + 1
+        return _two_words((last >> 12) << 16 | 0x7000 | last & 0xFFF, _VARIANT | pool.pop() & _RANDOM)
 
     def uuid(self) -> UUID:
         """The next id."""
