@@ -16,6 +16,7 @@ from immpd.store.errors import (
     FolderSpecial,
     NoFolder,
     NoMailbox,
+    NoMessage,
     StateConflict,
     TooMuch,
 )
@@ -23,7 +24,7 @@ from immpd.store.units import ROWS_PER_UNIT, Row, Tx, freeing_unit, read_unit, w
 
 from .filing import to_trash
 from .folder_rows import add_folders, drop_folder
-from .messages import FetchIds, Stored, fetch_ids
+from .messages import STORED, FetchIds, Stored, fetch_ids
 from .placing import IDS_PER_UNIT, Placed, folder_of_role
 from .states import take_states
 
@@ -126,10 +127,8 @@ class RemoveFolder(msgspec.Struct, frozen=True):
     if_state: int | None = None
 
 
-_FOLDER = (
-    "SELECT f.id, f.uuid, f.path, f.role, c.unread, c.total, c.state"
-    " FROM folder f JOIN folder_count c ON c.folder = f.id"
-)
+_FOLDER_COLUMNS = "SELECT f.id, f.uuid, f.path, f.role, n.unread, n.total, n.state"
+_FOLDER = f"{_FOLDER_COLUMNS} FROM folder f JOIN folder_count n ON n.folder = f.id"
 _RANK = {role: rank for rank, role in enumerate(ROLES)}
 
 
@@ -210,10 +209,30 @@ def folder_at(tx: Tx, args: FolderAt) -> Folder | None:
 @read_unit
 def fetch_at(tx: Tx, args: FetchAt) -> tuple[Folder, list[Stored]] | None:
     """A folder by its path, and these messages of it, at once; None: there is no such folder. Raises NoMessage."""
+    if len(args.ids) == 1 and not args.with_folders:
+        return _fetch_one(tx, args)
     folder = folder_at.run(tx, FolderAt(args.mailbox, args.path))
     if folder is None:
         return None
     return folder, fetch_ids.run(tx, FetchIds(args.mailbox, folder.id, args.ids, args.with_folders))
+
+
+# What clients ask most often, by one statement: folder and message take no longer than either of them.
+_ONE_AT = (
+    f"{_FOLDER_COLUMNS}, {STORED} FROM folder f JOIN folder_count n ON n.folder = f.id"
+    " LEFT JOIN message_place m ON m.id = ? AND m.mailbox = f.mailbox AND m.folder = f.id"
+    " LEFT JOIN placement p ON p.folder = m.folder AND p.seq = m.seq"
+    " LEFT JOIN content c ON c.id = p.content WHERE f.mailbox = ? AND f.key = ?"
+)
+
+
+def _fetch_one(tx: Tx, args: FetchAt) -> tuple[Folder, list[Stored]] | None:
+    row = tx.one(_ONE_AT, (args.ids[0], args.mailbox, folder_key(args.path)))
+    if row is None:
+        return None
+    if row[7] is None:
+        raise NoMessage(args.ids[0])
+    return Folder(*row[:7]), [Stored(*row[7:])]
 
 
 class _Tree:

@@ -417,10 +417,11 @@ def position_of(tx: Tx, args: PositionOf) -> int:
 
 # ---------------------------------------------------------------------- FETCH
 
-_STORED = (
-    "SELECT p.seq, p.id, p.flags, p.keywords, p.state, p.content, coalesce(c.size, -1), c.files, c.parts, c.envelope,"
+STORED = (
+    "p.seq, p.id, p.flags, p.keywords, p.state, p.content, coalesce(c.size, -1), c.files, c.parts, c.envelope,"
     " c.octets, p.private, c.digests"
 )
+"""The columns of ``Stored`` of a placement ``p`` and its content ``c``; ``folders`` may come behind them."""
 _FOLDERS = (
     ", (SELECT string_agg(f.path, '\n') FROM message_place o JOIN folder f ON f.id = o.folder"
     " WHERE o.id = p.id AND o.mailbox = :mailbox)"
@@ -430,8 +431,8 @@ _FROM_ID = (
     " FROM message_place m JOIN placement p ON p.folder = m.folder AND p.seq = m.seq"
     " LEFT JOIN content c ON c.id = p.content WHERE m.id = ?1 AND m.mailbox = ?2 AND m.folder = ?3"
 )
-_BY_ID = _STORED + _FROM_ID
-_BY_ID_WITH_FOLDERS = _STORED + _FOLDERS.replace(":mailbox", "?2") + _FROM_ID
+_BY_ID = f"SELECT {STORED}{_FROM_ID}"
+_BY_ID_WITH_FOLDERS = f"SELECT {STORED}" + _FOLDERS.replace(":mailbox", "?2") + _FROM_ID
 
 
 @read_unit
@@ -440,7 +441,7 @@ def fetch_page(tx: Tx, args: FetchPage) -> Fetched:
     limit, room = args.limit, args.octets
     range_ = _range(tx, args.folder, args.cursor, args.reverse, args.filter)
     messages: list[Stored] = []
-    columns = _STORED + (_FOLDERS if args.with_folders else "")
+    columns = f"SELECT {STORED}" + (_FOLDERS if args.with_folders else "")
     params = {**range_.params, "limit": limit, "mailbox": args.mailbox}
     try:
         for row in tx.execute(columns + _STORED_FROM + range_.where, params):
