@@ -79,7 +79,7 @@ ELSEWHERE: dict[str, dict[str, str]] = {
     "store/feeds": {
         "dismissals item_pages keeping": "store/feeds/test_histories.py",
         "list_delivery": "service/feeds/test_publishing.py",
-        "subscriptions": "store/feeds/test_nodes.py",
+        "members subscriptions": "store/feeds/test_nodes.py",
     },
     "store/integrity": {"verify_accounts verify_feeds": "store/integrity/test_verify.py"},
     "store/jobs": {"rounds": "store/jobs/test_leases.py"},

@@ -32,7 +32,8 @@ from immpd.store.contract import Store
 from immpd.store.errors import AddressConfusable, AddressRetired, NoAccount, OwnsNodes
 from immpd.store.feeds.fanout import next_outstanding
 from immpd.store.feeds.items import publish
-from immpd.store.feeds.nodes import DAY, ByNode, RemoveNode, SetMember, add_member, node_by_imid, remove_node
+from immpd.store.feeds.members import SetMember, add_member
+from immpd.store.feeds.nodes import DAY, ByNode, RemoveNode, node_by_imid, remove_node
 from immpd.store.feeds.subscriptions import Subscribe, subscribe
 from immpd.store.integrity.verify import verify
 from immpd.store.mail.bodies import BodyFiles, unlink_doomed

@@ -12,7 +12,7 @@ from immpd.store.contract import Store
 from immpd.store.errors import IdReused, NoItem
 from immpd.store.feeds.dismissals import DismissItem, ForgetDismissals, dismiss_item, forget_dismissals
 from immpd.store.feeds.items import NameItem, accept_item, publish, retract
-from immpd.store.feeds.nodes import SetMember, add_member
+from immpd.store.feeds.members import SetMember, add_member
 from immpd.store.mail.changes import ForgetRetryKeys, forget_retry_keys
 from immpd.store.sqlite.engine import Limits, open_sqlite
 

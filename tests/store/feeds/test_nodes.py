@@ -42,21 +42,18 @@ from immpd.store.feeds.items import (
     retract,
 )
 from immpd.store.feeds.keeping import ForgetItems, forget_items
+from immpd.store.feeds.members import RemoveMember, SetMember, add_member, remove_member
 from immpd.store.feeds.nodes import (
     DAY,
     ByNode,
     MyNodes,
     NewNode,
-    RemoveMember,
     RemoveNode,
-    SetMember,
     SetNode,
     SweepNodes,
-    add_member,
     create_node,
     my_nodes,
     node_by_imid,
-    remove_member,
     remove_node,
     set_node,
     sweep_nodes,

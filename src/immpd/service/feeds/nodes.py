@@ -30,22 +30,24 @@ from immpd.service.outcome import Outcome, Page, Rows, Step, in_pages
 from immpd.service.routing import node_name
 from immpd.service.session import Session, handles
 from immpd.store.feeds.item_pages import NodeItem, NodeItems, node_items
-from immpd.store.feeds.nodes import (
+from immpd.store.feeds.members import (
     ListMembers,
     Member,
+    RemoveMember,
+    SetMember,
+    add_member,
+    list_members,
+    remove_member,
+)
+from immpd.store.feeds.nodes import (
     MyNodes,
     NewNode,
     PublishedNode,
-    RemoveMember,
     RemoveNode,
-    SetMember,
     SetNode,
-    add_member,
     create_node,
-    list_members,
     my_nodes,
     published_node,
-    remove_member,
     remove_node,
     set_node,
 )

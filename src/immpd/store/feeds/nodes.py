@@ -1,5 +1,5 @@
 # ruff: noqa: S608  (SQL is put together from constants of this module only)
-"""Nodes: what publishes, who owns it, and whom it knows.
+"""Nodes: what publishes, and who owns it; whom it knows is in members.py.
 
 Rules: a node and an account never have the same name; only the owner changes a node; a node that is removed
 loses its name at once, and what is left of it is swept in steps (docs/protocol.md, "Feeds").
@@ -84,42 +84,6 @@ class PublishedNode(msgspec.Struct, frozen=True):
     imid: str
     account: int
     address: str
-
-
-class SetMember(msgspec.Struct, frozen=True):
-    """Arguments of ``add_member``; ``most``: members that one node may have."""
-
-    imid: str
-    account: int
-    address: str
-    publisher: bool
-    now: int
-    most: int
-
-
-class RemoveMember(msgspec.Struct, frozen=True):
-    """Arguments of ``remove_member``."""
-
-    imid: str
-    account: int
-    address: str
-
-
-class ListMembers(msgspec.Struct, frozen=True):
-    """Arguments of ``list_members``: those whose address sorts after ``after``."""
-
-    imid: str
-    account: int
-    after: str = ""
-    limit: int = 200
-
-
-class Member(msgspec.Struct, frozen=True):
-    """Somebody a node knows by address."""
-
-    address: str
-    publisher: bool
-    since: int
 
 
 class SweepNodes(msgspec.Struct, frozen=True):
@@ -320,40 +284,6 @@ def published_node(tx: Tx, args: PublishedNode) -> Node:
     return node
 
 
-@write_unit
-def add_member(tx: Tx, args: SetMember) -> None:
-    """Make somebody a member, or a publisher. Raises NoNode, NotOwner, FeedsFull."""
-    tx.lock("node name", (args.imid,))
-    node = owned_node(tx, args.imid, args.account)
-    others = "SELECT count(*) FROM node_member WHERE node = :node AND address <> :address"
-    count = tx.one(others, {"node": node.id, "address": args.address})
-    if count is not None and count[0] >= args.most:
-        raise FeedsFull
-    tx.execute(
-        "INSERT INTO node_member (node, address, publisher, since) VALUES (:node, :address, :publisher, :now)"
-        " ON CONFLICT (node, address) DO UPDATE SET publisher = excluded.publisher",
-        {"node": node.id, "address": args.address, "publisher": int(args.publisher), "now": args.now},
-    )
-
-
-@freeing_unit
-def remove_member(tx: Tx, args: RemoveMember) -> bool:
-    """Forget somebody and end their subscription: whether there was anything. Raises NoNode, NotOwner."""
-    tx.lock("node name", (args.imid,))
-    node = owned_node(tx, args.imid, args.account)
-    key = {"node": node.id, "address": args.address}
-    gone = tx.executemany("DELETE FROM node_member WHERE node = :node AND address = :address", [key])
-    row = locked_subscription(tx, node, args.address)
-    if row is None:
-        return bool(gone)
-    id_, mailbox, uuid, state, form = row
-    tx.execute("UPDATE subscription SET state = 'left', due = NULL WHERE id = :id", {"id": id_})
-    if state == "active":
-        count_subscribers(tx, node.id, -1, -1 if form == "message" else 0)
-    tell_subscription(tx, mailbox, uuid, args.imid, "removed")
-    return True
-
-
 def locked_subscription(tx: Tx, node: Node, address: str) -> Row | None:
     """Somebody's subscription that they have not left, locked: id, mailbox, uuid, state, form."""
     found = tx.one("SELECT mailbox FROM account WHERE address = ?", (address,))
@@ -364,20 +294,6 @@ def locked_subscription(tx: Tx, node: Node, address: str) -> Row | None:
         "SELECT id, mailbox, uuid, state, form FROM subscription WHERE mailbox = ? AND node = ? AND state <> 'left'",
         (found[0], node.id),
     )
-
-
-@read_unit
-def list_members(tx: Tx, args: ListMembers) -> list[Member]:
-    """A page of the members and publishers, by address. Raises NoNode, NotOwner."""
-    node = owned_node(tx, args.imid, args.account)
-    return [
-        Member(address, bool(publisher), since)
-        for address, publisher, since in tx.rows(
-            "SELECT address, publisher, since FROM node_member WHERE node = :node AND address > :after"
-            " ORDER BY address LIMIT :limit",
-            {"node": node.id, "after": args.after, "limit": args.limit},
-        )
-    ]
 
 
 def count_subscribers(tx: Tx, node: int, active: int, by_mail: int) -> None:
