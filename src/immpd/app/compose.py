@@ -32,7 +32,7 @@ from immpd.service.accounts.sealing import Sealer, load_or_make_key
 from immpd.service.bulk import BulkQueue
 from immpd.service.feeds.cursors import ItemCursors
 from immpd.service.feeds.events import HintEvents
-from immpd.service.ids import IdMaker
+from immpd.service.id_maker import IdMaker
 from immpd.service.jobs.keeper import Keeper, clear_leases
 from immpd.service.jobs.registry import jobs_of
 from immpd.service.mail.fetching import LARGE_AT_ONCE

@@ -28,7 +28,7 @@ from immpd.store.contract import Store
 from immpd.store.push import consent, notifications
 from immpd.store.units import Work
 
-from .ids import IdMaker
+from .id_maker import IdMaker
 from .outcome import Outcome, Page, Rows, Step, Wait
 from .ports import Clock, Log, Randomness
 from .principal import NOBODY, OPERATOR

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tests.serving import ManualClock
 
-from immpd.service.ids import IdMaker
+from immpd.service.id_maker import IdMaker
 from immpd.service.mail.spool import Spool
 from immpd.store.errors import StoreError
 from immpd.store.mail.bodies import BodyFiles

@@ -18,9 +18,9 @@ from immpd.protocol.commands import (
 from immpd.protocol.errors import Refused
 from immpd.protocol.lines import Words
 from immpd.service.damage import note_findings
-from immpd.service.ids import time_text
 from immpd.service.outcome import Outcome, Rows, Step
 from immpd.service.session import Session, handles
+from immpd.service.timestamps import time_text
 from immpd.store.accounts.directory import (
     Account,
     ListAccounts,

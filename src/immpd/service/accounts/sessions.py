@@ -16,9 +16,9 @@ from immpd.protocol.codes import Code
 from immpd.protocol.commands import SessionEnd, SessionList
 from immpd.protocol.errors import Refused
 from immpd.protocol.replies import Reply
-from immpd.service.ids import time_text
 from immpd.service.outcome import Outcome, Step
 from immpd.service.session import Session, handles
+from immpd.service.timestamps import time_text
 from immpd.store.accounts.directory import Account, ByAddress, account_by_address
 from immpd.store.errors import NoAccount
 from immpd.store.ids import uuid_text

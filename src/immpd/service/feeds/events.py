@@ -15,10 +15,10 @@ from immpd.model.feed import Item, ItemHint, Level
 from immpd.protocol.codes import Code
 from immpd.protocol.errors import Refused
 from immpd.protocol.text import escape_json
-from immpd.service.ids import time_text
 from immpd.service.mail.content import media_type
 from immpd.service.outcome import Outcome
 from immpd.service.session import Session, refusal_of
+from immpd.service.timestamps import time_text
 from immpd.store.errors import StoreError
 from immpd.store.feeds.items import INLINE
 from immpd.store.ids import uuid_text

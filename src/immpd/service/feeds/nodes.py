@@ -25,10 +25,10 @@ from immpd.protocol.commands import (
 )
 from immpd.protocol.errors import Refused
 from immpd.protocol.lines import Words
-from immpd.service.ids import time_text
 from immpd.service.outcome import Outcome, Page, Rows, Step, in_pages
 from immpd.service.routing import node_name
 from immpd.service.session import Session, handles
+from immpd.service.timestamps import time_text
 from immpd.store.feeds.item_pages import NodeItem, NodeItems, node_items
 from immpd.store.feeds.members import (
     ListMembers,

@@ -26,11 +26,11 @@ from immpd.protocol.errors import Refused
 from immpd.protocol.lines import Words
 from immpd.protocol.registry import Request
 from immpd.service.access import Place, cursor_text, folder_of, mailbox_of, read_cursor, with_folder
-from immpd.service.ids import time_text
 from immpd.service.mail.rendering import blocks
 from immpd.service.outcome import Outcome, Page, Rows, Step
 from immpd.service.routing import item_name, node_name
 from immpd.service.session import Session, handles
+from immpd.service.timestamps import time_text
 from immpd.store.feeds import subscriptions as store
 from immpd.store.feeds.dismissals import DismissItem, dismiss_item
 from immpd.store.feeds.item_pages import Items, ItemsSince, OneItem, item_body, items_since

@@ -18,8 +18,8 @@ from immpd.protocol.codes import Code
 from immpd.protocol.commands import Data, Deliver, MboxPut
 from immpd.protocol.errors import Refused
 from immpd.protocol.text import escape_json
-from immpd.service.ids import time_text
 from immpd.service.session import Session
+from immpd.service.timestamps import time_text
 from immpd.store.ids import uuid_text
 from immpd.store.mail.deliver import BodyFile, Delivery, Target
 

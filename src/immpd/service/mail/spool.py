@@ -8,7 +8,7 @@ import asyncio
 import hashlib
 from collections.abc import Callable
 
-from immpd.service.ids import IdMaker
+from immpd.service.id_maker import IdMaker
 from immpd.store.errors import StoreError
 from immpd.store.mail.bodies import BodyFiles, BodyWriter
 

@@ -15,8 +15,8 @@ from immpd.model.flags import Flag
 from immpd.model.message import Envelope, Importance, Part, is_internet_mail
 from immpd.model.notification import MEDIA_TYPE, Card, Level, read_card
 from immpd.protocol.text import clean
-from immpd.service.ids import time_text
 from immpd.service.session import Services
+from immpd.service.timestamps import time_text
 from immpd.store.accounts.directory import FindRecipient, recipient
 from immpd.store.feeds.digests import Digest
 from immpd.store.feeds.fanout import Outstanding

@@ -33,9 +33,9 @@ from immpd.protocol.commands import (
 )
 from immpd.protocol.errors import Refused
 from immpd.service.access import mailbox_of
-from immpd.service.ids import time_text
 from immpd.service.outcome import Outcome, Step, in_pages
 from immpd.service.session import Session, handles
+from immpd.service.timestamps import time_text
 from immpd.store.ids import uuid_text
 from immpd.store.push import consent as store
 

@@ -17,10 +17,10 @@ from immpd.protocol.errors import Refused
 from immpd.protocol.registry import Request
 from immpd.protocol.text import escape_json
 from immpd.service.access import mailbox_of
-from immpd.service.ids import time_text
 from immpd.service.mail.rendering import blocks
 from immpd.service.outcome import Outcome, Page, Step
 from immpd.service.session import Session, handles
+from immpd.service.timestamps import time_text
 from immpd.store.ids import uuid_text
 from immpd.store.push.notifications import (
     Answer,

@@ -22,11 +22,11 @@ from immpd.protocol.commands import Push
 from immpd.protocol.errors import Refused
 from immpd.protocol.states import State
 from immpd.service.acceptance import NOTHING_SAID, Addressee, Incoming, IncomingPart, Verdicts, accepted, refusal
-from immpd.service.ids import time_text
 from immpd.service.mail.drafts import Draft, WholeDraft, drafts_of, message_open
 from immpd.service.mail.sending import finish, finishes
 from immpd.service.outcome import Outcome, Step
 from immpd.service.session import Session, handles, on_arrival
+from immpd.service.timestamps import time_text
 from immpd.store.mail.deliver import retry_key
 from immpd.store.push.admission import Asking, NewPush, PushTo
 from immpd.store.push.pushes import Pushed, push

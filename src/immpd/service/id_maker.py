@@ -1,12 +1,10 @@
-"""Version-7 UUIDs (RFC 9562), rising within a process, and times as text.
+"""Version-7 UUIDs (RFC 9562), rising within a process.
 
 Rules: randomness comes in pools, because a call for each id costs more than the id; two ids of one
 maker are never equal and never fall, also when the clock stands still or goes back.
 """
 
 import struct
-from functools import lru_cache
-from time import gmtime, strftime
 from uuid import UUID
 
 from .ports import Clock, Randomness
@@ -40,13 +38,3 @@ class IdMaker:
     def uuid(self) -> UUID:
         """The next id."""
         return UUID(bytes=self.octets())
-
-
-@lru_cache(maxsize=64)
-def _second(seconds: int) -> str:
-    return strftime("%Y-%m-%dT%H:%M:%SZ", gmtime(seconds))
-
-
-def time_text(milliseconds: int) -> str:
-    """RFC 3339 in UTC, to the second."""
-    return _second(milliseconds // 1000)
