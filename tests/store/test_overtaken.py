@@ -19,7 +19,8 @@ from immpd.store.feeds.digests import DueDigests, SendDigest, due_digests, send_
 from immpd.store.feeds.fanout import FanOutStep, fan_out_step
 from immpd.store.feeds.items import publish
 from immpd.store.feeds.keeping import ForgetItems, forget_items
-from immpd.store.feeds.nodes import ByNode, RemoveMember, node_by_imid, remove_member
+from immpd.store.feeds.members import RemoveMember, remove_member
+from immpd.store.feeds.nodes import ByNode, node_by_imid
 from immpd.store.feeds.subscriptions import AcceptSubscriber, accept_subscriber, unsubscribe
 from immpd.store.mail.deliver import deliver
 from immpd.store.mail.filing import (
