@@ -6,6 +6,7 @@ would never be renewed again. In the grammar the marks are comments, ``; generat
 generated as a whole.
 """
 
+import inspect
 import re
 import sys
 import typing
@@ -70,7 +71,8 @@ def reference() -> str:
     """A section for each command."""
     sections = []
     for command in COMMANDS:
-        lines = [f"## {command.name}", "", "```", command.synopsis(), "```", "", f"{command.request.__doc__}", ""]
+        about = inspect.cleandoc(command.request.__doc__ or "")  # Python 3.13 does so by itself
+        lines = [f"## {command.name}", "", "```", command.synopsis(), "```", "", about, ""]
         if command.aliases:
             lines += [f"Also written {', '.join(' '.join(alias) for alias in command.aliases)}.", ""]
         lines.append(f"Said by: {', '.join(STATE_NAMES[state] for state in sorted(command.states))}.")
