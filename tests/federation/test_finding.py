@@ -169,6 +169,9 @@ def test_a_public_address(address: str) -> None:
         "64:ff9b::7f00:1",
         "64:ff9b::a00:1",
         "2002:7f00:1::",
+        "::127.0.0.1",
+        "fec0::1",
+        "5f00::1",
     ],
 )
 def test_no_public_address(address: str) -> None:

@@ -166,6 +166,10 @@ _EMBEDDING = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("64:ff9
 """IPv6 networks whose addresses lead to the IPv4 address in their last 32 bits (RFC 6052, RFC 8215)."""
 
 
+_UNICAST = ipaddress.ip_network("2000::/3")
+"""All of IPv6 that was ever given out to be reached from anywhere (RFC 4291, section 2.4; IANA's registry)."""
+
+
 def is_public(text: str) -> bool:
     """Whether an address is one of the Internet at large: none of a private network, of this machine, of many."""
     address = ipaddress.ip_address(text.partition("%")[0])
@@ -175,4 +179,6 @@ def is_public(text: str) -> bool:
             inner = ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
         if inner is not None:
             return is_public(str(inner))
+        if address not in _UNICAST:
+            return False
     return address.is_global and not address.is_multicast

@@ -99,12 +99,13 @@ class DnsResolver:
         """The records of this kind; raises CannotTell."""
         try:
             asked = dns.name.from_text(name)
-            found = await self._resolver.resolve(asked, kind, raise_on_no_answer=False, lifetime=self._seconds)
-        except dns.resolver.NXDOMAIN as error:
-            return self._answer(error.kwargs["responses"][asked], kind)
+            try:
+                found = await self._resolver.resolve(asked, kind, raise_on_no_answer=False, lifetime=self._seconds)
+            except dns.resolver.NXDOMAIN as error:
+                return self._answer(error.kwargs["responses"][asked], kind)
+            return self._answer(found.response, kind)
         except (dns.exception.DNSException, OSError, ValueError) as error:
             raise CannotTell(f"no DNS server says what {name} is ({kind}): {error}") from None
-        return self._answer(found.response, kind)
 
     def _answer(self, response: dns.message.QueryMessage, kind: Kind) -> Answer:
         result = response.resolve_chaining()
