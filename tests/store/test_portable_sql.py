@@ -32,6 +32,7 @@ RULES = {
     "no limit is no LIMIT": r"\bLIMIT\s+-",
     "keys have names": r"\b(?:rowid|_rowid_|oid)\b",
     "LIKE, not GLOB or MATCH": r"\b(?:GLOB|MATCH|REGEXP)\b",
+    "a value has a name or a place, no number": r"\?[0-9]",
     "the planner is not told how": r"\bINDEXED\s+BY\b|\bNOT\s+INDEXED\b",
     "substr begins at a place that is counted from the beginning": r"\bsubstr\s*\([^,]*,\s*-",
     "functions that others do not have": (
@@ -97,6 +98,7 @@ def test_every_statement_is_read_alike_by_others() -> None:
         ("octets are parameters", "UPDATE t SET a = x''"),
         ("no limit is no LIMIT", "SELECT a FROM t LIMIT -1 OFFSET 5"),
         ("keys have names", "SELECT rowid FROM t"),
+        ("a value has a name or a place, no number", "SELECT a FROM t WHERE a = ?1"),
         ("LIKE, not GLOB or MATCH", "SELECT a FROM t WHERE a GLOB 'x*'"),
         ("substr begins at a place that is counted from the beginning", "SELECT substr(a, -length(:at)) FROM t"),
         ("functions that others do not have", "SELECT ifnull(a, 0) FROM t"),

@@ -429,10 +429,10 @@ _FOLDERS = (
 _STORED_FROM = " FROM placement p LEFT JOIN content c ON c.id = p.content"
 _FROM_ID = (
     " FROM message_place m JOIN placement p ON p.folder = m.folder AND p.seq = m.seq"
-    " LEFT JOIN content c ON c.id = p.content WHERE m.id = ?1 AND m.mailbox = ?2 AND m.folder = ?3"
+    " LEFT JOIN content c ON c.id = p.content WHERE m.id = :id AND m.mailbox = :mailbox AND m.folder = :folder"
 )
 _BY_ID = f"SELECT {STORED}{_FROM_ID}"
-_BY_ID_WITH_FOLDERS = f"SELECT {STORED}" + _FOLDERS.replace(":mailbox", "?2") + _FROM_ID
+_BY_ID_WITH_FOLDERS = f"SELECT {STORED}{_FOLDERS}{_FROM_ID}"
 
 
 @read_unit
@@ -479,7 +479,8 @@ def _one_of(tx: Tx, args: FetchPage, columns: str, alone: tuple[Any, ...]) -> St
 def fetch_ids(tx: Tx, args: FetchIds) -> list[Stored]:
     """These messages of a folder, in that order. Raises NoMessage with the ids that are not there."""
     sql = _BY_ID_WITH_FOLDERS if args.with_folders else _BY_ID
-    rows = tx.rows_of_many(sql, [(one, args.mailbox, args.folder) for one in args.ids])
+    place = {"mailbox": args.mailbox, "folder": args.folder}
+    rows = tx.rows_of_many(sql, [{**place, "id": one} for one in args.ids])
     if len(rows) != len(args.ids):
         found = {row[1] for row in rows}
         raise NoMessage(*(one for one in args.ids if one not in found))
