@@ -18,7 +18,7 @@ from immpd.model.message import Part
 from immpd.store.contract import Store
 from immpd.store.errors import NoMessage, StoreDamaged, StoreError
 from immpd.store.mail.bodies import BodyFiles, Names, inline_places, known_files
-from immpd.store.units import Tx, read_unit
+from immpd.store.units import Tx, Work, read_unit
 
 from .verify_accounts import verify_accounts
 from .verify_feeds import verify_nodes
@@ -274,13 +274,13 @@ async def verify(store: Store, files: BodyFiles) -> list[Finding]:
     findings += await _as_far("folders", _verify_counts(store))
     placements = await _as_far("placements", _verify_placements(store, refs))
     findings += placements
-    findings += await _as_far("places", _verify_places(store))
+    findings += await _as_far("places", _walked(store, check_places))
     counted = not any(finding.kind == "file" for finding in placements)
     findings += await _as_far("contents", _verify_contents(store, refs if counted else None))
-    findings += await _as_far("octets", _verify_digests(store))
+    findings += await _as_far("octets", _walked(store, check_digests))
     findings += await _as_far("files", _verify_files(store, files))
     findings += await _as_far("accounts", _verify_accounts(store))
-    findings += await _as_far("notifications", _verify_notifications(store))
+    findings += await _as_far("notifications", _walked(store, check_notifications))
     findings += await _as_far("nodes", _verify_feeds(store))
     return findings
 
@@ -296,36 +296,19 @@ async def _as_far(what: str, walk: AsyncIterator[Finding]) -> list[Finding]:
     return findings
 
 
-async def _verify_places(store: Store) -> AsyncIterator[Finding]:
-    place: From | None = From()
-    while place is not None:
-        step = await store.read(check_places(place))
+async def _walked(store: Store, check: Work[From, Step]) -> AsyncIterator[Finding]:
+    """What a check finds that goes through its rows by steps."""
+    after: From | None = From()
+    while after is not None:
+        step = await store.read(check(after))
         for finding in step.findings:
             yield finding
-        place = await _next(step)
-
-
-async def _verify_digests(store: Store) -> AsyncIterator[Finding]:
-    last: From | None = From()
-    while last is not None:
-        step = await store.read(check_digests(last))
-        for finding in step.findings:
-            yield finding
-        last = await _next(step)
+        after = await _next(step)
 
 
 async def _verify_accounts(store: Store) -> AsyncIterator[Finding]:
     async for address, said in verify_accounts(store):
         yield Finding("account", address, said)
-
-
-async def _verify_notifications(store: Store) -> AsyncIterator[Finding]:
-    notification: From | None = From()
-    while notification is not None:
-        step = await store.read(check_notifications(notification))
-        for finding in step.findings:
-            yield finding
-        notification = await _next(step)
 
 
 async def _verify_feeds(store: Store) -> AsyncIterator[Finding]:
